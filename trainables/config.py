@@ -1,0 +1,101 @@
+"""`TrialConfig`: everything that decides a trial's curve. Validated once, where the trial begins."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from trainables.data import SOURCES
+from trainables.data.source import DataSource
+from trainables.errors import InvalidInput
+from trainables.evaluation import Evaluation
+from trainables.latents import LATENTS, Latent, NormalLatent
+from trainables.losses import LOSSES
+from trainables.models import MODELS, Model
+from trainables.models.normalisation import NORMALISATIONS
+from trainables.optimisers import OPTIMISERS, Adam, Optimiser
+from trainables.penalties import PENALTIES, NoPenalty, Penalty
+from trainables.validation import validated
+from trainables.variants import KeyOf, OneOf, Variant
+
+
+class TrialConfig(Variant):
+    """One trial: with the code's version, enough to repeat its FIDs to the last bit on a CPU."""
+
+    data: Annotated[DataSource, OneOf(SOURCES)]
+    model: Annotated[Model, OneOf(MODELS)]
+    normalisation: Annotated[str, KeyOf(NORMALISATIONS)] = Field(default="none", description="of D")
+    latent: Annotated[Latent, OneOf(LATENTS)] = NormalLatent()
+    loss: Annotated[str, KeyOf(LOSSES)] = "nonsaturating"
+    penalty: Annotated[Penalty, OneOf(PENALTIES)] = NoPenalty()
+    generator_optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Adam(lr=2e-4)
+    discriminator_optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Adam(lr=2e-4)
+    n_critic: int = Field(default=1, ge=1, le=100, description="steps of D per step of G")
+    batch_size: int = Field(default=64, ge=2, le=65536)
+    ema_kimg: float = Field(default=0, ge=0, description="half-life of G's average in kimg; 0 for none")
+    seed: int = Field(ge=0, lt=2**63)
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        normalisation = NORMALISATIONS[self.normalisation]
+        if self.normalisation not in self.model.normalisations:
+            allowed = ", ".join(self.model.normalisations)
+            raise ValueError(
+                f"normalisation {self.normalisation!r} does not fit model {self.model.name!r}; use {allowed}"
+            )
+        if self.penalty.per_sample and normalisation.mixes_samples:
+            raise ValueError(
+                f"penalty {self.penalty.name!r} is defined per sample and normalisation {self.normalisation!r} "
+                "of D mixes the samples of a batch; use layer, spectral or none"
+            )
+        if self.penalty.limits_weights and normalisation.reparametrises:
+            raise ValueError(
+                f"penalty {self.penalty.name!r} limits the weights that normalisation {self.normalisation!r} "
+                "rescales, so it would have no effect; use one of the two"
+            )
+        return self
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "trial configuration") -> Self:
+        """Validate `data` (as from `to_dict`).
+
+        Raises:
+            InvalidInput: with one line on the first thing that is wrong.
+        """
+        return validated(cls, data, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_dict(to_dict())` is the same configuration."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "trial configuration") -> Self:
+        """Read what `to_yaml` wrote, or a file written by hand.
+
+        Raises:
+            InvalidInput: if it is no YAML or no valid configuration.
+        """
+        try:
+            data = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2001-13-45
+            raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+        return cls.from_dict(data, where)
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML, fields in the order of this class."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a YAML file.
+
+        Raises:
+            InvalidInput: if it cannot be read or is not valid.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{path}: cannot be read: {error}") from None
+        return cls.from_yaml(text, str(path))

@@ -1,0 +1,34 @@
+"""What every source of images has in common: a frozen configuration that can load its data set."""
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from trainables.data.images import Dataset
+
+SMALLEST, LARGEST = 8, 256
+"""Sides in pixels that a source may be asked for."""
+
+
+class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
+    """Says where images come from; `load` brings them. Frozen, so that it can stand in a study file."""
+
+    name: str
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """The data set, in memory.
+
+        Raises:
+            DataNotFound: when it is nowhere; the message names the places and how to bring it.
+            CorruptFile: when a file is not what it should be.
+            InvalidInput: when the data breaks a rule.
+        """
+
+
+def cache_folder() -> Path:
+    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ganstudy"

@@ -1,0 +1,29 @@
+"""Errors that are meant for people.
+
+Each message says the value, the rule it broke and what to do next, in one line. The command line prints that
+line and leaves with the error's exit code; it never shows a traceback for one of these.
+"""
+
+
+class GanStudyError(Exception):
+    """Something went wrong that the user can understand and act on."""
+
+    exit_code = 1
+
+
+class InvalidInput(GanStudyError):
+    """A value given by the user breaks a rule. Raised before any work starts."""
+
+    exit_code = 2
+
+
+class DataNotFound(InvalidInput):
+    """A data set is in none of the places where it was looked for."""
+
+
+class CorruptFile(GanStudyError):
+    """A file that should have been intact does not check."""
+
+
+class Diverged(GanStudyError):
+    """A loss, gradient, weight or metric of a trial became non-finite."""

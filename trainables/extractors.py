@@ -1,0 +1,220 @@
+"""Feature extractors: what turns images into the numbers over which an FID is taken.
+
+A row of `EXTRACTORS` is a configuration. It is prepared once per study, where it becomes an `ExtractorState`
+(plain arrays, so that Ray can ship it), and built from that state in every worker.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor
+
+from trainables import classifier
+from trainables.data.images import Dataset
+from trainables.data.source import cache_folder
+from trainables.errors import CorruptFile, InvalidInput
+from trainables.files import write_atomically
+from trainables.threads import fixed_threads
+
+SHIPPED = "fashion_mnist_classifier.safetensors"
+SHIPPED_SHA256 = "74a605a88765f069c4b5b540336e4d48f970615edfb990bb9cbf060c3cbc7d6d"
+"""Of the shipped file; `python -m trainables.train_classifier` prints it."""
+
+_SHIPPED_SIZE = 28
+_SHIPPED_FOR = (28, 32)  # 32 is 28 with zeros around, which are cut off again
+
+
+class Extractor(Protocol):
+    """Maps images to features."""
+
+    @property
+    def name(self) -> str:
+        """Its key in `EXTRACTORS`."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of its weights."""
+
+    @property
+    def dimension(self) -> int:
+        """The number of features."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Uint8 N x C x H x W on the extractor's device to float32 N x dimension, without gradient."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractorState:
+    """A prepared extractor as plain values: what `build_extractor` needs, picklable without torch.
+
+    `input_shape` is C x H x W of the images it takes; from a larger image it uses the central `crop` pixels.
+    """
+
+    name: str
+    digest: str
+    dimension: int
+    input_shape: tuple[int, int, int]
+    crop: int
+    arrays: dict[str, NDArray[Any]]
+    test_accuracy: float
+
+
+class ExtractorConfig(BaseModel, ABC, frozen=True, extra="forbid"):
+    """Says which extractor a study uses."""
+
+    name: str
+
+    @abstractmethod
+    def prepare(self, dataset: Dataset) -> ExtractorState:
+        """The extractor for this data set; may train or read a file, so once per study."""
+
+    @staticmethod
+    @abstractmethod
+    def build(state: ExtractorState, device: torch.device) -> Extractor:
+        """The extractor of a state that `prepare` gave."""
+
+
+class ClassifierExtractor(ExtractorConfig, frozen=True, extra="forbid"):
+    """The inner features of a small classifier of the data set's own train split.
+
+    Shipped for Fashion-MNIST of 28 and 32 pixels (of the latter it sees the central 28); for other labelled
+    data the same recipe runs once and its result stays in the user's cache.
+    """
+
+    name: Literal["classifier"] = "classifier"
+
+    def prepare(self, dataset: Dataset) -> ExtractorState:
+        """The shipped classifier, or the cached one, or a new one.
+
+        Raises:
+            InvalidInput: when the data has no labels.
+            CorruptFile: when the shipped or cached file is damaged.
+        """
+        if dataset.name == "fashion_mnist" and dataset.size in _SHIPPED_FOR:
+            arrays, test_accuracy = read_shipped()
+            crop = _SHIPPED_SIZE
+        else:
+            arrays, test_accuracy = _cached(dataset)
+            crop = dataset.size
+        return ExtractorState(
+            name=self.name,
+            digest=weights_digest(arrays),
+            dimension=classifier.DIMENSION,
+            input_shape=(dataset.channels, dataset.size, dataset.size),
+            crop=crop,
+            arrays=arrays,
+            test_accuracy=test_accuracy,
+        )
+
+    @staticmethod
+    def build(state: ExtractorState, device: torch.device) -> Extractor:
+        """The extractor, ready on `device`."""
+        return _ClassifierFeatures(state, device)
+
+
+EXTRACTORS: dict[str, type[ExtractorConfig]] = {
+    "classifier": ClassifierExtractor,
+}
+
+
+def build_extractor(state: ExtractorState, device: torch.device | str = "cpu") -> Extractor:
+    """The extractor of a prepared state, on a device."""
+    return EXTRACTORS[state.name].build(state, torch.device(device))
+
+
+class _ClassifierFeatures:
+    def __init__(self, state: ExtractorState, device: torch.device) -> None:
+        self.name = state.name
+        self.digest = state.digest
+        self.dimension = state.dimension
+        self._shape = state.input_shape
+        self._crop = state.crop
+        self._model = classifier.from_arrays(state.arrays).to(device)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self._shape:
+            raise InvalidInput(
+                f"images of {images.dtype}, shape {tuple(images.shape)}: the extractor takes uint8 N x "
+                + " x ".join(map(str, self._shape))
+            )
+        margin = (self._shape[1] - self._crop) // 2
+        end = margin + self._crop
+        return self._model.features(images[:, :, margin:end, margin:end])
+
+
+def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 (hex) of named arrays: their names, types, shapes and bytes, in the order of the names."""
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        state.update(f"{name}/{array.dtype.str}/{array.shape};".encode())
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
+
+
+def serialise(arrays: Mapping[str, NDArray[Any]], test_accuracy: float) -> bytes:
+    """A safetensors file of the weights, which carries their digest and the accuracy."""
+    facts = json.dumps({"digest": weights_digest(arrays), "test_accuracy": test_accuracy}, sort_keys=True)
+    return safetensors.numpy.save(dict(arrays), metadata={"ganstudy": facts})
+
+
+def shipped_path() -> Path:
+    """Where the shipped weights lie; the script that trains them writes there."""
+    return Path(__file__).parent / "weights" / SHIPPED
+
+
+def read_shipped() -> tuple[dict[str, NDArray[Any]], float]:
+    """The classifier of Fashion-MNIST that comes with the package, and its test accuracy.
+
+    Raises:
+        CorruptFile: when its SHA-256 is not the one pinned here.
+    """
+    file = shipped_path()
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise CorruptFile(f"{file} is missing; reinstall ganstudy") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHIPPED_SHA256:
+        raise CorruptFile(f"{file} has SHA-256 {digest}, not {SHIPPED_SHA256}; reinstall ganstudy")
+    return _parse(content, str(file))
+
+
+def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
+    if dataset.classes is None:
+        raise InvalidInput(
+            f"{dataset.name}: has no labels, and the classifier extractor is trained on them; add `labels` to the data"
+        )
+    key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
+    path = cache_folder() / "classifiers" / f"{key}.safetensors"
+    if not path.is_file():
+        with fixed_threads(1):
+            model = classifier.train(dataset)
+            content = serialise(classifier.state_arrays(model), classifier.accuracy(model, dataset.test))
+        write_atomically(path, content)
+    return _parse(path.read_bytes(), f"{path}: delete it to train it anew;")
+
+
+def _parse(content: bytes, place: str) -> tuple[dict[str, NDArray[Any]], float]:
+    try:
+        arrays = safetensors.numpy.load(content)
+        length = int.from_bytes(content[:8], "little")
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
+        digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CorruptFile(f"{place} not a classifier's weights ({error})") from error
+    if weights_digest(arrays) != digest:
+        raise CorruptFile(f"{place} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
+    return arrays, test_accuracy

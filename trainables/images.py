@@ -1,0 +1,34 @@
+"""Images between uint8 (data, files, FID) and [-1, 1] (networks), and grids of samples."""
+
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return images in [-1, 1] as uint8, rounded to the nearest of the 256 levels and clamped, never stretched."""
+    return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def sample_grid(images: Tensor, columns: int = 8, scale: int = 2) -> Image.Image:
+    """Return uint8 (N, C, H, W) images as one picture, `columns` to a row, each pixel `scale` wide."""
+    grid = make_grid(images.cpu(), nrow=columns, padding=1, pad_value=128)
+    picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write `picture` so that a reader sees a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    picture.save(temporary, format="PNG")
+    temporary.replace(path)

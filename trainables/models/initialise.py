@@ -1,0 +1,53 @@
+"""Sets a module's first weights from an explicit generator, so that a trial's seed alone decides them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
+_POWER_ITERATIONS = 15
+
+
+@torch.no_grad()
+def initialise(
+    module: nn.Module,
+    weight: Callable[[Tensor], Tensor],
+    gain: Callable[[Tensor], Tensor] = nn.init.ones_,
+) -> None:
+    """Set the weights of all linear and convolution layers by `weight`, norms' gains by `gain`, biases to 0.
+
+    Raises:
+        TypeError: if a module holds parameters and is of a kind not known here (it would keep global randomness).
+    """
+    for layer in module.modules():
+        if isinstance(layer, _WEIGHTED):
+            weight(_original(layer))
+        elif isinstance(layer, _NORMS):
+            if layer.affine:
+                gain(layer.weight)
+        elif list(layer.parameters(recurse=False)) and not hasattr(layer, "original"):
+            raise TypeError(f"no rule to initialise {type(layer).__name__}")
+        if isinstance(bias := getattr(layer, "bias", None), Tensor):
+            bias.zero_()
+
+
+@torch.no_grad()
+def settle_spectral_norm(module: nn.Module, rng: torch.Generator) -> None:
+    """Restart the power iteration of every spectral norm in `module` from `rng` and run it some steps."""
+    for layer in module.modules():
+        if not is_parametrized(layer, "weight"):
+            continue
+        for vector in layer.parametrizations.weight.buffers():  # type: ignore[union-attr]
+            vector.normal_(generator=rng)
+            vector.div_(torch.linalg.vector_norm(vector))
+        for _ in range(_POWER_ITERATIONS):
+            layer.weight  # noqa: B018  each access in training mode is one power iteration
+
+
+def _original(layer: nn.Module) -> Tensor:
+    if is_parametrized(layer, "weight"):
+        return layer.parametrizations.weight.original  # type: ignore[union-attr,return-value]
+    return layer.weight  # type: ignore[return-value]

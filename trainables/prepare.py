@@ -1,0 +1,170 @@
+"""What is computed once per study and shared by its trials: data, extractor, real statistics, FID bounds.
+
+All numbers here come out the same to the last bit for any number of threads of the caller, because a trial
+that is run again from its file must reproduce its FIDs.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables import extractors
+from trainables.data.images import Dataset, LabelledImages, Split
+from trainables.data.source import DataSource
+from trainables.errors import InvalidInput
+from trainables.evaluation import Evaluation
+from trainables.extractors import Extractor, ExtractorState
+from trainables.fid import FeatureMoments, Reference
+from trainables.tensors import as_tensor
+from trainables.threads import fixed_threads
+
+_NOISE_SEED, _FLOOR_SEED = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study's shared part as plain values and numpy arrays, so that Ray's object store maps it uncopied.
+
+    Attributes:
+        fingerprint: names what an FID here means (data, split, extractor, count, size); FIDs with different
+            fingerprints must not be compared.
+        fid_floor: FID of real train images (`floor_count` of them) against all real test images.
+        fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
+    """
+
+    dataset: Dataset
+    evaluation: Evaluation
+    extractor: ExtractorState
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    root: NDArray[np.float64]
+    count: int
+    fingerprint: str
+    fid_floor: float
+    fid_ceiling: float
+    floor_count: int
+
+    def build_extractor(self, device: torch.device | str = "cpu") -> Extractor:
+        """The feature extractor, on a device."""
+        return extractors.build_extractor(self.extractor, device)
+
+    def reference(self) -> Reference:
+        """The statistics of the evaluation split."""
+        return Reference(as_tensor(self.mean), as_tensor(self.covariance), as_tensor(self.root), self.count)
+
+
+def prepare(data: DataSource, evaluation: Evaluation) -> Prepared:
+    """Load the data, get the extractor, and measure real images and noise with it.
+
+    Raises:
+        InvalidInput: when there are not more images than features, generated or real: their covariance would
+            be singular and the FID's bias large.
+        DataNotFound: when the data is nowhere.
+        CorruptFile: when a file of the data or the extractor is damaged.
+    """
+    dataset = data.load()
+    state = evaluation.extractor.prepare(dataset)
+    _check_counts(dataset, evaluation, state.dimension)
+    with fixed_threads(1):
+        extractor = extractors.build_extractor(state)
+        real = Reference.of(_moments(extractor, _images(dataset.split(evaluation.split), evaluation.batch)))
+        noise = _moments(extractor, _noise(evaluation, state.input_shape))
+        sample = _sample(dataset.train, evaluation.count)
+        train = _moments(extractor, _images(sample, evaluation.batch))
+        test = Reference.of(_moments(extractor, _images(dataset.test, evaluation.batch)))
+        return Prepared(
+            dataset=dataset,
+            evaluation=evaluation,
+            extractor=state,
+            mean=real.mean.numpy(),
+            covariance=real.covariance.numpy(),
+            root=real.root.numpy(),
+            count=real.count,
+            fingerprint=_fingerprint(dataset, evaluation, state),
+            fid_floor=test.distance(train),
+            fid_ceiling=real.distance(noise),
+            floor_count=len(sample),
+        )
+
+
+def describe(prepared: Prepared) -> dict[str, Any]:
+    """What `ganstudy data describe` shows, as plain values (strings, numbers, lists, dictionaries)."""
+    dataset, evaluation = prepared.dataset, prepared.evaluation
+    return {
+        "name": dataset.name,
+        "shape": list(dataset.train.images.shape[1:]),
+        "images": {str(split): len(dataset.split(split)) for split in Split},
+        "classes": dataset.classes,
+        "class_counts": {str(split): _class_counts(dataset, split) for split in Split},
+        "digest": dataset.digest,
+        "fingerprint": prepared.fingerprint,
+        "extractor": {
+            "name": prepared.extractor.name,
+            "digest": prepared.extractor.digest,
+            "features": prepared.extractor.dimension,
+            "test_accuracy": prepared.extractor.test_accuracy,
+        },
+        "evaluation": {"split": str(evaluation.split), "real": prepared.count, "generated": evaluation.count},
+        "fid_floor": prepared.fid_floor,
+        "fid_floor_images": {"train": prepared.floor_count, "test": len(dataset.test)},
+        "fid_ceiling": prepared.fid_ceiling,
+        "fid_ceiling_images": {"noise": evaluation.count, str(evaluation.split): prepared.count},
+    }
+
+
+def _check_counts(dataset: Dataset, evaluation: Evaluation, dimension: int) -> None:
+    if evaluation.count <= dimension:
+        raise InvalidInput(
+            f"evaluation.count={evaluation.count}: must be more than the extractor's {dimension} features; raise it"
+        )
+    for split in (evaluation.split, Split.TRAIN, Split.TEST):
+        if len(dataset.split(split)) <= dimension:
+            raise InvalidInput(
+                f"{dataset.name}: {len(dataset.split(split))} {split} images: must be more than the "
+                f"extractor's {dimension} features; give more images"
+            )
+
+
+def _moments(extractor: Extractor, batches: Iterable[Tensor]) -> FeatureMoments:
+    moments = FeatureMoments(extractor.dimension)
+    for images in batches:
+        moments.update(extractor(images))
+    return moments
+
+
+def _images(part: LabelledImages, batch: int) -> Iterator[Tensor]:
+    for start in range(0, len(part), batch):
+        yield as_tensor(part.images[start : start + batch])
+
+
+def _noise(evaluation: Evaluation, shape: tuple[int, int, int]) -> Iterator[Tensor]:
+    generator = np.random.Generator(np.random.PCG64(_NOISE_SEED))
+    for start in range(0, evaluation.count, evaluation.batch):
+        count = min(evaluation.batch, evaluation.count - start)
+        yield torch.from_numpy(generator.integers(0, 256, (count, *shape), dtype=np.uint8))
+
+
+def _sample(part: LabelledImages, count: int) -> LabelledImages:
+    """At most `count` of the images: as many as a trial generates, so that the floor has the same bias."""
+    if len(part) <= count:
+        return part
+    order = np.random.Generator(np.random.PCG64(_FLOOR_SEED)).permutation(len(part))
+    return LabelledImages(part.images[np.sort(order[:count])])
+
+
+def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> str:
+    parts = (dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size)
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _class_counts(dataset: Dataset, split: Split) -> list[int] | None:
+    labels = dataset.split(split).labels
+    if labels is None or dataset.classes is None:
+        return None
+    return [int(n) for n in np.bincount(labels, minlength=dataset.classes)]

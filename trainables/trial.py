@@ -1,0 +1,84 @@
+"""A trial on disk: a session with its checkpoints, sample grids and reports, one report at a time.
+
+Ray's trainable and `ganstudy run-trial` both run trials through this class, so that they cannot differ.
+"""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.config import TrialConfig
+from trainables.images import sample_grid, save_png
+from trainables.prepare import Prepared
+from trainables.session import MEANS, Session
+
+Report = dict[str, float]
+
+METRICS = (
+    *("kimg", "fid", "fid_best", *MEANS),
+    *("images_per_second", "train_seconds", "eval_seconds"),
+)
+
+
+class Trial:
+    """One trial under `folder`, going on from its newest good checkpoint if there is one."""
+
+    def __init__(self, config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu") -> None:
+        """Build or restore the trial.
+
+        Args:
+            config: what to train.
+            prepared: data and FID reference for it.
+            folder: where checkpoints and samples go; a trial found there is continued.
+            device: "cpu" or "cuda".
+
+        Raises:
+            InvalidInput: if the configuration does not fit the data.
+            CorruptFile: if there are checkpoints and none of them checks.
+        """
+        self.session = Session(config, prepared, device)
+        self._samples = folder / "samples"
+        self._checkpoints = CheckpointStore(folder / "checkpoints")
+        self._last: Report | None = None
+        self.unreported: Report | None = None
+        """The report of a restored checkpoint, until it is given out again."""
+        if found := self._checkpoints.latest():
+            self.session.load_state_dict(found.state)
+            self._last = self.unreported = found.report
+        else:
+            self._draw()
+
+    def next_report(self, kimg: int) -> Report:
+        """Train `kimg` thousand images on, evaluate, save, and return the report (all of `METRICS`).
+
+        The report of a restored checkpoint comes first, again: whoever asked for it may have died before
+        keeping it.
+
+        Raises:
+            Diverged: if training or evaluation became non-finite.
+        """
+        if self.unreported:
+            report, self.unreported = self.unreported, None
+            return report
+        training = self.session.train(kimg)
+        before = time.perf_counter()
+        judged = self.session.evaluate()
+        self._draw()
+        eval_seconds = time.perf_counter() - before
+        last = self._last or {"fid_best": judged["fid"], "train_seconds": 0.0, "eval_seconds": 0.0}
+        means = asdict(training)
+        self._last = {
+            "kimg": self.session.kimg,
+            **judged,
+            "fid_best": min(last["fid_best"], judged["fid"]),
+            **{name: means[name] for name in MEANS},
+            "images_per_second": training.images / training.seconds,
+            "train_seconds": last["train_seconds"] + training.seconds,
+            "eval_seconds": last["eval_seconds"] + eval_seconds,
+        }
+        self._checkpoints.save(self.session.kimg, Checkpoint(self.session.state_dict(), self._last))
+        return self._last
+
+    def _draw(self) -> None:
+        save_png(sample_grid(self.session.samples()), self._samples / f"kimg-{self.session.kimg:06d}.png")

@@ -1,0 +1,81 @@
+"""The Ray Tune trainable: the one file of this package that knows Ray.
+
+A trial ends in one of three ways here, each told as a report, so that no trial's fault reaches Tune as an
+exception (which it would retry): it goes on, it `diverged`, or it `failed` with its cause.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainables.config import TrialConfig
+from trainables.errors import Diverged
+from trainables.prepare import Prepared
+from trainables.trial import METRICS, Trial
+
+DIVERGED, FAILED = "diverged", "failed"
+
+
+class GanTrainable(tune.Trainable):
+    """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
+
+    Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
+    `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda").
+
+    Results hold `trainables.trial.METRICS`, and `ended` and `cause` when the trial came to its own end; `fid` is
+    NaN then, since Tune wants the metric in every result.
+    """
+
+    def setup(self, config: dict[str, Any], prepared: Prepared | None = None) -> None:
+        """Build the trial, or keep what went wrong for the first `step`."""
+        if prepared is not None:
+            self._prepared = prepared
+        self._trial: Trial | None = None
+        self._failure: dict[str, Any] | None = None
+        torch.set_num_threads(config["threads"])
+        try:
+            trial_config = TrialConfig.from_dict(config["trial"])
+            device = "cuda" if torch.cuda.is_available() else "cpu"  # Ray hides the GPUs that are not this trial's
+            self._trial = Trial(trial_config, self._prepared, Path(config["folder"]), device)
+        except Exception as error:
+            self._failure = _ended(FAILED, error)
+
+    def step(self) -> dict[str, Any]:
+        """Return the next report, or how the trial ended."""
+        if self._trial is None:
+            return self._failure or {}
+        try:
+            return dict(self._trial.next_report(self.config["report_kimg"]))
+        except Diverged as error:
+            return _ended(DIVERGED, error, self._trial.session.kimg)
+        except Exception as error:
+            return _ended(FAILED, error, self._trial.session.kimg)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take over another trial in the same process."""
+        self.config = new_config
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Let go of the networks."""
+        self._trial = None
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write a checkpoint for Tune (the trial's own, in its folder, do not depend on Tune asking)."""
+        assert self._trial is not None
+        write_checkpoint(Path(checkpoint_dir), Checkpoint(self._trial.session.state_dict(), {}))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Go on from what `save_checkpoint` wrote."""
+        assert self._trial is not None
+        self._trial.session.load_state_dict(read_checkpoint(Path(checkpoint_dir)).state)
+
+
+def _ended(how: str, error: Exception, kimg: int = 0) -> dict[str, Any]:
+    cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return dict.fromkeys(METRICS, math.nan) | {"kimg": kimg, "ended": how, "cause": cause}
