@@ -1,0 +1,1 @@
+"""What may vary in a study, as data over Optuna distributions. Never imports ray, mlflow or `study`."""

@@ -1,0 +1,45 @@
+"""Small words for error messages: the nearest known name, and numbers as people write them in YAML."""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+
+Value = str | int | float | bool
+"""What a parameter may hold: plain JSON types."""
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_LARGEST = 2**63
+"""No integer beyond is a setting of anything, and floats of it overflow."""
+_INTEGER = re.compile(r"[+-]?\d+")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a clause to end a message with: the known name most like `word`, else all known names."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
+
+
+def same(a: object, b: object) -> bool:
+    """Equality that tells True from 1, which Python and YAML readers of a study would not mix up."""
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def is_one_of(value: object, values: Iterable[object]) -> bool:
+    """Whether `value` is among `values` in the sense of `same`."""
+    return any(same(value, other) for other in values)
+
+
+def as_number(value: object) -> int | float | None:
+    """Return `value` as a finite number, or None if it is none.
+
+    Text such as "1e-4" counts: YAML 1.1 reads that as text because it has no point.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = int(value) if _INTEGER.fullmatch(value.strip()) else float(value)
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST else None
+    return value if isinstance(value, float) and math.isfinite(value) else None

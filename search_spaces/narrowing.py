@@ -1,0 +1,227 @@
+"""Makes a space smaller: what the study file's `narrowed` and `fixed` do to parameters and constants."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from search_spaces.distributions import choice, kind_of
+from search_spaces.hints import Value, as_number, is_one_of, nearest
+from search_spaces.parameter import Parameter
+from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, full_place
+from search_spaces.structure import simplified, situations
+from trainables.config import TrialConfig
+from trainables.errors import InvalidInput
+
+Reduce = Callable[[BaseDistribution, object], BaseDistribution]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a key of the study file means: one parameter, or all choices that fill one place."""
+
+    key: str
+    names: tuple[str, ...]
+    place: str | None = None
+
+
+def narrow(
+    parameters: Sequence[Parameter], constants: Mapping[str, Value], changes: Mapping[str, Any]
+) -> tuple[Parameter, ...]:
+    """Return the parameters with the ranges of `changes`.
+
+    Args:
+        parameters: of the space.
+        constants: of the space.
+        changes: by parameter name or place: {"low": .., "high": ..} (either may be left out) or a list of
+            choices. A place that several choices fill under different conditions is narrowed in all of them;
+            one that has nothing left takes the conditions' values with it.
+
+    Raises:
+        InvalidInput: for an unknown key, or a range or choice that is no part of what it was.
+    """
+    left, targets = list(parameters), list[_Target]()
+    for key, spec in changes.items():
+        target = _find(parameters, key)
+        if target is None:
+            raise InvalidInput(f"{key!r}: no such parameter; {nearest(key, _keys(parameters))}")
+        left, _ = _reduced(left, target, _narrowed, spec)
+        targets.append(target)
+    done = simplified(left, constants)
+    _check_still_active(done, targets)
+    return done
+
+
+def fix(
+    parameters: Sequence[Parameter], constants: Mapping[str, Value], changes: Mapping[str, Any]
+) -> tuple[tuple[Parameter, ...], dict[str, Value], dict[str, Value]]:
+    """Return (parameters that still vary, constants, the places and values that `changes` mean).
+
+    Args:
+        parameters: of the space.
+        constants: of the space.
+        changes: values by parameter name or place, which must be possible; or by a place of `TrialConfig`
+            that no parameter fills, so a constant. Nested mappings are read as dotted places.
+
+    Raises:
+        InvalidInput: for an unknown key, a value out of the parameter's range, or a parameter that the other
+            changes make inactive.
+    """
+    left, targets = list(parameters), list[_Target]()
+    constant, places = dict(constants), dict[str, Value]()
+    for key, value in flatten(changes).items():
+        target = _find(parameters, key)
+        if target is None:
+            new: Mapping[str, Value] = {_constant_place(parameters, constants, key): _constant(key, value)}
+            constant |= new
+        else:
+            left, new = _reduced(left, target, _only, value)
+            targets.append(target)
+        places |= new
+    done = simplified(left, constant)
+    _check_still_active(done, targets)
+    while settled := _settle(done, constant, targets):
+        names, values = settled
+        constant |= values
+        done = simplified([p for p in done if p.name not in names], constant)
+    return done, constant, places
+
+
+def _keys(parameters: Sequence[Parameter]) -> set[str]:
+    return {p.name for p in parameters} | {path for p in parameters for path in p.paths}
+
+
+def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
+    place = full_place(key)
+    at = tuple(p for p in parameters if place in p.paths)
+    if not at:
+        return _Target(key, (key,)) if any(p.name == key for p in parameters) else None
+    if len(at) == 1 and key == at[0].name:
+        return _Target(key, (key,))
+    for parameter in at:
+        if len(parameter.paths) > 1 and parameter.expands is None:
+            raise InvalidInput(
+                f"{key!r}: is filled by {parameter.name!r} together with other places; name {parameter.name!r}"
+            )
+    if len(at) > 1 and not all(p.choices for p in at):
+        names = " or ".join(repr(p.name) for p in at)
+        raise InvalidInput(f"{key!r}: several parameters fill it; name {names}")
+    return _Target(key, tuple(p.name for p in at), place if at[0].choices else None)
+
+
+def _members(parameters: Sequence[Parameter], target: _Target | None) -> list[Parameter]:
+    return [] if target is None else [p for p in parameters if p.name in target.names]
+
+
+def _offers(parameters: Sequence[Parameter], place: str) -> list[Value]:
+    return [value for p in parameters for value in p.offers(place)]
+
+
+def _reduced(
+    parameters: list[Parameter], target: _Target, reduce: Reduce, spec: object
+) -> tuple[list[Parameter], Mapping[str, Value]]:
+    """Return `parameters` with the target's range reduced, and what the first value left fills."""
+    members = _members(parameters, target)
+    if not members:  # an earlier change took it away; `_check_still_active` tells at the end
+        return parameters, {}
+    place, member = target.place, members[0]
+    whole = member.distribution if place is None else choice(*dict.fromkeys(_offers(members, place)))
+    try:
+        part = reduce(whole, spec)
+    except InvalidInput as error:
+        raise InvalidInput(f"{target.key}: {error}") from None
+    values = kind_of(part).probes(part)
+    if place is None:
+        return _swap(parameters, replace(member, distribution=part)), member.fills(values[0])
+    return _keeping(parameters, members, place, values, target.key), {place: values[0]}
+
+
+def _narrowed(distribution: BaseDistribution, spec: object) -> BaseDistribution:
+    return kind_of(distribution).narrowed(distribution, spec)
+
+
+def _only(distribution: BaseDistribution, value: object) -> BaseDistribution:
+    kind = kind_of(distribution)
+    read = kind.read(distribution, value)
+    if read is None or not kind.contains(distribution, read):
+        raise InvalidInput(f"{value!r}: must be within {kind.describe(distribution)}; choose one of these")
+    return kind.single(distribution, read)
+
+
+def _swap(parameters: list[Parameter], changed: Parameter) -> list[Parameter]:
+    return [changed if p.name == changed.name else p for p in parameters]
+
+
+def _keeping(
+    parameters: list[Parameter],
+    members: Sequence[Parameter],
+    place: str,
+    wanted: tuple[Value, ...],
+    key: str,
+) -> list[Parameter]:
+    """Keep only the choices that put one of `wanted` at `place`; what loses all choices loses its branch."""
+    for member in members:
+        changed = member.keeping(place, wanted)
+        if changed is not None:
+            parameters = _swap(parameters, changed)
+        elif any(p.name == member.name for p in parameters):
+            parameters = _without_branch(parameters, member, key)
+    return parameters
+
+
+def _without_branch(parameters: list[Parameter], lost: Parameter, key: str) -> list[Parameter]:
+    """Make it impossible that `lost` is active: its condition's values go from where they are chosen."""
+    if len(lost.when) != 1:
+        where = "".join(f" where {condition}" for condition in lost.when)
+        raise InvalidInput(
+            f"{key!r}: leaves nothing for {lost.name!r}{where}; loosen it or what else is narrowed or fixed"
+        )
+    (condition,) = lost.when
+    rest = [p for p in parameters if p.name != lost.name]
+    parents = [p for p in rest if condition.parent in p.paths]
+    if not parents:
+        raise InvalidInput(f"{key!r}: leaves nothing for {lost.name!r}, and {condition}; choose another value")
+    others = tuple(v for v in _offers(parents, condition.parent) if not is_one_of(v, condition.values))
+    return _keeping(rest, parents, condition.parent, others, key)
+
+
+def _check_still_active(parameters: Sequence[Parameter], targets: Sequence[_Target]) -> None:
+    for target in targets:
+        if not _members(parameters, target):
+            raise InvalidInput(f"{target.key!r}: is never active with what else is narrowed or fixed; leave it out")
+
+
+def _settle(
+    parameters: Sequence[Parameter], constants: Mapping[str, Value], targets: Sequence[_Target]
+) -> tuple[set[str], Mapping[str, Value]] | None:
+    """Find a target that always has one and the same value: the names to drop and what they fill."""
+    for target in targets:
+        members = _members(parameters, target)
+        values = [set(kind_of(p.distribution).probes(p.distribution)) for p in members]
+        if not members or any(len(one) > 1 for one in values):
+            continue
+        fills = [dict(p.fills(*one)) for p, one in zip(members, values, strict=True)]
+        names = {p.name for p in members}
+        always = all(names & s.keys() for s in situations(parameters, constants, names))
+        if always and all(one == fills[0] for one in fills):
+            return names, fills[0]
+    return None
+
+
+def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
+    place = full_place(key)
+    field = place.split(".")[0]
+    if field not in TrialConfig.model_fields:
+        known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
+        raise InvalidInput(f"{key!r}: no such parameter or place; {nearest(key, known)}")
+    return check_place(place)
+
+
+def _constant(key: str, value: object) -> Value:
+    number = as_number(value)
+    if number is not None:
+        return number
+    if isinstance(value, bool | str):
+        return value
+    raise InvalidInput(f"{key} = {value!r}: must be text, a finite number or a bool; correct it")

@@ -1,0 +1,380 @@
+"""`Space`: what varies in a study, under which conditions, as data; and all that a study asks of it."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from optuna.distributions import BaseDistribution
+
+from search_spaces.distributions import kind_of, suggest_with
+from search_spaces.hints import Value, is_one_of, nearest
+from search_spaces.narrowing import fix, narrow
+from search_spaces.parameter import Baseline, Condition, Parameter
+from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, nest
+from search_spaces.structure import possible, situations
+from trainables.config import TrialConfig
+from trainables.data import SOURCES
+from trainables.errors import InvalidInput
+
+__all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
+
+Suggest = Callable[[str, BaseDistribution], Any]
+"""Asked for the value of one active parameter; must return one of its distribution."""
+
+_PROBED = 2_000
+"""Situations that `check_closed` tries at most."""
+
+
+class Row(NamedTuple):
+    """A line of the table that a space prints."""
+
+    name: str
+    kind: str
+    range: str
+    when: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """A conditional search space over `TrialConfig`.
+
+    Attributes:
+        name: what `SPACES` and study files call it.
+        description: one line for `ganstudy spaces`.
+        parameters: what varies; a parameter comes after those that its conditions look at.
+        constants: places of `TrialConfig` that are the same in every trial.
+        baselines: configurations to try first.
+    """
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    constants: Mapping[str, Value] = field(default_factory=dict)
+    baselines: tuple[Baseline, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a space that contradicts itself.
+
+        Raises:
+            InvalidInput: naming the parameter, the rule and what to do.
+        """
+        self._check_names()
+        self._check_places()
+        for index, parameter in enumerate(self.parameters):
+            for condition in parameter.when:
+                self._check_condition(index, parameter, condition)
+        self._check_exclusive()
+        self._check_baselines()
+
+    # -- sampling -------------------------------------------------------------------------------------------
+
+    def sample(self, suggest: Suggest) -> dict[str, Value]:
+        """Ask `suggest` for every active parameter, in order; return the values by name."""
+        params, _ = self._walk(lambda parameter: suggest(parameter.name, parameter.distribution))
+        return params
+
+    def build(
+        self,
+        params: Mapping[str, Value],
+        *,
+        data: Mapping[str, Any],
+        evaluation: Mapping[str, Any],
+        seed: int,
+    ) -> TrialConfig:
+        """Return the trial that `params` stand for.
+
+        Args:
+            params: values of exactly the active parameters, as from `sample`.
+            data: `TrialConfig.data`, as plain data.
+            evaluation: `TrialConfig.evaluation`, as plain data.
+            seed: of the trial.
+
+        Raises:
+            InvalidInput: if `params` are not in the space, or the whole is no valid configuration.
+        """
+        given = {"data": dict(data), "evaluation": dict(evaluation), "seed": seed}
+        return TrialConfig.from_dict(nest(self.places_of(params)) | given, f"space {self.name}")
+
+    def distributions(self, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:
+        """Return the distributions of the active parameters, which are the keys of `params`.
+
+        Raises:
+            InvalidInput: if `params` are not in the space.
+        """
+        self.check(params)
+        return {p.name: p.distribution for p in self.parameters if p.name in params}
+
+    # -- membership -----------------------------------------------------------------------------------------
+
+    def contains(self, what: TrialConfig | Mapping[str, Value]) -> bool:
+        """Tell whether a configuration, or values by parameter name, could have been sampled here."""
+        try:
+            if isinstance(what, TrialConfig):
+                self.params_of(what)
+            else:
+                self.check(what)
+        except InvalidInput:
+            return False
+        return True
+
+    def check(self, params: Mapping[str, Value]) -> None:
+        """Refuse values that are not exactly the active parameters', each in range.
+
+        Raises:
+            InvalidInput: naming the first that is missing, inactive, unknown or out of range.
+        """
+        self.places_of(params)
+
+    def places_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return every place that the constants and `params` fill.
+
+        Raises:
+            InvalidInput: as `check`.
+        """
+        names = [p.name for p in self.parameters]
+        for name in params:
+            if name not in names:
+                raise InvalidInput(f"{name!r}: no parameter of space {self.name}; {nearest(name, names)}")
+
+        def value_of(parameter: Parameter) -> Value:
+            if parameter.name not in params:
+                raise InvalidInput(f"{parameter.name!r}: is active and has no value; {_advice(parameter)}")
+            return params[parameter.name]
+
+        active, places = self._walk(value_of)
+        for name in params:
+            if name not in active:
+                when = " and ".join(str(c) for p in self.parameters if p.name == name for c in p.when)
+                raise InvalidInput(f"{name!r}: is only active when {when}; leave it out")
+        return places
+
+    def params_of(self, config: TrialConfig) -> dict[str, Value]:
+        """Return the values by parameter name that build `config`.
+
+        Raises:
+            InvalidInput: naming the first place of `config` that this space cannot have.
+        """
+        whole = config.to_dict()
+        given = {key: whole.pop(key) for key in GIVEN_BY_STUDY}
+        places = flatten(whole)
+        params = self._params_at(places)
+        rebuilt = flatten(self.build(params, **given).to_dict())
+        for place, value in places.items():
+            if place not in rebuilt or rebuilt[place] != value:
+                raise InvalidInput(
+                    f"{place} = {value!r}: space {self.name} only has {rebuilt.get(place)!r} there; fix it"
+                )
+        return params
+
+    def check_closed(self) -> None:
+        """Build trials at the bounds and choices of every combination that conditions look at.
+
+        Raises:
+            InvalidInput: with the first that is no valid `TrialConfig`.
+        """
+        for params in self._probes():
+            try:
+                self.build(params, data={"name": next(iter(SOURCES))}, evaluation={}, seed=0)
+            except InvalidInput as error:
+                raise InvalidInput(f"{error}; such trials are possible in this space") from None
+
+    # -- smaller spaces -------------------------------------------------------------------------------------
+
+    def narrowed(self, changes: Mapping[str, Any]) -> "Space":
+        """Return a part of this space, with the baselines that lie in it.
+
+        Args:
+            changes: by parameter name or place: {"low": .., "high": ..} or a list of choices.
+
+        Raises:
+            InvalidInput: if something is unknown or no part of what it was.
+        """
+        parameters = narrow(self.parameters, self.constants, changes)
+        smaller = replace(self, parameters=parameters, baselines=())
+        return replace(smaller, baselines=tuple(b for b in self.baselines if smaller.contains(b.params)))
+
+    def fixed(self, changes: Mapping[str, Any]) -> "Space":
+        """Return the space where `changes` no longer vary; baselines take the new values if they then fit.
+
+        Args:
+            changes: values by parameter name or by place of `TrialConfig`, nested or dotted.
+
+        Raises:
+            InvalidInput: if something is unknown, out of range, or makes an invalid configuration possible.
+        """
+        parameters, constants, new = fix(self.parameters, self.constants, changes)
+        smaller = replace(self, parameters=parameters, constants=constants, baselines=())
+        smaller.check_closed()
+        return replace(smaller, baselines=tuple(self._refitted(smaller, new)))
+
+    def _refitted(self, smaller: "Space", new: Mapping[str, Value]) -> Iterator[Baseline]:
+        seen: list[Mapping[str, Value]] = []
+        for baseline in self.baselines:
+            before = self.places_of(baseline.params)
+            try:
+                params = smaller._params_at({**before, **new})
+            except InvalidInput:
+                continue
+            if params in seen:
+                continue
+            seen.append(params)
+            after = smaller.places_of(params)
+            changed = [f"{place} = {after[place]}" for place in new if before.get(place) != after.get(place)]
+            source = "; with ".join([baseline.source, ", ".join(changed)]) if changed else baseline.source
+            yield Baseline(baseline.name, source, params)
+
+    # -- description ----------------------------------------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        """Return a table: parameters in order, then constants."""
+        varying = [
+            Row(
+                name=p.name,
+                kind=kind_of(p.distribution).label,
+                range=kind_of(p.distribution).describe(p.distribution),
+                when=" and ".join(str(condition) for condition in p.when),
+            )
+            for p in self.parameters
+        ]
+        return varying + [Row(place, "constant", str(value), "") for place, value in self.constants.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON types; equal exactly for equal spaces."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": [_plain(parameter) for parameter in self.parameters],
+            "constants": dict(self.constants),
+            "baselines": [{"name": b.name, "source": b.source, "params": dict(b.params)} for b in self.baselines],
+        }
+
+    # -- within ---------------------------------------------------------------------------------------------
+
+    def _walk(self, value_of: Callable[[Parameter], Any]) -> tuple[dict[str, Value], dict[str, Value]]:
+        """Return (values by name of the active, values by place), asking `value_of` in order.
+
+        Raises:
+            InvalidInput: for a value out of range.
+        """
+        params: dict[str, Value] = {}
+        places = dict(self.constants)
+        for parameter in self.parameters:
+            if parameter.active(places):
+                value = value_of(parameter)
+                if not kind_of(parameter.distribution).contains(parameter.distribution, value):
+                    raise InvalidInput(f"{parameter.name} = {value!r}: out of range; {_advice(parameter)}")
+                params[parameter.name] = value
+                places.update(parameter.fills(value))
+        return params, places
+
+    def _params_at(self, places: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the parameters' values, given what lies where.
+
+        Raises:
+            InvalidInput: if an active parameter has no value of its range there.
+        """
+
+        def value_of(parameter: Parameter) -> Value:
+            value = parameter.reads(places)
+            if value is None:
+                there = ", ".join(f"{path} = {places.get(path)!r}" for path in parameter.paths)
+                raise InvalidInput(f"{there}: not in {parameter.name!r} of {self.name}; {_advice(parameter)}")
+            return value
+
+        params, _ = self._walk(value_of)
+        return params
+
+    def _probes(self) -> Iterator[dict[str, Value]]:
+        distributions = {p.name: p.distribution for p in self.parameters}
+        names = list(distributions)
+        for situation in itertools.islice(situations(self.parameters, self.constants, names), _PROBED):
+            values = {
+                name: kind_of(distributions[name]).probes(distributions[name]) if value is None else (value,)
+                for name, value in situation.items()
+            }
+            for turn in range(max(map(len, values.values()), default=1)):
+                yield {name: options[turn % len(options)] for name, options in values.items()}
+
+    def _check_names(self) -> None:
+        for what, names in (
+            ("parameter", [p.name for p in self.parameters]),
+            ("baseline", [b.name for b in self.baselines]),
+        ):
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    raise InvalidInput(f"{what} {name!r}: is there twice; rename one")
+        for parameter in self.parameters:
+            filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
+            if filling and filling != [parameter]:
+                raise InvalidInput(
+                    f"parameter {parameter.name!r}: is also the place of another one, so a study file could mean "
+                    "either; rename it"
+                )
+
+    def _check_places(self) -> None:
+        places = {*self.constants, *(path for p in self.parameters for path in p.paths)}
+        for place in sorted(places):
+            check_place(place)
+            inside = [other for other in places if other.startswith(f"{place}.")]
+            if inside:
+                raise InvalidInput(f"place {place!r}: cannot be filled as {inside[0]!r} lies in it; fill only one")
+        for parameter in self.parameters:
+            if taken := [path for path in parameter.paths if path in self.constants]:
+                raise InvalidInput(f"parameter {parameter.name!r}: {taken[0]!r} is a constant too; keep only one")
+
+    def _check_condition(self, index: int, parameter: Parameter, condition: Condition) -> None:
+        rule = f"parameter {parameter.name!r}: condition on {condition.parent!r}"
+        earlier, later = self.parameters[:index], self.parameters[index:]
+        if any(condition.parent in p.paths for p in later):
+            raise InvalidInput(f"{rule}, which comes later; order parameters so that parents come first")
+        fillers = [p for p in earlier if condition.parent in p.paths]
+        if not fillers and condition.parent not in self.constants:
+            known = {*self.constants, *(path for p in earlier for path in p.paths)}
+            raise InvalidInput(f"{rule}, which nothing fills; {nearest(condition.parent, known)}")
+        if not all(p.choices for p in fillers):
+            raise InvalidInput(f"{rule}, which is a range; a condition looks at choices only")
+        can = possible(earlier, self.constants, condition.parent)
+        if not condition.values:
+            raise InvalidInput(f"{rule} has no values; give at least one or leave it out")
+        for value in condition.values:
+            if not is_one_of(value, can):
+                raise InvalidInput(f"{rule} is {value!r}, which it never is; use {', '.join(map(str, can))}")
+
+    def _check_exclusive(self) -> None:
+        for place in dict.fromkeys(path for p in self.parameters for path in p.paths):
+            names = [p.name for p in self.parameters if place in p.paths]
+            if len(names) < 2:
+                continue
+            for situation in situations(self.parameters, self.constants, names):
+                both = [name for name in names if name in situation]
+                if len(both) > 1:
+                    raise InvalidInput(
+                        f"parameters {both[0]!r} and {both[1]!r}: both fill {place!r} and can be active together; "
+                        "make their conditions exclude each other"
+                    )
+
+    def _check_baselines(self) -> None:
+        for baseline in self.baselines:
+            try:
+                self.check(baseline.params)
+            except InvalidInput as error:
+                raise InvalidInput(f"baseline {baseline.name!r}: {error}") from None
+
+
+def _advice(parameter: Parameter) -> str:
+    return f"give {kind_of(parameter.distribution).describe(parameter.distribution)}"
+
+
+def _plain(parameter: Parameter) -> dict[str, Any]:
+    kind = kind_of(parameter.distribution)
+    plain: dict[str, Any] = {
+        "name": parameter.name,
+        "kind": kind.label,
+        **kind.to_dict(parameter.distribution),
+        "places": list(parameter.paths),
+        "when": [{"parent": c.parent, "values": list(c.values)} for c in parameter.when],
+    }
+    if parameter.expands is not None:
+        plain["expands"] = [dict(parameter.expands[value]) for value in parameter.choices]
+    return plain
