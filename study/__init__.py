@@ -1,0 +1,1 @@
+"""Many trials: launch, resume, record, report and pick the best."""

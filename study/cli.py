@@ -1,0 +1,198 @@
+"""The `ganstudy` command.
+
+Only names and help live here, so that `--help` is quick: each command imports what it needs when it runs.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trainables.errors import GanStudyError
+
+NO_COMPLETED_TRIAL, INTERRUPTED = 3, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Find the GAN configuration worth training.\n\nExit codes: 0 done, 1 failed, 2 wrong usage or input, "
+    "3 no completed trial, 130 interrupted.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at data sets.")
+spaces_app = typer.Typer(invoke_without_command=True, help="List search spaces, or show one.")
+app.add_typer(data_app, name="data")
+app.add_typer(spaces_app, name="spaces")
+
+console = Console()
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
+Name = Annotated[str, typer.Argument(help="The study's name.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set schedule.max_kimg=30")]
+StorageOption = Annotated[Path | None, typer.Option("--storage", help="Folder of studies [$GANSTUDY_STORAGE or runs].")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command()
+def launch(
+    file: StudyFile,
+    overrides: Overrides = None,
+    storage: StorageOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="A Ray cluster: auto or HOST:PORT. Default: a local Ray."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+) -> None:
+    """Run a study; the same command again resumes it.
+
+    Example: ganstudy launch studies/quickstart.yaml --set trials=20
+    """
+    from study import commands
+
+    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, console))
+
+
+@app.command()
+def status(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    """Show how far a study is, trial by trial.
+
+    Example: ganstudy status quickstart
+    """
+    from study import reading
+
+    reading.status(name, storage, as_json, console)
+
+
+@app.command()
+def best(
+    name: Name,
+    top: Annotated[int, typer.Option(min=1, help="How many.")] = 5,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank a study's trials, equal budgets first.
+
+    Example: ganstudy best quickstart --top 3 --json
+    """
+    from study import reading
+
+    if not reading.best(name, storage, top, as_json, console):
+        raise typer.Exit(NO_COMPLETED_TRIAL)
+
+
+@app.command(name="list")
+def list_studies(storage: StorageOption = None) -> None:
+    """List the studies in the storage folder."""
+    from study import reading
+
+    reading.list_studies(storage, console)
+
+
+@app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    trial: Annotated[int | None, typer.Option(help="This trial instead of the best one.")] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write the best trial's configuration, and where it came from, to a file.
+
+    Example: ganstudy export quickstart best.yaml
+    """
+    from study import reading
+
+    reading.export_trial(name, storage, file, trial, console)
+
+
+@app.command(name="run-trial")
+def run_trial(
+    file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
+    kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
+    report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many kimg [the study's].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Run one trial without a study; it repeats the FIDs that the study measured.
+
+    Example: ganstudy run-trial best.yaml --kimg 5
+    """
+    from study import commands
+
+    if not commands.run_trial(file, kimg, report_kimg, out, device, console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    name: Name,
+    storage: StorageOption = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; the next free one if taken.")] = 5000,
+) -> None:
+    """Open a study in MLflow: start its server on 127.0.0.1 and print the address.
+
+    Example: ganstudy ui quickstart
+    """
+    from study import commands
+
+    commands.ui(name, storage, port, console)
+
+
+@app.command()
+def sync(name: Name, storage: StorageOption = None) -> None:
+    """Bring MLflow up to date with a study's ledger.
+
+    Example: ganstudy sync quickstart
+    """
+    from study import commands
+
+    commands.sync(name, storage, console)
+
+
+@data_app.command()
+def describe(
+    source: Annotated[str, typer.Argument(help="fashion_mnist, digits, npz, or a study file.")],
+    path: Annotated[Path | None, typer.Option(help="Where the data lies (npz needs it).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a data set: counts, fingerprint, and the FID of real images (floor) and of noise (ceiling).
+
+    Example: ganstudy data describe fashion_mnist
+    """
+    from study import commands
+
+    commands.describe(source, path, as_json, console)
+
+
+@spaces_app.callback()
+def spaces(context: typer.Context) -> None:
+    """List the search spaces."""
+    if context.invoked_subcommand is None:
+        from study import commands
+
+        commands.list_spaces(console)
+
+
+@spaces_app.command()
+def show(name: Annotated[str, typer.Argument(help="The space's name.")]) -> None:
+    """Show a search space as a table.
+
+    Example: ganstudy spaces show gan28
+    """
+    from study import commands
+
+    commands.show_space(name, console)
+
+
+def main() -> None:
+    """Run the command line: an error meant for people is one line and an exit code."""
+    try:
+        app()
+    except GanStudyError as error:
+        print(f"ganstudy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("ganstudy: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

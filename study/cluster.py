@@ -1,0 +1,95 @@
+"""The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from study.config import StudyConfig
+from study.export import threads_per_trial
+from trainables.errors import GanStudyError, InvalidInput
+
+_ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; silences its warning
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own banner ignores verbose=0
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: finish cleanly and say how to go on
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are never read
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What each trial takes, and how many run at once."""
+
+    cpus: float
+    gpus: float
+    threads: int
+    concurrency: int
+
+    @property
+    def device(self) -> str:
+        """Where torch puts a trial."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to the cluster at `address`, or start a local Ray on the loopback interface.
+
+    Args:
+        address: "auto", "HOST:PORT", or None for a local Ray.
+
+    Raises:
+        GanStudyError: if there is no Ray at `address`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # "local": ray.init() alone would join any cluster that a file on this machine still names.
+    own = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    where: dict[str, Any] = {"address": address} if address else own
+    try:
+        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        place = f"Ray at {address}" if address else "a local Ray"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise GanStudyError(f"cannot reach {place}: {reason}; check `ray status`, or leave --address out") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def plan_slots(config: StudyConfig) -> Slots:
+    """Resolve `auto` resources on the connected cluster.
+
+    Raises:
+        InvalidInput: if no node can hold a single trial (Tune would wait for ever).
+    """
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"] for node in known if node["Alive"]]
+    cpus = 1.0 if config.resources.cpus == "auto" else float(config.resources.cpus)
+    has_gpus = any(node.get("GPU", 0) for node in nodes)
+    gpus = float(has_gpus) if config.resources.gpus == "auto" else float(config.resources.gpus)
+    fitting = sum(_fitting(node, cpus, gpus) for node in nodes)
+    if not fitting:
+        largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
+        raise InvalidInput(
+            f"resources cpus {cpus:g}, gpus {gpus:g} per trial: no node has so much "
+            f"(the largest: {largest.get('CPU', 0):g} CPUs, {largest.get('GPU', 0):g} GPUs); lower them"
+        )
+    wanted = fitting if config.concurrency == "auto" else config.concurrency
+    threads = threads_per_trial(config.to_dict())
+    return Slots(cpus, gpus, threads, min(wanted, fitting, config.trials))
+
+
+def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """Return how many trials fit on a node."""
+    by_cpu = node.get("CPU", 0) // cpus
+    return int(min(by_cpu, node.get("GPU", 0) / gpus) if gpus else by_cpu)

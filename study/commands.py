@@ -1,0 +1,173 @@
+"""Commands that train, show data and spaces, or talk to MLflow: they may import torch, ray and mlflow."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from search_spaces.registry import SPACES
+from study import mlflow_ui
+from study.catalogue import STORAGE_VARIABLE, find_study, load_study, open_ledger, storage_root
+from study.config import StudyConfig, read_study
+from study.export import read_export
+from study.mlflow_projection import MlflowProjection
+from study.mlflow_thread import sync as bring_up_to_date
+from study.ranking import rank
+from study.reading import print_ranking
+from study.run_trial import run_trial as repeat
+from study.tables import plain_table
+from study.yaml_file import read_yaml
+from trainables.data import SOURCES
+from trainables.data.source import DataSource
+from trainables.errors import InvalidInput
+from trainables.evaluation import Evaluation
+from trainables.prepare import describe as describe_data
+from trainables.prepare import prepare
+from trainables.validation import validated
+
+FAILED, NO_COMPLETED_TRIAL, INTERRUPTED = 1, 3, 130
+_SHOWN_AT_END = 10
+
+
+def launch(
+    file: Path,
+    overrides: Sequence[str],
+    storage: Path | None,
+    address: str | None,
+    dry_run: bool,
+    console: Console,
+) -> int:
+    """Run or resume a study; return the exit code."""
+    if storage is not None or STORAGE_VARIABLE in os.environ:
+        overrides = [*overrides, f"storage.path={storage_root(storage)}"]
+    config = read_study(file, overrides)
+    if dry_run:
+        return _dry_run(config, console)
+    from study.launch import launch as run  # imports ray
+
+    handler = RichHandler(console=console, show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    launched = run(config, address, console)
+    ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
+    if ranked:
+        console.print()
+        print_ranking(launched.study, ranked, console)
+    if launched.mlflow_behind:
+        _say(
+            console,
+            f"MLflow is behind ({launched.mlflow_behind}); nothing is lost: ganstudy sync {config.name}",
+        )
+    if launched.interrupted:
+        again = " ".join(["ganstudy launch", str(file), *(f"--set {override}" for override in overrides)])
+        _say(console, f"{launched.interrupted}; go on with: {again}")
+        return INTERRUPTED if launched.by_signal else 0
+    if not ranked:
+        _say(console, f"no trial completed; see: ganstudy status {config.name}")
+        return NO_COMPLETED_TRIAL
+    _say_next(config, ranked[0].trial.kimg, console)
+    return 0
+
+
+def _dry_run(config: StudyConfig, console: Console) -> int:
+    from study.plan import show_plan
+    from trainables.models import ImageShape
+
+    dataset = config.data.load()
+    slots = config.concurrency if config.concurrency != "auto" else os.cpu_count() or 1
+    show_plan(config, ImageShape(dataset.channels, dataset.size), slots, console)
+    return 0
+
+
+def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
+    option = "" if config.folder.root == storage_root(None) else f" --storage {config.folder.root}"
+    best = _short(config.folder.best_file)
+    console.print(f"\nbest configuration: {best}\nnext:", highlight=False, soft_wrap=True)
+    for command, what in (
+        (f"ganstudy ui {config.name}{option}", "compare the trials in MLflow"),
+        (f"ganstudy best {config.name}{option} --top 5", "this ranking again"),
+        (f"ganstudy run-trial {best} --kimg {kimg}", "repeat the best trial; its FIDs come out the same"),
+    ):
+        console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
+    """Run one trial from a file; return whether it repeated the study's FIDs."""
+    return repeat(read_export(file), kimg, report_kimg, out, device, console)
+
+
+def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
+    """Serve a study in MLflow until Ctrl-C."""
+    folder = find_study(name, storage)
+    study = load_study(folder)
+    uri = study.config["mlflow"]["uri"]
+    mlflow_ui.serve(folder, uri, port, uid=study.uid, echo=lambda text: _say(console, text))
+
+
+def sync(name: str, storage: Path | None, console: Console) -> None:
+    """Bring MLflow up to date."""
+    folder = find_study(name, storage)
+    projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
+    with open_ledger(folder) as ledger:
+        counts = bring_up_to_date(ledger.read, projection)
+    _say(console, f"MLflow is up to date: {counts}")
+
+
+def describe(source: str, path: Path | None, as_json: bool, console: Console) -> None:
+    """Print what is known of a data set."""
+    data, evaluation = _source(source, path)
+    facts = describe_data(prepare(data, evaluation))
+    if as_json:
+        console.print_json(data=facts)
+        return
+    rows = [[key, str(value)] for key, value in _flat(facts)]
+    console.print(plain_table([("", "left"), ("", "left")], rows), soft_wrap=True)
+
+
+def _source(source: str, path: Path | None) -> tuple[DataSource, Evaluation]:
+    """Return the data source of that name, or that of a study file."""
+    if source in SOURCES:
+        variant = SOURCES[source]
+        place = next((name for name in ("path", "root") if name in variant.model_fields), None)
+        return validated(
+            variant, {} if path is None or place is None else {place: path}, f"data {source}"
+        ), Evaluation()
+    if Path(source).suffix in (".yaml", ".yml"):
+        config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
+        return config.data, config.evaluation
+    raise InvalidInput(f"data {source!r}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
+
+
+def _flat(facts: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, value in facts.items():
+        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return found
+
+
+def list_spaces(console: Console) -> None:
+    """Print the spaces' names and what they are for."""
+    rows = [[name, str(len(space.parameters)), space.description] for name, space in SPACES.items()]
+    console.print(plain_table([("space", "left"), ("parameters", "right"), ("", "left")], rows))
+
+
+def show_space(name: str, console: Console) -> None:
+    """Print one space: its parameters, and its baselines with their sources."""
+    if name not in SPACES:
+        raise InvalidInput(f"space {name!r}: choose one of {', '.join(SPACES)}")
+    space = SPACES[name]
+    _say(console, f"{space.name}: {space.description}")
+    columns = [("parameter", "left"), ("kind", "left"), ("range", "left"), ("active when", "left")]
+    console.print(plain_table(columns, space.rows()))
+    console.print("\nbaselines, tried first:")
+    console.print(plain_table([("", "left"), ("", "left")], [[b.name, b.source] for b in space.baselines]))

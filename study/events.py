@@ -1,0 +1,273 @@
+"""What can happen in a study: the rows of its ledger, frozen dataclasses with one door in and one door out.
+
+An event checks its own fields when it is built, so a mistake in the driver shows up before it is written to
+the append-only ledger rather than when the ledger is read again.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from trainables.errors import CorruptFile
+
+ENDED_STATES = frozenset({"completed", "stopped", "diverged", "failed"})
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, float) or _is_int(value)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+def _is_metrics(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and _is_real(v) for k, v in value.items())
+
+
+# The types that a field of an event may have, each with its check and its name in an error message.
+_FIELD_TYPES: Mapping[Any, tuple[Callable[[object], bool], str]] = {
+    int: (_is_int, "an integer"),
+    float: (_is_real, "a number"),
+    str: (lambda value: isinstance(value, str), "a text"),
+    dict[str, Any]: (_is_object, "an object with text keys"),
+    dict[str, float]: (_is_metrics, "an object of numbers"),
+    int | None: (lambda value: value is None or _is_int(value), "an integer or null"),
+    str | None: (lambda value: value is None or isinstance(value, str), "a text or null"),
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Anything that happened in a study. `key` is unique in a ledger: the first event of a key wins."""
+
+    kind: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The event's identity, by which writing it twice is harmless."""
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        """Check every field's type, and that no integer is negative.
+
+        Raises:
+            ValueError: names the event, the field and the rule.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            check, rule = _FIELD_TYPES[field.type]
+            if not check(value):
+                raise ValueError(f"{self.kind}.{field.name} = {value!r:.80} must be {rule}")
+            if _is_int(value) and value < 0:
+                raise ValueError(f"{self.kind}.{field.name} = {value} must not be negative")
+
+
+def _from_one(event: Event, name: str) -> None:
+    if getattr(event, name) < 1:
+        raise ValueError(f"{event.kind}.{name} = {getattr(event, name)}: numbers begin at 1")
+
+
+@dataclass(frozen=True)
+class StudyOpened(Event):
+    """The study's first event: who it is, its resolved configuration and the scale of its FID."""
+
+    uid: str
+    config: dict[str, Any]
+    fingerprint: str
+    fid_floor: float
+    fid_ceiling: float
+    versions: dict[str, Any]
+    kind: ClassVar[str] = "study_opened"
+
+    @property
+    def key(self) -> str:
+        """There is one per ledger."""
+        return "study"
+
+
+@dataclass(frozen=True)
+class StudyChanged(Event):
+    """A resume with a changed study file; `config` is the newest resolved one, `revision` counts from 1."""
+
+    revision: int
+    config: dict[str, Any]
+    kind: ClassVar[str] = "study_changed"
+
+    @property
+    def key(self) -> str:
+        """One per revision."""
+        return f"change/{self.revision}"
+
+    def __post_init__(self) -> None:
+        """Check the fields; revisions begin at 1."""
+        super().__post_init__()
+        _from_one(self, "revision")
+
+
+@dataclass(frozen=True)
+class TrialProposed(Event):
+    """A configuration to try: `params` are the flat sampled values, `origin` `baseline:NAME` or `sampler`."""
+
+    trial: int
+    config: dict[str, Any]
+    params: dict[str, Any]
+    origin: str
+    sampler_attrs: dict[str, Any]
+    kind: ClassVar[str] = "trial_proposed"
+
+    @property
+    def key(self) -> str:
+        """One per trial number."""
+        return f"trial/{self.trial}"
+
+
+@dataclass(frozen=True)
+class AttemptStarted(Event):
+    """A trial was handed to Ray, for the `attempt`-th time (from 1)."""
+
+    trial: int
+    attempt: int
+    kind: ClassVar[str] = "attempt_started"
+
+    @property
+    def key(self) -> str:
+        """One per trial and attempt."""
+        return f"attempt/{self.trial}/{self.attempt}"
+
+    def __post_init__(self) -> None:
+        """Check the fields; attempts begin at 1."""
+        super().__post_init__()
+        _from_one(self, "attempt")
+
+
+@dataclass(frozen=True)
+class Reported(Event):
+    """All metrics of a trial at one budget (`kimg`, thousands of real images shown to D)."""
+
+    trial: int
+    kimg: int
+    attempt: int
+    metrics: dict[str, float]
+    kind: ClassVar[str] = "reported"
+
+    @property
+    def key(self) -> str:
+        """One per trial and budget: a later attempt that trains the same stretch again changes nothing."""
+        return f"report/{self.trial}/{self.kimg}"
+
+    def __post_init__(self) -> None:
+        """Check the fields; `metrics` holds the FID, by which everything downstream judges a trial."""
+        super().__post_init__()
+        _from_one(self, "attempt")
+        if "fid" not in self.metrics:
+            raise ValueError(f"{self.key}: metrics have no 'fid'")
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """An attempt came to its end: in which state, at which budget, by which rung (kimg), for what cause."""
+
+    trial: int
+    attempt: int
+    kimg: int
+    state: str
+    rung: int | None
+    cause: str | None
+    kind: ClassVar[str] = "ended"
+
+    @property
+    def key(self) -> str:
+        """One per trial and attempt."""
+        return f"end/{self.trial}/{self.attempt}"
+
+    def __post_init__(self) -> None:
+        """Check the fields; the state is one of `ENDED_STATES`, and only a stopped trial has a rung."""
+        super().__post_init__()
+        _from_one(self, "attempt")
+        if self.state not in ENDED_STATES:
+            raise ValueError(f"{self.key}: state {self.state!r} is none of {', '.join(sorted(ENDED_STATES))}")
+        if self.rung is not None and self.state != "stopped":
+            raise ValueError(f"{self.key}: rung {self.rung} with state {self.state!r}; only 'stopped' has a rung")
+
+
+KINDS: Mapping[str, type[Event]] = {
+    "study_opened": StudyOpened,
+    "study_changed": StudyChanged,
+    "trial_proposed": TrialProposed,
+    "attempt_started": AttemptStarted,
+    "reported": Reported,
+    "ended": Ended,
+}
+
+
+def canonical_json(value: object) -> str:
+    """`value` as the one JSON text that stands for it: sorted keys, no spaces, ASCII.
+
+    Raises:
+        ValueError: for NaN or an infinity, which JSON does not have.
+        TypeError: for a value that is not plain data.
+    """
+    return json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+
+
+def _problems(value: object, path: str) -> Iterator[str]:
+    """Say what in `value` would not come back from JSON as it went in."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield f"{path} = {value} is not finite"
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if isinstance(name, str):
+                yield from _problems(part, f"{path}.{name}")
+            else:
+                yield f"{path} has the key {name!r:.40}, which is no text"
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _problems(part, f"{path}[{index}]")
+    elif not (value is None or isinstance(value, bool | int | str)):
+        yield f"{path} is a {type(value).__name__}, not plain data"
+
+
+def to_json(event: Event) -> str:
+    """The event's fields as canonical JSON; its kind is kept beside it, in a column of its own.
+
+    Raises:
+        ValueError: names the event's key and the first value that is not finite or not plain data.
+    """
+    body = {field.name: getattr(event, field.name) for field in fields(event)}
+    for name, value in body.items():
+        for problem in _problems(value, name):
+            raise ValueError(f"{event.key}: {problem}; the ledger takes finite plain values only")
+    return canonical_json(body)
+
+
+def from_json(kind: str, body: str) -> Event:
+    """The event that `to_json` wrote.
+
+    Raises:
+        CorruptFile: an unknown kind, no JSON object, or a missing, unknown or impossible field.
+    """
+    cls = KINDS.get(kind)
+    if cls is None:
+        raise CorruptFile(f"unknown kind {kind!r:.40}: was it written by a newer ganstudy?")
+    try:
+        values = json.loads(body)
+    except ValueError as error:
+        raise CorruptFile(f"its body is no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CorruptFile("its body is no JSON object")
+    expected = {field.name for field in fields(cls)}
+    if values.keys() != expected:
+        missing, unknown = sorted(expected - values.keys()), sorted(values.keys() - expected)
+        raise CorruptFile(f"fields missing: {missing}, unknown: {unknown}; was it written by a newer ganstudy?")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise CorruptFile(str(error)) from error

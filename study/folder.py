@@ -1,0 +1,82 @@
+"""Where the parts of one study lie on disk."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.errors import InvalidInput
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a study (and so a folder, an MLflow experiment and a database schema).
+
+    Raises:
+        InvalidInput: unless it is 1 to 64 letters, digits, `_`, `-` or `.`, beginning with a letter or digit.
+    """
+    if _NAME.fullmatch(name) is None:
+        shown = repr(name if len(name) <= 64 else name[:61] + "...")
+        raise InvalidInput(
+            f"study name {shown}: use 1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The folder of the study `name` under the storage folder `root`; knows paths, creates nothing."""
+
+    root: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that could leave the storage folder."""
+        check_name(self.name)
+
+    @property
+    def path(self) -> Path:
+        """The study's own folder."""
+        return self.root / self.name
+
+    @property
+    def ledger(self) -> Path:
+        """The embedded (SQLite) ledger."""
+        return self.path / "ledger.db"
+
+    @property
+    def study_file(self) -> Path:
+        """The resolved study file."""
+        return self.path / "study.yaml"
+
+    @property
+    def best_file(self) -> Path:
+        """The best configuration, exported when the study ends."""
+        return self.path / "best.yaml"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """The embedded MLflow store."""
+        return self.path / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Artifacts of the embedded MLflow store."""
+        return self.path / "mlartifacts"
+
+    @property
+    def ray(self) -> Path:
+        """Ray Tune's own scratch files; never read back."""
+        return self.path / "ray"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one trial."""
+        return self.path / "trials" / f"{number:05d}"
+
+    def samples(self, number: int) -> Path:
+        """The sample grids of one trial, `kimg-000010.png` and so on."""
+        return self.trial(number) / "samples"
+
+    def checkpoints(self, number: int) -> Path:
+        """The checkpoints of one trial."""
+        return self.trial(number) / "checkpoints"

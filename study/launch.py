@@ -1,0 +1,202 @@
+"""`ganstudy launch`: runs a study to its end, or goes on where an earlier launch was cut off."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+import yaml
+from rich.console import Console
+
+from study.board import Board
+from study.catalogue import ledger_place
+from study.cluster import connected, plan_slots
+from study.conductor import Conductor
+from study.config import StudyConfig, refuse_changes
+from study.events import Event, StudyChanged, StudyOpened
+from study.export import export
+from study.ledger import Ledger, Row, Writer
+from study.mlflow_projection import FinalStatus, Finish, MlflowProjection
+from study.mlflow_store import display_uri
+from study.mlflow_thread import ProjectionThread
+from study.progress import progress
+from study.ranking import rank
+from study.records import StudyRecord, TrialState, fold
+from study.tune_run import Halt, run_trials
+from trainables.errors import InvalidInput
+from trainables.files import write_atomically
+from trainables.prepare import Prepared, prepare
+
+_RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+_MLFLOW_SECONDS_AT_END = 60.0
+UNFINISHED = frozenset({TrialState.RUNNING, TrialState.INTERRUPTED})
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How a launch ended."""
+
+    study: StudyRecord
+    interrupted: str | None
+    by_signal: bool
+    mlflow_behind: str | None
+    """Why MLflow lacks something (`ganstudy sync` brings it), or None."""
+
+
+def launch(config: StudyConfig, address: str | None, console: Console) -> Launched:
+    """Run or resume the study.
+
+    Args:
+        config: the study.
+        address: of a Ray cluster, None for a local Ray.
+        console: where progress is shown.
+
+    Raises:
+        InvalidInput: before any trial runs, if anything about the study is not right.
+        GanStudyError: if another driver runs this study, or the ledger or Ray fails.
+    """
+    folder = config.folder
+    projection = MlflowProjection(config.mlflow.uri, folder, config.name)
+    halt = Halt()
+    _create(folder.path)
+    with Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=True) as ledger:
+        with ledger.own(socket.gethostname(), os.getpid()) as writer:
+            rows = ledger.read()
+            _check_resume(rows, config, folder.path)
+            console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
+            prepared = prepare(config.data, config.evaluation)
+            _open_study(rows, config, prepared, writer)
+            write_atomically(folder.study_file, _resolved_yaml(config).encode())
+            with _reader(config) as reader:
+                thread = ProjectionThread(reader.read, projection)
+                try:
+                    _run(config, address, prepared, ledger, writer, thread, halt, console)
+                finally:
+                    done = _finish(ledger, config, thread, console)
+        behind = None if done else f"{display_uri(projection.uri)}: {thread.error}"
+        return Launched(fold(ledger.read(), live=False), halt.reason, halt.by_signal, behind)
+
+
+def _run(
+    config: StudyConfig,
+    address: str | None,
+    prepared: Prepared,
+    ledger: Ledger,
+    writer: Writer,
+    thread: ProjectionThread,
+    halt: Halt,
+    console: Console,
+) -> None:
+    """Run trials until all are done or `halt` says why not."""
+    rows = ledger.read()
+    with connected(address):
+        slots = plan_slots(config)
+        board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
+        console.print(
+            f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
+            f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
+            highlight=False,
+        )
+        with progress(console, board) as shown, _interruptible(halt):
+
+            def observe(event: Event) -> None:
+                shown(event)
+                thread.wake()
+
+            conductor = Conductor(config, prepared.fid_ceiling, writer, rows, observe)
+            if not conductor.exhausted:
+                run_trials(conductor, prepared, config.folder, slots, halt)
+            if not halt.reason and not conductor.done:
+                halt.ask(f"the time budget of {config.time_budget_minutes:g} minutes is spent")
+
+
+def _finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
+    """Export the best trial and bring MLflow up to date; tell whether that worked."""
+    study = fold(ledger.read(), live=False)
+    best = rank(study.trials, top=1)
+    artifacts: dict[str, Path | str] = {"study.yaml": _resolved_yaml(config)}
+    if best:
+        export(study, best[0].trial, config.folder.best_file)
+        artifacts["best.yaml"] = config.folder.best_file
+    complete = len(study.trials) >= config.trials and not any(trial.state in UNFINISHED for trial in study.trials)
+    winner = (best[0].trial.number, best[0].fid_best) if best else None
+    status: FinalStatus = "finished" if complete else "interrupted"
+    with console.status("bringing MLflow up to date"):
+        return thread.close(_MLFLOW_SECONDS_AT_END, Finish(status, artifacts, winner))
+
+
+def _create(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"storage {path}: cannot be created: {error.strerror}; set storage.path") from None
+    if not os.access(path, os.W_OK):
+        raise InvalidInput(f"storage {path}: not writable; set storage.path or mend its permissions")
+
+
+def _check_resume(rows: Sequence[Row], config: StudyConfig, place: Path) -> None:
+    if rows:
+        refuse_changes(_newest_config(rows), config.to_dict(), place)
+
+
+def _newest_config(rows: Sequence[Row]) -> dict[str, object]:
+    return [row.event.config for row in rows if isinstance(row.event, StudyOpened | StudyChanged)][-1]
+
+
+def _open_study(rows: Sequence[Row], config: StudyConfig, prepared: Prepared, writer: Writer) -> None:
+    """Write the study's first row, or what changed since.
+
+    Raises:
+        InvalidInput: if the data behind the study's FIDs is no longer the same.
+    """
+    if not rows:
+        versions = {name: version(name) for name in _RECORDED_VERSIONS}
+        bounds = prepared.fid_floor, prepared.fid_ceiling
+        writer.append(StudyOpened(uuid4().hex, config.to_dict(), prepared.fingerprint, *bounds, versions))
+        return
+    opened = rows[0].event
+    assert isinstance(opened, StudyOpened)
+    if opened.fingerprint != prepared.fingerprint:
+        raise InvalidInput(
+            f"FID fingerprint {prepared.fingerprint}: the study began with {opened.fingerprint}, so new FIDs could not "
+            "be compared with the old; bring back the data it began with, or choose another name"
+        )
+    if _newest_config(rows) != config.to_dict():
+        revision = 1 + sum(isinstance(row.event, StudyChanged) for row in rows)
+        writer.append(StudyChanged(revision, config.to_dict()))
+
+
+def _resolved_yaml(config: StudyConfig) -> str:
+    return yaml.safe_dump(config.to_dict(), sort_keys=False)
+
+
+@contextmanager
+def _reader(config: StudyConfig) -> Iterator[Ledger]:
+    """Open the ledger once more, for the MLflow thread."""
+    with Ledger.open(ledger_place(config.folder), schema=config.name, create=False) as ledger:
+        yield ledger
+
+
+@contextmanager
+def _interruptible(halt: Halt) -> Iterator[None]:
+    """End the run cleanly on the first Ctrl-C or SIGTERM; the next one is not held back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        halt.ask(f"interrupted by {signal.Signals(number).name}", by_signal=True)
+        signal.signal(number, before[signal.Signals(number)])
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    for number in before if in_main_thread else ():
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items() if in_main_thread else ():
+            signal.signal(number, handler)

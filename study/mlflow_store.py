@@ -1,0 +1,108 @@
+"""Which MLflow store a study uses, and how it is opened: addresses, credentials, patience, quiet.
+
+MLflow itself is imported only by the functions that need it (it takes more than a second).
+"""
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from study.folder import StudyFolder
+from trainables.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+EXPERIMENT_PREFIX = "ganstudy/"
+
+_HTTP = ("http", "https")
+_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+_RULE = "use http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE"
+_USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
+_SECRET_QUERY = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|access_key|api_key)=[^&\s;]+")
+
+ENVIRONMENT = {
+    # No retries inside MLflow: it would repeat a create call whose answer was lost and so make a second run.
+    # The projection's own retry looks first. With MLflow's defaults a dead server holds each call for 246 s.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""MLflow's own settings as this program wants them; a variable that the user has set wins."""
+
+
+def prepare_environment() -> None:
+    """Set `ENVIRONMENT` where the user has not. Call once, before MLflow is imported anywhere."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def experiment_name(name: str) -> str:
+    """Return the name of the MLflow experiment that holds the study `name`."""
+    return EXPERIMENT_PREFIX + name
+
+
+def redact(text: str) -> str:
+    """Return `text` without user names and passwords of addresses in it."""
+    return _SECRET_QUERY.sub(r"\1=***", _USERINFO.sub("***@", text))
+
+
+def display_uri(uri: str) -> str:
+    """Return `uri` as it may be printed, logged and tagged: without credentials."""
+    return redact(uri)
+
+
+def is_server(uri: str) -> bool:
+    """Tell whether `uri` is an MLflow server, and not a database that this machine opens itself."""
+    return urlsplit(uri).scheme in _HTTP
+
+
+def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
+    """Return the address of the study's MLflow store; without `uri`, SQLite in the study's folder.
+
+    Raises:
+        InvalidInput: if `uri` is of a kind that MLflow 3 or this program does not use.
+    """
+    if uri is None:
+        return f"sqlite:///{folder.mlflow_db.absolute()}"
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is malformed: {_RULE}") from None
+    if parts.scheme in _HTTP and parts.hostname:
+        return uri.rstrip("/")
+    if parts.scheme == "sqlite" and re.match(r"sqlite:///[^/?]|sqlite:////[^/?]", uri):
+        return uri
+    if parts.scheme in _POSTGRESQL and parts.path.strip("/"):
+        return re.sub(r"^postgresql://", "postgresql+psycopg://", uri)
+    raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is not supported: {_RULE}")
+
+
+def open_client(uri: str) -> "MlflowClient":
+    """Return MLflow's client on `uri` (as from `resolve_uri`), with its chatter below a warning turned off.
+
+    The first call for a database creates its tables (about 2 s): let one process, the driver, make it.
+    """
+    prepare_environment()
+    from mlflow.tracking import MlflowClient
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def artifact_location(uri: str, folder: StudyFolder) -> str | None:
+    """Return where a new experiment keeps its artifacts; None where the server decides."""
+    return None if is_server(uri) else folder.mlflow_artifacts.absolute().as_uri()
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """Return `error` in one line, without credentials, for a log or a status line."""
+    text = redact(" ".join(f"{type(error).__name__}: {error}".split()))
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,98 @@
+"""Commands that only read results: they import neither torch nor ray, so they start at once."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from study import export as exporting
+from study.catalogue import find_study, load_study, storage_root, study_names
+from study.ranking import Ranked, rank
+from study.records import StudyRecord, TrialRecord
+from study.tables import counts_line, ranking_table, trials_table
+from trainables.errors import GanStudyError, InvalidInput
+
+
+def status(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
+    """Print every trial of a study."""
+    study = load_study(find_study(name, storage))
+    if as_json:
+        console.print_json(data=[_plain(trial) for trial in study.trials])
+        return
+    console.print(trials_table(study.trials))
+    console.print(counts_line(study), highlight=False)
+
+
+def best(name: str, storage: Path | None, top: int, as_json: bool, console: Console) -> bool:
+    """Print the ranking; return whether any trial could be ranked."""
+    study = load_study(find_study(name, storage))
+    ranked = rank(study.trials, top=top)
+    if as_json:
+        console.print_json(data=[{"rank": r.rank, **_plain(r.trial)} for r in ranked])
+    elif ranked:
+        print_ranking(study, ranked, console)
+    else:
+        console.print(f"no trial of {name} has reported yet; {counts_line(study)}", highlight=False)
+    return bool(ranked)
+
+
+def print_ranking(study: StudyRecord, ranked: list[Ranked], console: Console) -> None:
+    """Print ranked trials with what the ranking means."""
+    console.print(ranking_table(ranked))
+    console.print(
+        f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
+        f"ceiling {study.fid_ceiling:.1f} (noise); {counts_line(study)}",
+        highlight=False,
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def list_studies(storage: Path | None, console: Console) -> None:
+    """Print each study's name and how far it is."""
+    root = storage_root(storage)
+    names = study_names(root)
+    if not names:
+        console.print(f"no studies in {root}; begin one: ganstudy launch studies/quickstart.yaml", highlight=False)
+    for name in names:
+        try:
+            line = counts_line(load_study(find_study(name, storage)))
+        except GanStudyError as error:
+            line = str(error)
+        console.print(f"{name}  {line}", highlight=False, soft_wrap=True)
+
+
+def export_trial(name: str, storage: Path | None, file: Path, number: int | None, console: Console) -> None:
+    """Write the best trial, or trial `number`, to `file`."""
+    study = load_study(find_study(name, storage))
+    trial = _chosen(study, number)
+    exporting.export(study, trial, file)
+    fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f} at {trial.kimg_best} kimg"
+    console.print(f"{file}: trial {trial.number} of {name}{fid}", highlight=False, soft_wrap=True)
+
+
+def _chosen(study: StudyRecord, number: int | None) -> TrialRecord:
+    if number is None:
+        ranked = rank(study.trials, top=1)
+        if not ranked:
+            raise GanStudyError(f"no trial of {study.config['name']} can be ranked yet; see `ganstudy status`")
+        return ranked[0].trial
+    if not 0 <= number < len(study.trials):
+        raise InvalidInput(f"--trial {number}: the study has trials 0 to {len(study.trials) - 1}")
+    return study.trials[number]
+
+
+def _plain(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "state": str(trial.state),
+        "kimg": trial.kimg,
+        "rung": trial.rung,
+        "cause": trial.cause,
+        "fid": trial.fid,
+        "fid_best": trial.fid_best,
+        "kimg_best": trial.kimg_best,
+        "fids": trial.curve,
+        "origin": trial.origin,
+        "config": trial.config,
+    }

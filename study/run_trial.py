@@ -1,0 +1,86 @@
+"""`ganstudy run-trial`: one trial without a study, from an exported file."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from study.export import Exported
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, InvalidInput
+from trainables.prepare import Prepared, prepare
+from trainables.threads import fixed_threads
+from trainables.trial import Trial
+
+
+def run_trial(
+    exported: Exported, kimg: int, report_kimg: int | None, folder: Path | None, device: str, console: Console
+) -> bool:
+    """Train the exported configuration to `kimg`, printing each report beside what the study measured.
+
+    Args:
+        exported: what to train.
+        kimg: thousands of images to train for.
+        report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
+        folder: keeps checkpoints and samples (and is continued from); None for a temporary one.
+        device: "cpu" or "cuda".
+        console: where to print.
+
+    Returns:
+        Whether every FID that the study also measured came out the same to the last bit.
+
+    Raises:
+        InvalidInput: if the configuration or the schedule is not valid.
+        Diverged: if training became non-finite.
+    """
+    origin = exported.origin
+    every = report_kimg or origin.get("report_kimg") or kimg
+    if kimg < 1 or every < 1 or kimg % every:
+        raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
+    config = TrialConfig.from_dict(exported.trial)
+    prepared = prepare(config.data, config.evaluation)
+    known: dict[int, float] = {}
+    if origin.get("fid_fingerprint") == prepared.fingerprint:
+        known = {int(k): float(fid) for k, fid in origin.get("fids", {}).items()}
+    elif origin:
+        console.print("the FID fingerprint differs from the study's: its FIDs are not shown", highlight=False)
+    with _kept_or_temporary(folder) as place, fixed_threads(int(origin.get("threads", 1))):
+        return _train(config, prepared, place, (kimg, every), known, device, console)
+
+
+def _train(
+    config: TrialConfig,
+    prepared: Prepared,
+    folder: Path,
+    schedule: tuple[int, int],
+    known: dict[int, float],
+    device: str,
+    console: Console,
+) -> bool:
+    trial = Trial(config, prepared, folder, device)
+    kimg, every = schedule
+    same = True
+    while trial.session.kimg < kimg or trial.unreported:
+        try:
+            report = trial.next_report(every)
+        except Diverged as error:
+            raise Diverged(f"the trial diverged: {error}") from None
+        at, fid = int(report["kimg"]), report["fid"]
+        beside = ""
+        if at in known:
+            exact = known[at] == fid
+            same = same and exact
+            beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
+        console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s", highlight=False)
+    return same
+
+
+@contextmanager
+def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    if folder:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="ganstudy-") as temporary:
+            yield Path(temporary)

@@ -1,0 +1,121 @@
+"""Optuna's part of a study: an in-memory history, rebuilt from the ledger, that proposes configurations."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState as OptunaState
+
+from search_spaces.space import Space, suggest_with
+from study.records import TrialRecord, TrialState
+from trainables.streams import derive_seed
+
+optuna.logging.set_verbosity(logging.WARNING)
+
+SamplerFactory = Callable[[int, int], optuna.samplers.BaseSampler]
+
+
+def _tpe(seed: int, startup: int) -> optuna.samplers.BaseSampler:
+    """Tree-structured Parzen estimator, conditional spaces in groups, running trials counted as bad.
+
+    Bergstra et al. 2011; Watanabe 2023 for multivariate and group.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=startup, multivariate=True, group=True, constant_liar=True
+        )
+
+
+def _random(seed: int, startup: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+SAMPLERS: dict[str, SamplerFactory] = {"tpe": _tpe, "random": _random}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try: flat parameter values, and who thought of it."""
+
+    params: dict[str, Any]
+    origin: str
+    sampler_attrs: dict[str, Any]
+
+
+class Sampling:
+    """Proposes trial 0, 1, 2, ... of a study and learns from what became of them.
+
+    The sampler is made anew for each proposal from (study seed, trial number): what it proposes is a function of
+    these and of the history, so a resumed study does not ask the same points again.
+
+    FIDs are minimised. A completed trial is told its best FID, a stopped one is PRUNED with every FID it reported,
+    a diverged one is told the ceiling (the FID of uniform noise), a failed one teaches nothing.
+    """
+
+    def __init__(self, space: Space, sampler: str, seed: int, startup: int, ceiling: float) -> None:
+        self._space = space
+        self._make = SAMPLERS[sampler]
+        self._seed = seed
+        self._startup = startup
+        self._ceiling = ceiling
+        self._open: dict[int, optuna.Trial] = {}
+        self.history = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def propose(self, number: int) -> Proposal:
+        """Return what trial `number` should try: the space's baselines first, then the sampler's choice."""
+        baselines = self._space.baselines
+        origin = "sampler"
+        if number < len(baselines):
+            self.history.enqueue_trial(dict(baselines[number].params))
+            origin = f"baseline:{baselines[number].name}"
+        self.history.sampler = self._make(derive_seed(self._seed, "sampler", number) % 2**32, self._startup)
+        trial = self.history.ask()
+        assert trial.number == number, f"proposal {number} came as {trial.number}"
+        params = self._space.sample(suggest_with(trial))
+        self._open[number] = trial
+        return Proposal(params, origin, dict(self.history.trials[number].system_attrs))
+
+    def restore(self, record: TrialRecord, finished: bool) -> None:
+        """Add a trial of the ledger to the history; trials come in the order of their numbers."""
+        if finished:
+            value, state = self._verdict(record.state, record.fid_best, record.fid)
+            self.history.add_trial(
+                optuna.trial.create_trial(
+                    state=state,
+                    value=value,
+                    params=record.params,
+                    distributions=self._space.distributions(record.params),
+                    intermediate_values=dict(record.curve),
+                )
+            )
+            return
+        self.history.enqueue_trial(dict(record.params))
+        self.history.sampler = optuna.samplers.RandomSampler(seed=0)  # every value is fixed: nothing is drawn
+        trial = self.history.ask()
+        self._space.sample(suggest_with(trial))
+        self._open[record.number] = trial
+        for kimg, fid in record.curve.items():
+            trial.report(fid, kimg)
+
+    def report(self, number: int, kimg: int, fid: float) -> None:
+        """Note an FID on the way."""
+        self._open[number].report(fid, kimg)
+
+    def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None) -> None:
+        """Tell what became of a trial."""
+        value, verdict = self._verdict(state, fid_best, fid)
+        self.history.tell(self._open.pop(number), value if verdict == OptunaState.COMPLETE else None, verdict)
+
+    def _verdict(
+        self, state: TrialState, fid_best: float | None, fid: float | None
+    ) -> tuple[float | None, OptunaState]:
+        return {
+            TrialState.COMPLETED: (fid_best, OptunaState.COMPLETE),
+            TrialState.STOPPED: (fid, OptunaState.PRUNED),
+            TrialState.DIVERGED: (self._ceiling, OptunaState.COMPLETE),
+            TrialState.FAILED: (None, OptunaState.FAIL),
+        }[state]

@@ -1,0 +1,182 @@
+"""Hands a study to Ray Tune: thin adapters between Tune's hooks and the `Conductor`."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any, Self
+
+from ray import tune
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.cluster import Slots
+from study.conductor import Conductor, Running
+from study.folder import StudyFolder
+from trainables.prepare import Prepared
+from trainables.tune import GanTrainable
+
+_NUMBER = "number"
+
+
+class _Unsaved:
+    """For what Tune wants to pickle into snapshots of its own, which are never read: the ledger is the truth."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Leave nothing but a mark."""
+        return (_Unsaved, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Stay the same object: it holds the ledger."""
+        return self
+
+
+class Halt(_Unsaved, Stopper):
+    """Ends the whole run: because it was asked to, or because the ledger could not be written.
+
+    Tune takes an exception in a scheduler for a fault of the trial; it is kept here instead and raised after the run.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.by_signal = False
+        self.error: Exception | None = None
+
+    def ask(self, reason: str, by_signal: bool = False) -> None:
+        """End the run soon; the first reason counts."""
+        if self.reason is None:
+            self.reason, self.by_signal = reason, by_signal
+
+    def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
+        """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
+        if self.error:
+            return otherwise
+        try:
+            return work()
+        except Exception as error:
+            self.error = error
+            return otherwise
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial: that is the scheduler's part."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell Tune whether to end the run."""
+        return bool(self.error or self.reason)
+
+
+class LedgerSearcher(_Unsaved, Searcher):
+    """Gives Tune the conductor's trials."""
+
+    def __init__(self, conductor: Conductor, halt: Halt, config_of: Callable[[Running], dict[str, Any]]) -> None:
+        super().__init__(metric="fid", mode="min")
+        self._conductor = conductor
+        self._halt = halt
+        self._config_of = config_of
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the next trial's config, or that there are no more."""
+        running = self._halt.guard(self._conductor.next)
+        finished: Any = Searcher.FINISHED
+        return self._config_of(running) if running else finished
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Do nothing: the conductor learned it from the scheduler, before Tune acted."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+
+class LedgerScheduler(_Unsaved, FIFOScheduler):
+    """Asks the conductor, which commits to the ledger first, whether a trial goes on."""
+
+    def __init__(self, conductor: Conductor, halt: Halt) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._conductor = conductor
+        self._halt = halt
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Report, and go on or stop."""
+        number = trial.config[_NUMBER]
+        goes_on = self._halt.guard(lambda: self._conductor.report(number, result), otherwise=False)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Note a trial whose worker was lost too often."""
+        cause = f"worker lost {trial.num_failures} times, last: {_first_line(trial.get_error())}"
+        self._halt.guard(lambda: self._conductor.fail(trial.config[_NUMBER], cause))
+
+
+class RetryNote(_Unsaved, Callback):
+    """Notes in the ledger that Tune started a trial again."""
+
+    def __init__(self, conductor: Conductor, halt: Halt) -> None:
+        self._conductor = conductor
+        self._halt = halt
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Count another attempt."""
+        self._halt.guard(lambda: self._conductor.retry(trial.config[_NUMBER]))
+
+
+def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
+    """Run trials until the conductor has no more or `halt` ends it.
+
+    Raises:
+        Exception: what went wrong in the conductor (a ledger that cannot be written, above all).
+    """
+    config = conductor.config
+
+    def config_of(running: Running) -> dict[str, Any]:
+        return {
+            _NUMBER: running.number,
+            "trial": running.config,
+            "folder": str(folder.trial(running.number)),
+            "report_kimg": config.schedule.report_every,
+            "threads": slots.threads,
+            "device": slots.device,
+        }
+
+    budget = config.time_budget_minutes
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(GanTrainable, prepared=prepared), {"cpu": slots.cpus, "gpu": slots.gpus}
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=LedgerSearcher(conductor, halt, config_of),
+            scheduler=LedgerScheduler(conductor, halt),
+            num_samples=config.trials,
+            max_concurrent_trials=slots.concurrency,
+            time_budget_s=budget * 60 if budget else None,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name=folder.ray.name,
+            storage_path=str(folder.path),
+            stop=halt,
+            callbacks=[RetryNote(conductor, halt)],
+            failure_config=tune.FailureConfig(max_failures=config.max_failures),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(folder.ray, ignore_errors=True)
+    if halt.error:
+        raise halt.error
+
+
+def _name(trial: Trial) -> str:
+    return f"trial-{trial.config[_NUMBER]:05d}"
+
+
+def _first_line(error: Exception | None) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"

@@ -1,0 +1,200 @@
+"""The study's heart: decisions, resume, and that a crash at any point changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from toys import CEILING, Crash, drive, fid_of, open_study, result_of, toy_config
+
+from study.asha import ExactAsha
+from study.conductor import Conductor
+from study.events import Reported
+from study.ledger import Ledger
+from study.records import StudyRecord, TrialState, fold
+
+
+def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:
+    """All that a study found out; not how often it had to start."""
+    return [(t.number, t.config, t.params, t.origin, t.state, t.rung, t.cause, t.curve) for t in study.trials]
+
+
+def rows(place: Path) -> list[Any]:
+    with Ledger.open(place, schema="toy", create=False) as ledger:
+        return ledger.read()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    place = tmp_path_factory.mktemp("whole") / "ledger.db"
+    open_study(place, toy_config())
+    return drive(place, toy_config())
+
+
+def test_a_whole_study_has_every_kind_of_end(uninterrupted: StudyRecord) -> None:
+    states = [trial.state for trial in uninterrupted.trials]
+    assert len(states) == 12
+    assert {TrialState.COMPLETED, TrialState.STOPPED} <= set(states)
+    for trial in uninterrupted.trials:
+        last = {TrialState.COMPLETED: 9, TrialState.STOPPED: trial.rung}.get(trial.state, trial.kimg)
+        assert trial.kimg == last
+        assert trial.curve == {k: fid_of(trial.config, k) for k in range(1, trial.kimg + 1)}
+
+
+@pytest.mark.parametrize("crash_after", range(0, 60, 5))
+def test_a_crash_after_any_commit_changes_nothing(tmp_path: Path, uninterrupted: StudyRecord, crash_after: int) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    try:
+        drive(place, toy_config(), crash_after=crash_after)
+    except Crash:
+        assert len(rows(place)) < 200
+    assert outcome(drive(place, toy_config())) == outcome(uninterrupted)
+
+
+def test_crashing_again_and_again_gets_there_too(tmp_path: Path, uninterrupted: StudyRecord) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    for _ in range(100):
+        try:
+            study = drive(place, toy_config(), crash_after=4)
+            break
+        except Crash:
+            continue
+    assert outcome(study) == outcome(uninterrupted)
+    assert max(trial.attempts for trial in study.trials) > 1
+
+
+@pytest.mark.parametrize("concurrency", [2, 3])
+def test_decisions_of_a_concurrent_study_are_a_replay_of_its_ledger(tmp_path: Path, concurrency: int) -> None:
+    config, place = toy_config(), tmp_path / "ledger.db"
+    open_study(place, config)
+    with pytest.raises(Crash):
+        drive(place, config, concurrency=concurrency, crash_after=17)
+    study = drive(place, config, concurrency=concurrency)
+    asha = ExactAsha(config.schedule, config.seed)
+    decisions = {
+        (event.trial, event.kimg): asha.goes_on(event.trial, event.kimg, event.metrics["fid"])
+        for event in (row.event for row in rows(place))
+        if isinstance(event, Reported)
+    }
+    for trial in study.trials:
+        if trial.state == TrialState.STOPPED:
+            assert decisions[trial.number, trial.kimg] is False
+            assert trial.rung == trial.kimg
+        stopped_earlier = [k for k in trial.curve if k < trial.kimg and not decisions[trial.number, k]]
+        assert not stopped_earlier
+
+
+def history(place: Path) -> list[optuna.trial.FrozenTrial]:
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        return Conductor(toy_config(), CEILING, writer, ledger.read())._sampling.history.trials
+
+
+def test_optunas_history_is_rebuilt_with_pruned_diverged_and_running_trials(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    with pytest.raises(Crash):
+        drive(place, toy_config(), concurrency=2, crash_after=31)
+    study = fold(rows(place), live=False)
+    rebuilt = history(place)
+    assert [t.number for t in rebuilt] == [t.number for t in study.trials]
+    seen = set()
+    for optuna_trial, trial in zip(rebuilt, study.trials, strict=True):
+        seen.add(trial.state)
+        assert optuna_trial.params == trial.params
+        assert optuna_trial.intermediate_values == trial.curve
+        state, value = {
+            TrialState.COMPLETED: (optuna.trial.TrialState.COMPLETE, trial.fid_best),
+            TrialState.STOPPED: (optuna.trial.TrialState.PRUNED, trial.fid),
+            TrialState.DIVERGED: (optuna.trial.TrialState.COMPLETE, CEILING),
+            TrialState.INTERRUPTED: (optuna.trial.TrialState.RUNNING, None),
+        }[trial.state]
+        assert (optuna_trial.state, optuna_trial.value) == (state, value)
+    assert {TrialState.STOPPED, TrialState.INTERRUPTED} <= seen
+
+
+def test_a_diverged_trial_is_told_the_ceiling(tmp_path: Path) -> None:
+    def diverging(config: Any, kimg: int) -> dict[str, Any]:
+        return {"kimg": 0, "ended": "diverged", "cause": "Diverged: loss_g became non-finite by 1 kimg"}
+
+    place = tmp_path / "ledger.db"
+    config = toy_config(trials=3)
+    open_study(place, config)
+    study = drive(place, config, result=diverging)
+    assert [t.state for t in study.trials] == [TrialState.DIVERGED] * 3
+    assert all(t.cause and "loss_g" in t.cause for t in study.trials)
+    assert [t.value for t in history(place)] == [CEILING] * 3
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_metric_that_is_not_finite_ends_the_trial_as_diverged(tmp_path: Path, bad: float) -> None:
+    place, config = tmp_path / "ledger.db", toy_config(trials=1)
+    open_study(place, config)
+    study = drive(place, config, result=lambda c, k: result_of(c, k) | ({"loss_d": bad} if k == 2 else {}))
+    trial = study.trials[0]
+    assert (trial.state, trial.kimg) == (TrialState.DIVERGED, 1)
+    assert trial.cause == f"loss_d is {bad} at 2 kimg"
+
+
+def test_a_failed_trial_teaches_the_sampler_nothing(tmp_path: Path) -> None:
+    place, config = tmp_path / "ledger.db", toy_config(trials=2)
+    open_study(place, config)
+    failing = {"kimg": 0, "ended": "failed", "cause": "ValueError: no"}
+    study = drive(place, config, result=lambda c, k: failing)
+    assert [(t.state, t.cause) for t in study.trials] == [(TrialState.FAILED, "ValueError: no")] * 2
+    assert {t.state for t in history(place)} == {optuna.trial.TrialState.FAIL}
+
+
+def test_a_report_made_twice_counts_once(tmp_path: Path) -> None:
+    place, config = tmp_path / "ledger.db", toy_config()
+    open_study(place, config)
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        conductor = Conductor(config, CEILING, writer, ledger.read())
+        running = conductor.next()
+        assert running is not None
+        assert conductor.report(0, result_of(running.config, 1))
+        conductor.retry(0)
+        worse = result_of(running.config, 1) | {"fid": 500.0}
+        assert conductor.report(0, worse), "a known report decides nothing anew"
+        trial = fold(ledger.read(), live=True).trials[0]
+    assert trial.curve == {1: fid_of(running.config, 1)}
+    assert trial.attempts == 2
+
+
+def test_a_finished_study_can_be_given_more_trials(tmp_path: Path, uninterrupted: StudyRecord) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    drive(place, toy_config(trials=5))
+    assert outcome(drive(place, toy_config())) == outcome(uninterrupted)
+
+
+def test_a_raised_budget_takes_completed_trials_further_and_replays_the_old_end_as_a_rung(tmp_path: Path) -> None:
+    place, more = tmp_path / "ledger.db", {"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}
+    open_study(place, toy_config())
+    before = drive(place, toy_config())
+    completed = [t.number for t in before.trials if t.state == TrialState.COMPLETED]
+    after = drive(place, toy_config(schedule=more))
+    assert len(completed) > 1
+    states = {number: (after.trials[number].state, after.trials[number].kimg) for number in completed}
+    assert (TrialState.COMPLETED, 27) in states.values()
+    assert set(states.values()) <= {(TrialState.COMPLETED, 27), (TrialState.STOPPED, 9)}
+    for old, new in zip(before.trials, after.trials, strict=True):
+        assert {k: new.curve[k] for k in old.curve} == old.curve
+        if old.number not in completed:
+            assert (new.state, new.curve) == (old.state, old.curve)
+
+
+def test_baselines_come_first_then_the_sampler(uninterrupted: StudyRecord) -> None:
+    baselines = toy_config().space.resolve().baselines
+    origins = [trial.origin for trial in uninterrupted.trials]
+    assert origins[: len(baselines)] == [f"baseline:{b.name}" for b in baselines]
+    assert set(origins[len(baselines) :]) == {"sampler"}
+    assert len({str(t.params) for t in uninterrupted.trials}) == 12, "no configuration is asked twice"
+
+
+def test_seeds_differ_between_trials_and_between_studies(tmp_path: Path, uninterrupted: StudyRecord) -> None:
+    place, other = tmp_path / "ledger.db", toy_config(seed=8)
+    open_study(place, other)
+    seeds = [t.config["seed"] for t in [*uninterrupted.trials, *drive(place, other).trials]]
+    assert len(set(seeds)) == 24

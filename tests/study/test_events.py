@@ -1,0 +1,120 @@
+"""Events: what goes in comes out, and nothing else does."""
+
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledgers import METRICS, OPENED, STORY, reported
+
+from study.events import KINDS, AttemptStarted, Ended, Event, Reported, StudyChanged, from_json, to_json
+from trainables.errors import CorruptFile
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | finite | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(1, 2**60),
+    float: finite.filter(lambda x: x >= 0),
+    str: st.text(),
+    dict[str, Any]: st.dictionaries(st.text(), values, max_size=3),
+    dict[str, float]: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
+    int | None: st.none() | st.integers(0, 2**60),
+    str | None: st.none() | st.text(),
+}
+
+
+def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
+    parts = {field.name: _BY_TYPE[field.type] for field in fields(cls)}
+    if cls is Ended:
+        parts["state"] = st.just("stopped")
+    return st.builds(cls, **parts)
+
+
+@pytest.mark.parametrize("cls", KINDS.values())
+@given(data=st.data())
+def test_an_event_comes_back_as_it_was_written(cls: type[Event], data: st.DataObject) -> None:
+    event = data.draw(events_of(cls))
+    text = to_json(event)
+    assert text.isascii()
+    assert from_json(event.kind, text) == event
+    assert to_json(from_json(event.kind, text)) == text
+
+
+def test_the_table_of_kinds_names_every_event() -> None:
+    assert all(cls.kind == kind for kind, cls in KINDS.items())
+    assert set(KINDS.values()) == set(Event.__subclasses__())
+    assert {type(event) for event in STORY} == set(KINDS.values())
+
+
+def test_keys_tell_events_apart() -> None:
+    expected = ["study", "trial/0", "attempt/0/1", "report/0/10", "end/0/1", "change/1"]
+    assert [event.key for event in STORY[:6]] == expected
+    assert len({event.key for event in STORY}) == len(STORY)
+    assert reported(0, 10, fid=1.0, attempt=1).key == reported(0, 10, fid=2.0, attempt=2).key
+
+
+def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
+    forward = Reported(0, 1, 1, {"fid": 1.0, "a": 2.0})
+    backward = Reported(0, 1, 1, {"a": 2.0, "fid": 1.0})
+    assert to_json(forward) == to_json(backward)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_refused_with_the_key(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"report/3/40: metrics\.loss_g = .* is not finite"):
+        to_json(Reported(3, 40, 1, {**METRICS, "loss_g": bad}))
+    with pytest.raises(ValueError, match=r"change/2: config\.a\[1\]\.b = .* is not finite"):
+        to_json(StudyChanged(2, {"a": [0.0, {"b": bad}]}))
+
+
+def test_values_that_are_not_plain_data_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"change/1: config\.path is a object"):
+        to_json(StudyChanged(1, {"path": object()}))
+    with pytest.raises(ValueError, match=r"change/1: config\.a has the key 3"):
+        to_json(StudyChanged(1, {"a": {3: 1}}))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: AttemptStarted(0, 0), "attempt = 0"),
+        (lambda: AttemptStarted(-1, 1), "trial = -1"),
+        (lambda: AttemptStarted(True, 1), "trial = True must be an integer"),
+        (lambda: Reported(0, 10, 1, {"loss_g": 1.0}), "no 'fid'"),
+        (lambda: Reported(0, 10, 1, {"fid": "50"}), "an object of numbers"),  # type: ignore[dict-item]
+        (lambda: Reported(0, 2.5, 1, METRICS), "kimg = 2.5 must be an integer"),  # type: ignore[arg-type]
+        (lambda: Ended(0, 1, 10, "lost", None, None), "state 'lost'"),
+        (lambda: Ended(0, 1, 10, "completed", 10, None), "only 'stopped' has a rung"),
+        (lambda: StudyChanged(0, {}), "revision = 0"),
+    ],
+)
+def test_an_impossible_event_cannot_be_built(build: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_an_unknown_kind_or_field_is_refused() -> None:
+    body = json.loads(to_json(OPENED))
+    with pytest.raises(CorruptFile, match="unknown kind 'study_burnt'"):
+        from_json("study_burnt", to_json(OPENED))
+    for name in body:
+        without = {key: value for key, value in body.items() if key != name}
+        with pytest.raises(CorruptFile, match=rf"missing: \['{name}'\]"):
+            from_json(OPENED.kind, json.dumps(without))
+    with pytest.raises(CorruptFile, match=r"unknown: \['extra'\]"):
+        from_json(OPENED.kind, json.dumps({**body, "extra": 1}))
+    with pytest.raises(CorruptFile, match=r"uid = 3 must be a text"):
+        from_json(OPENED.kind, json.dumps({**body, "uid": 3}))
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"'])
+def test_a_body_that_is_no_object_is_refused(body: str) -> None:
+    with pytest.raises(CorruptFile, match="JSON"):
+        from_json(OPENED.kind, body)

@@ -1,0 +1,607 @@
+"""The MLflow projection on real SQLite stores: exact, repeatable, and unharmed by errors at any call."""
+
+import json
+import math
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from study import mlflow_projection, mlflow_thread
+from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.folder import StudyFolder
+from study.ledger_rows import Row
+from study.mlflow_images import FOLDER, KEY, logged_steps, sample_file
+from study.mlflow_projection import Finish, MlflowProjection
+from study.mlflow_runs import Counts
+from study.mlflow_store import display_uri, open_client, redact, resolve_uri
+from study.mlflow_thread import ProjectionThread, sync
+from study.mlflow_values import MAX_PARAM, flatten
+from study.mlflow_view import TAG_PREFIX, view_id
+from trainables.errors import GanStudyError, InvalidInput
+
+UID = "5f1c2d3e4f5a"
+OPENED_AT = 1_760_000_000.25
+SECRET = "hunter2"
+CONFIG = {"loss": "hinge", "penalty": {"name": "r1", "weight": 10.0}, "generator_optimiser": {"lr": 2e-4}, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables; making one takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    open_client(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, empty_store: Path) -> StudyFolder:
+    return make_folder(tmp_path, empty_store)
+
+
+def make_folder(root: Path, empty_store: Path) -> StudyFolder:
+    folder = StudyFolder(root, "digits")
+    folder.path.mkdir(parents=True)
+    shutil.copyfile(empty_store, folder.mlflow_db)
+    return folder
+
+
+def metrics(kimg: int, fid: float) -> dict[str, float]:
+    return {"kimg": float(kimg), "fid": fid, "fid_best": fid, "loss_g": 0.1 + kimg}
+
+
+def events() -> list[Event]:
+    """One trial each that completed, was stopped, diverged, failed and came back, and still runs."""
+    config = {"name": "digits", "mlflow": {"uri": f"http://me:{SECRET}@host:5000"}}
+    propose = [TrialProposed(t, {**CONFIG, "seed": t}, {}, "sampler", {}) for t in range(5)]
+    return [
+        StudyOpened(UID, config, "sha256:abc", 1.5, 800.0, {"torch": "2.15"}),
+        propose[0],
+        AttemptStarted(0, 1),
+        propose[1],
+        AttemptStarted(1, 1),
+        Reported(0, 5, 1, metrics(5, 90.0)),
+        Reported(1, 5, 1, metrics(5, 120.0)),
+        Ended(1, 1, 5, "stopped", 5, None),
+        propose[2],
+        AttemptStarted(2, 1),
+        Reported(0, 10, 1, metrics(10, 40.0)),
+        Ended(0, 1, 10, "completed", None, None),
+        Ended(2, 1, 0, "diverged", None, "loss_g is not finite"),
+        StudyChanged(1, {**config, "trials": 5}),
+        propose[3],
+        AttemptStarted(3, 1),
+        Ended(3, 1, 0, "failed", None, f"no answer from postgresql://me:{SECRET}@host/db"),
+        AttemptStarted(3, 2),
+        Reported(3, 5, 2, metrics(5, 30.0)),
+        Ended(3, 2, 5, "completed", None, None),
+        propose[4],
+        AttemptStarted(4, 1),
+        Reported(4, 5, 1, metrics(5, 60.0)),
+    ]
+
+
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    return [Row(seq, OPENED_AT + seq, 1, event) for seq, event in enumerate(events, start=1)]
+
+
+def reader(rows: Sequence[Row]) -> Callable[[int], list[Row]]:
+    return lambda after: [row for row in rows if row.seq > after]
+
+
+def draw_sample(folder: StudyFolder, trial: int, kimg: int) -> None:
+    path = sample_file(folder.samples(trial), kimg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (40, 20), color=kimg).save(path)
+
+
+def state_of(folder: StudyFolder) -> dict[str, Any]:
+    """All that the store holds, but for MLflow's own ids and, for a run that goes on, the end of its last attempt."""
+    from mlflow.entities import ViewType
+
+    client = open_client(resolve_uri(None, folder))
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ganstudy/digits"]
+    state: dict[str, Any] = {"experiment": {k: v for k, v in experiment.tags.items() if k.startswith(TAG_PREFIX)}}
+    ids: dict[str, str] = {}
+    for run in client.search_runs([experiment.experiment_id], run_view_type=ViewType.ACTIVE_ONLY):
+        uid = run.data.tags["ganstudy.uid"]
+        assert uid not in state, f"two runs for {uid}"
+        ids[run.info.run_id] = uid
+        history = [point for name in run.data.metrics for point in client.get_metric_history(run.info.run_id, name)]
+        state[uid] = {
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "start": run.info.start_time,
+            "end": None if run.info.status == "RUNNING" else run.info.end_time,
+            "tags": dict(run.data.tags),
+            "params": dict(run.data.params),
+            "points": sorted((p.key, p.step, p.timestamp, p.value) for p in history),
+            "files": sorted(f.path for d in (FOLDER, None) for f in client.list_artifacts(run.info.run_id, d)),
+        }
+    for uid, run_state in state.items():
+        if "/" in uid:
+            run_state["tags"]["mlflow.parentRunId"] = ids[run_state["tags"]["mlflow.parentRunId"]]
+    return state
+
+
+def milliseconds(seq: int) -> int:
+    return round((OPENED_AT + seq) * 1000)
+
+
+def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
+    for trial, kimg in ((0, 0), (0, 5), (0, 10), (4, 0)):
+        draw_sample(folder, trial, kimg)
+    MlflowProjection(None, folder, "digits").project(rows_of(events()))
+    state = state_of(folder)
+
+    parent, trials = state[UID], [state[f"{UID}/{number}"] for number in range(5)]
+    assert len(state) == 1 + 1 + 5  # the view, the study, its trials
+    assert [run["name"] for run in trials] == [f"trial-000{number}" for number in range(5)]
+    states = ["completed", "stopped", "diverged", "completed", "running"]
+    assert [run["tags"]["ganstudy.state"] for run in trials] == states
+    assert [run["status"] for run in trials] == ["FINISHED"] * 4 + ["RUNNING"]
+    assert all(run["tags"]["mlflow.parentRunId"] == UID for run in trials)
+    assert trials[1]["tags"]["ganstudy.rung"] == "5"
+    assert trials[2]["tags"]["ganstudy.cause"] == "loss_g is not finite"
+    assert (trials[3]["tags"]["ganstudy.cause"], trials[3]["tags"]["ganstudy.attempt"]) == ("", "2")
+    assert (trials[0]["start"], trials[0]["end"]) == (milliseconds(2), milliseconds(12))
+
+    assert trials[0]["params"] == {
+        "loss": "hinge",
+        "penalty.name": "r1",
+        "penalty.weight": "10.0",
+        "generator_optimiser.lr": "0.0002",
+        "seed": "0",
+    }
+    expected = [(name, 5, milliseconds(6), value) for name, value in metrics(5, 90.0).items()]
+    expected += [(name, 10, milliseconds(11), value) for name, value in metrics(10, 40.0).items()]
+    assert trials[0]["points"] == sorted(expected)
+
+    # The lowest FID so far against the kimg of all trials so far: 5; 5 + 5 + 5; 5 + 5 + 5 + 5.
+    best = [(step, value) for name, step, _, value in parent["points"] if name == "best_fid"]
+    assert best == [(5, 90.0), (15, 40.0), (20, 30.0)]
+    tags = parent["tags"]
+    counts = {name: tags[f"ganstudy.trials.{name}"] for name in ("completed", "stopped", "diverged", "failed")}
+    assert counts == {"completed": "2", "stopped": "1", "diverged": "1", "failed": "0"}
+    assert (tags["ganstudy.best_trial"], tags["ganstudy.best_fid"], parent["status"]) == ("3", "30", "RUNNING")
+    assert "study.yaml" in parent["files"]
+
+    steps = [sorted({int(n) for n in re.findall(r"\+step\+(\d+)\+", " ".join(run["files"]))}) for run in trials]
+    assert steps == [[0, 5, 10], [], [], [], [0]]
+    assert len([file for file in trials[0]["files"] if file.startswith(f"{FOLDER}/")]) == 2 * 3  # and thumbnails
+    assert [run["tags"].get("mlflow.loggedImages") for run in trials] == ["True", None, None, None, "True"]
+    assert SECRET not in repr(state)
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["same object", "fresh object"])
+def test_projecting_again_changes_nothing(folder: StudyFolder, fresh: bool) -> None:
+    draw_sample(folder, 0, 5)
+    rows = rows_of(events())
+    first = MlflowProjection(None, folder, "digits")
+    sync(reader(rows), first)
+    once = state_of(folder)
+    second = MlflowProjection(None, folder, "digits") if fresh else first
+    second.project(rows)
+    assert second.counts == (Counts() if fresh else first.counts)
+    assert state_of(folder) == once
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.tuples(st.integers(1, len(events()) - 1), st.booleans()), max_size=6))
+def test_any_split_of_the_rows_gives_the_same_store(
+    cuts: list[tuple[int, bool]], empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = rows_of(events())
+    states = []
+    for steps in ([], sorted(cuts)):
+        folder = make_folder(tmp_path_factory.mktemp("split"), empty_store)
+        draw_sample(folder, 3, 0)
+        projection = MlflowProjection(None, folder, "digits")
+        for end, fresh in [*steps, (len(rows), False)]:
+            projection.project(rows[:end])
+            if fresh:
+                projection = MlflowProjection(None, folder, "digits")
+        states.append(state_of(folder))
+    assert states[0] == states[1]
+
+
+class Flaky:
+    """A client whose call number `fail_at` raises, before it reached the server or when only the answer was lost."""
+
+    def __init__(self, client: Any, fail_at: int, after: bool) -> None:
+        self.client, self.calls, self.fail_at, self.after = client, 0, fail_at, after
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            fail = self.calls == self.fail_at
+            if fail and not self.after:
+                raise ConnectionError("the server is gone")
+            result = getattr(self.client, name)(*args, **kwargs)
+            if fail:
+                raise ConnectionError("the answer was lost")
+            return result
+
+        return call
+
+
+def project_with_failure(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, fail_at: int, after: bool) -> int:
+    """Project and finish with one failing call; return the number of calls."""
+    flaky = Flaky(open_client(resolve_uri(None, folder)), fail_at, after)
+    monkeypatch.setattr(mlflow_projection, "open_client", lambda uri: flaky)
+    projection = MlflowProjection(None, folder, "digits")
+    finish = Finish("interrupted", {"best.yaml": "loss: hinge\n"}, (3, 30.0))
+    rows = rows_of(events())
+    for _ in range(2):
+        try:
+            projection.project(rows[:9])
+            projection.project(rows)
+            projection.finish(finish)
+        except ConnectionError:
+            continue
+        break
+    return flaky.calls
+
+
+def test_an_error_at_any_call_loses_and_doubles_nothing(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outcome(name: str, fail_at: int, after: bool) -> tuple[int, dict[str, Any]]:
+        folder = make_folder(tmp_path / name, empty_store)
+        for kimg in (0, 5, 10):
+            draw_sample(folder, 0, kimg)
+        calls = project_with_failure(folder, monkeypatch, fail_at, after)
+        return calls, state_of(folder)
+
+    calls, undisturbed = outcome("none", 0, after=False)
+    assert undisturbed[f"{UID}/4"]["tags"]["ganstudy.state"] == "interrupted"
+    for fail_at in range(1, calls + 1, 3):
+        after = fail_at % 2 == 0
+        assert outcome(f"{fail_at}", fail_at, after)[1] == undisturbed, f"call {fail_at}, after={after}"
+
+
+def test_a_status_that_did_not_arrive_is_sent_by_the_next_projection(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watermark is sent with the values, the status after them: the values are there, the status is not."""
+    rows = rows_of(events()[:12])
+    projection = MlflowProjection(None, folder, "digits")
+    projection.attach()
+    with monkeypatch.context() as patch:
+        patch.setattr(projection._client, "set_terminated", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            projection.project(rows)
+    assert state_of(folder)[f"{UID}/0"]["tags"]["ganstudy.state"] == "completed"
+    assert state_of(folder)[f"{UID}/0"]["status"] == "RUNNING"
+    MlflowProjection(None, folder, "digits").project(rows)
+    trial = state_of(folder)[f"{UID}/0"]
+    assert (trial["status"], trial["end"]) == ("FINISHED", milliseconds(12))
+
+
+def test_a_second_run_of_a_trial_is_removed(
+    folder: StudyFolder, empty_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = rows_of(events())
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows[:6])
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    client.create_run(experiment.experiment_id, tags={"ganstudy.uid": f"{UID}/0"})
+    MlflowProjection(None, folder, "digits").project(rows)
+    assert "second run" in caplog.text
+    once = make_once(folder, empty_store, rows)
+    assert state_of(folder) == once
+
+
+def make_once(folder: StudyFolder, empty_store: Path, rows: Sequence[Row]) -> dict[str, Any]:
+    """The state of a store beside `folder` that saw the rows once, without disturbance."""
+    other = make_folder(folder.root / "other", empty_store)
+    sync(reader(rows), MlflowProjection(None, other, "digits"))
+    return state_of(other)
+
+
+def test_a_deleted_experiment_is_restored(folder: StudyFolder, caplog: pytest.LogCaptureFixture) -> None:
+    rows = rows_of(events())
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows[:6])
+    before = state_of(folder)
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    MlflowProjection(None, folder, "digits").project(rows[:6])
+    assert "restored" in caplog.text
+    assert state_of(folder) == before
+
+
+def test_a_run_deleted_by_the_user_stays_deleted_until_there_is_news(folder: StudyFolder) -> None:
+    rows = rows_of(events())
+    draw_sample(folder, 4, 5)
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows)
+    client = open_client(projection.uri)
+    (run,) = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id], name_filter(4))]
+    client.delete_run(run.info.run_id)
+    fresh = MlflowProjection(None, folder, "digits")
+    sync(reader(rows), fresh, Finish("finished"))
+    assert f"{UID}/4" not in state_of(folder)
+    fresh.project([*rows, Row(len(rows) + 1, OPENED_AT + 99, 1, Ended(4, 1, 5, "completed", None, None))])
+    assert state_of(folder)[f"{UID}/4"]["tags"]["ganstudy.state"] == "completed"
+
+
+def name_filter(trial: int) -> str:
+    return f"tags.`ganstudy.trial` = '{trial}'"
+
+
+def test_non_finite_metrics_are_not_sent(folder: StudyFolder) -> None:
+    values = {"fid": 9.0, "loss_g": math.nan, "loss_d": math.inf, "d_real": -math.inf}
+    start = events()[:3]
+    MlflowProjection(None, folder, "digits").project(rows_of([*start, Reported(0, 5, 1, values)]))
+    assert [(name, value) for name, _, _, value in state_of(folder)[f"{UID}/0"]["points"]] == [("fid", 9.0)]
+
+
+def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: StudyFolder) -> None:
+    rows = rows_of(events()[:8])
+    path = sample_file(folder.samples(0), 0)
+    path.parent.mkdir(parents=True)
+    draw_sample(folder, 1, 0)
+    path.write_bytes(sample_file(folder.samples(1), 0).read_bytes()[:40])
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows)
+    assert projection.counts.images == 1
+    draw_sample(folder, 0, 0)
+    draw_sample(folder, 0, 5)
+    projection.finish(Finish("finished"))
+    assert projection.counts.images == 3
+    again = MlflowProjection(None, folder, "digits")
+    sync(reader(rows), again, Finish("finished"))
+    assert again.counts == Counts()
+
+
+def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder) -> None:
+    draw_sample(folder, 0, 5)
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows_of(events()[:6]))
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    theirs = client.create_run(experiment.experiment_id).info.run_id
+    with Image.open(sample_file(folder.samples(0), 5)) as image:
+        client.log_image(theirs, image, key=KEY, step=5, timestamp=milliseconds(6))
+    ours = client.search_runs([experiment.experiment_id], name_filter(0))[0].info.run_id
+
+    def shapes(run_id: str) -> set[str]:
+        uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        return {re.sub(uuid, "UUID", file.path) for file in client.list_artifacts(run_id, FOLDER)}
+
+    assert shapes(ours) == shapes(theirs)
+    assert logged_steps(client, theirs) == logged_steps(client, ours) == {5}
+
+
+def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder, tmp_path: Path) -> None:
+    binary = tmp_path / "report.bin"
+    binary.write_bytes(b"\x00\xff")
+    best = tmp_path / "exported.yaml"
+    best.write_text(f"mlflow: http://me:{SECRET}@host\nloss: hinge\n")
+    rows = rows_of(events())
+    projection = MlflowProjection(None, folder, "digits")
+    files: dict[str, Path | str] = {"best.yaml": best, "report/all.bin": binary, "study.yaml": "name: digits\n"}
+    sync(reader(rows), projection, Finish("interrupted", files, (0, 40.0)))
+    parent, trial = state_of(folder)[UID], state_of(folder)[f"{UID}/4"]
+    assert (parent["status"], parent["tags"]["ganstudy.state"], parent["end"]) == (
+        "KILLED",
+        "interrupted",
+        milliseconds(len(rows)),
+    )
+    assert parent["tags"]["ganstudy.best_trial"] == "0"
+    assert (trial["status"], trial["tags"]["ganstudy.state"]) == ("KILLED", "interrupted")
+    assert {"best.yaml", "report", "study.yaml"} <= set(parent["files"])
+    stored = {path.name: path.read_bytes() for path in folder.mlflow_artifacts.rglob("*") if path.is_file()}
+    assert stored["all.bin"] == b"\x00\xff"
+    assert stored["best.yaml"] == b"mlflow: http://***@host\nloss: hinge\n"
+
+    more = [*events(), AttemptStarted(4, 2), Reported(4, 10, 2, metrics(10, 20.0))]
+    resumed = MlflowProjection(None, folder, "digits")
+    sync(reader(rows_of(more)), resumed)
+    parent, trial = state_of(folder)[UID], state_of(folder)[f"{UID}/4"]
+    assert (parent["status"], parent["tags"]["ganstudy.state"]) == ("RUNNING", "running")
+    assert (trial["status"], trial["tags"]["ganstudy.state"]) == ("RUNNING", "running")
+    more.append(Ended(4, 2, 10, "completed", None, None))
+    sync(reader(rows_of(more)), resumed, Finish("finished"))
+    state = state_of(folder)
+    assert (state[UID]["status"], state[f"{UID}/4"]["status"]) == ("FINISHED", "FINISHED")
+    assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 1, images=0)
+
+
+def test_many_points_and_parameters_go_in_calls_that_mlflow_takes(folder: StudyFolder) -> None:
+    config = {f"knob{number}": number for number in range(250)} | {"long": "x" * (MAX_PARAM + 1)}
+    reports = [Reported(0, kimg, 1, metrics(kimg, 50.0)) for kimg in range(1, 451)]
+    start: list[Event] = [events()[0], TrialProposed(0, config, {}, "sampler", {}), AttemptStarted(0, 1)]
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows_of([*start, *reports]))
+    run = state_of(folder)[f"{UID}/0"]
+    assert len(run["points"]) == 4 * 450
+    assert len(run["params"]) == 251
+    assert len(run["params"]["long"]) == MAX_PARAM
+
+
+def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder) -> None:
+    MlflowProjection(None, folder, "digits").project(rows_of(events()))
+    view = json.loads(state_of(folder)["experiment"][TAG_PREFIX + view_id(UID)])
+    shown = json.loads(view["state"])
+    assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`fid`", True)
+    params = [column for column in shown["selectedColumns"] if column.startswith("params")]
+    assert params == ["params.`loss`", "params.`penalty.name`", "params.`generator_optimiser.lr`"]
+
+
+def test_an_empty_ledger_makes_no_run(folder: StudyFolder) -> None:
+    projection = MlflowProjection(None, folder, "digits")
+    assert sync(reader([]), projection, Finish("interrupted")) == Counts()
+    assert state_of(folder) == {"experiment": {}}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), inner, max_size=3),
+        max_leaves=12,
+    )
+)
+def test_flatten_keeps_every_leaf_within_mlflows_limits(value: Any) -> None:
+    def leaves(part: Any) -> int:
+        return sum(map(leaves, part.values())) if isinstance(part, dict) and part else 1
+
+    flat = flatten({"root": value})
+    assert len(flat) == leaves(value)
+    assert all(re.fullmatch(r"[\w\-. :/]{1,250}", name) for name in flat)
+    assert all(len(text) <= MAX_PARAM for text in flat.values())
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["ftp://host/x", "file:///tmp/x", "mlruns", "./mlruns", "", "http://", "http://host:no", "sqlite://", "databricks"],
+)
+def test_unsupported_stores_are_refused_in_one_line(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"sqlite:///FILE") as refusal:
+        resolve_uri(uri, StudyFolder(tmp_path, "digits"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_supported_stores(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "digits")
+    assert resolve_uri(None, folder) == f"sqlite:///{tmp_path}/digits/mlflow.db"
+    assert resolve_uri("sqlite:///x.db", folder) == "sqlite:///x.db"
+    assert resolve_uri("http://host:5000/", folder) == "http://host:5000"
+    assert resolve_uri("postgresql://me@host/db", folder) == "postgresql+psycopg://me@host/db"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"http://me:{SECRET}@host:5000/x", "http://***@host:5000/x"),
+        (f"postgresql://me:{SECRET}@host/db?sslmode=on", "postgresql://***@host/db?sslmode=on"),
+        (f"http://host/x?token={SECRET}&a=1", "http://host/x?token=***&a=1"),
+        (f"http://me:{SECRET}@host:no/x", "http://***@host:no/x"),
+        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
+    ],
+)
+def test_credentials_are_never_shown(text: str, shown: str, tmp_path: Path) -> None:
+    assert display_uri(text) == shown
+    assert redact(f"cannot reach {text}") == f"cannot reach {shown}"
+    with pytest.raises(InvalidInput) as refusal:
+        resolve_uri(f"ftp://me:{SECRET}@host/x", StudyFolder(tmp_path, "digits"))
+    assert SECRET not in str(refusal.value)
+
+
+# The thread
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def test_the_thread_projects_what_it_is_woken_for(folder: StudyFolder, empty_store: Path) -> None:
+    rows = rows_of(events())
+    seen: list[Row] = rows[:6]
+    projection = MlflowProjection(None, folder, "digits")
+    thread = ProjectionThread(lambda after: [row for row in seen if row.seq > after], projection, interval=0.01)
+    thread.wake()
+    wait_until(lambda: projection.position == 6)
+    seen = rows
+    thread.wake()
+    assert thread.close(60, Finish("interrupted", {"best.yaml": "loss: hinge\n"}, (3, 30.0)))
+    assert thread.error is None
+    once = make_once(folder, empty_store, rows)
+    state = state_of(folder)
+    assert state[UID]["status"] == "KILLED"
+    assert state[f"{UID}/0"] == once[f"{UID}/0"]
+
+
+def test_a_dead_server_is_reported_once_and_holds_nobody(
+    tmp_path: Path, closed_port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_thread, "FIRST_RETRY", 0.01)
+    uri = f"http://me:{SECRET}@127.0.0.1:{closed_port}"
+    projection = MlflowProjection(uri, StudyFolder(tmp_path, "digits"), "digits")
+    reads = []
+    thread = ProjectionThread(lambda after: reads.append(after) or [], projection)  # type: ignore[func-returns-value]
+    thread.wake()
+    wait_until(lambda: thread.error is not None)
+    assert not thread.close(60, Finish("finished"))
+    assert "127.0.0.1" in str(thread.error)
+    assert reads == []  # nothing is read while the server is down
+    warnings = [record for record in caplog.records if record.name == "study.mlflow_thread"]
+    assert len(warnings) == 1
+    assert SECRET not in caplog.text + str(thread.error)
+    with pytest.raises(GanStudyError, match="run sync again") as failure:
+        sync(reader([]), projection)
+    assert SECRET not in str(failure.value)
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path, closed_port: int) -> Iterator[Callable[[], None]]:
+    """Start an MLflow server on `closed_port` when called."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(closed_port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+        command += ["--artifacts-destination", str(tmp_path / "server-artifacts")]
+        command += ["--uvicorn-opts", "--timeout-graceful-shutdown 1"]
+        started.append(subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_the_thread_catches_up_when_the_server_comes(
+    folder: StudyFolder, closed_port: int, mlflow_server: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_thread, "LAST_RETRY", 1.0)
+    for kimg in (0, 5):
+        draw_sample(folder, 0, kimg)
+    rows = rows_of(events())
+    projection = MlflowProjection(f"http://127.0.0.1:{closed_port}", folder, "digits")
+    thread = ProjectionThread(reader(rows), projection)
+    thread.wake()
+    wait_until(lambda: thread.error is not None)
+    mlflow_server()
+    wait_until(lambda: thread.error is None and projection.position == len(rows))
+    assert thread.close(60, Finish("finished"))
+
+    again = MlflowProjection(projection.uri, folder, "digits")
+    assert sync(reader(rows), again) == Counts()
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    runs = {run.data.tags["ganstudy.uid"]: run for run in client.search_runs([experiment.experiment_id])}
+    assert len(runs) == 1 + 5
+    trial = runs[f"{UID}/0"].info.run_id
+    history = [(point.step, point.timestamp, point.value) for point in client.get_metric_history(trial, "fid")]
+    assert history == [(5, milliseconds(6), 90.0), (10, milliseconds(11), 40.0)]
+    assert logged_steps(client, trial) == {0, 5}

@@ -1,0 +1,165 @@
+"""Records: the fold of every possible history is what a naive reading of it says, and an impossible one is refused."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import OPENED, STORY, Backend, opened, proposed, reported
+
+from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.ledger_rows import Row
+from study.records import StudyRecord, TrialRecord, TrialState, fold
+from trainables.errors import CorruptFile, InvalidInput
+
+
+def rows(*events: Event) -> list[Row]:
+    return [Row(seq, float(seq), 1, event) for seq, event in enumerate(events, start=1)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """A random history that a driver could have written: it only ever does what is possible next."""
+    events: list[Event] = [OPENED]
+    started: dict[int, int] = {}  # trial -> attempts
+    running: set[int] = set()
+    told: set[tuple[int, int]] = set()
+    revision = 0
+    for step in draw(st.lists(st.sampled_from(["propose", "start", "report", "report", "end", "change"]), max_size=40)):
+        if step == "propose":
+            events.append(proposed(len(started)))
+            started[len(started)] = 0
+        elif step == "change":
+            revision += 1
+            events.append(StudyChanged(revision, {"revision": revision}))
+        elif step == "start" and started:
+            trial = draw(st.sampled_from(sorted(started)))
+            started[trial] += 1
+            running.add(trial)
+            events.append(AttemptStarted(trial, started[trial]))
+        elif step == "report" and running:
+            trial, kimg = draw(st.sampled_from(sorted(running))), draw(st.integers(1, 6))
+            fid = draw(st.floats(0, 400))
+            if (trial, kimg) not in told:
+                told.add((trial, kimg))
+                events.append(reported(trial, kimg, fid, started[trial]))
+        elif step == "end" and running:
+            trial = draw(st.sampled_from(sorted(running)))
+            state = draw(st.sampled_from(["completed", "stopped", "diverged", "failed"]))
+            rung = 3 if state == "stopped" else None
+            running.remove(trial)
+            events.append(Ended(trial, started[trial], 3, state, rung, "why" if state == "failed" else None))
+    return events
+
+
+def check_against_naive_reading(record: StudyRecord, events: Sequence[Event], live: bool) -> None:
+    """Derive each field by looking through all the events for it, without any state."""
+    changes = [event for event in events if isinstance(event, StudyChanged)]
+    assert record.config == (changes[-1].config if changes else OPENED.config)
+    assert record.revision == len(changes)
+    assert (record.uid, record.fingerprint) == (OPENED.uid, OPENED.fingerprint)
+    assert (record.fid_floor, record.fid_ceiling) == (OPENED.fid_floor, OPENED.fid_ceiling)
+    proposals = [event for event in events if isinstance(event, TrialProposed)]
+    assert [trial.number for trial in record.trials] == [event.trial for event in proposals]
+    for trial in record.trials:
+        mine = [event for event in events if getattr(event, "trial", None) == trial.number]
+        starts = [event for event in mine if isinstance(event, AttemptStarted)]
+        reports = [event for event in mine if isinstance(event, Reported)]
+        last = next((e for e in reversed(mine) if isinstance(e, AttemptStarted | Ended)), None)
+        assert trial.attempts == len(starts)
+        assert trial.curve == {event.kimg: event.metrics["fid"] for event in reports}
+        assert list(trial.curve) == sorted(trial.curve)
+        if isinstance(last, Ended):
+            assert (trial.state, trial.rung, trial.cause) == (last.state, last.rung, last.cause)
+            assert trial.ended_at is not None
+        else:
+            assert trial.state == ("running" if live else "interrupted")
+            assert (trial.rung, trial.cause, trial.ended_at) == (None, None, None)
+        assert trial.unfinished == (not isinstance(last, Ended))
+        _check_figures(trial)
+
+
+def _check_figures(trial: TrialRecord) -> None:
+    curve = trial.curve
+    if not curve:
+        assert (trial.kimg, trial.fid, trial.fid_best, trial.kimg_best) == (0, None, None, None)
+        return
+    assert trial.kimg == max(curve)
+    assert trial.fid == curve[max(curve)]
+    assert trial.fid_best == min(curve.values())
+    assert trial.kimg_best == min(kimg for kimg, fid in curve.items() if fid == min(curve.values()))
+
+
+@given(histories(), st.booleans())
+def test_fold_is_the_naive_reading(events: list[Event], live: bool) -> None:
+    check_against_naive_reading(fold(rows(*events), live), events, live)
+
+
+@settings(max_examples=25, deadline=None)
+@given(events=histories(), cuts=st.lists(st.integers(1, 40), max_size=3), again=st.data())
+def test_through_the_ledger_it_is_the_same(
+    backend: Backend, events: list[Event], cuts: list[int], again: st.DataObject
+) -> None:
+    """Written in several transactions, some events twice, by several drivers one after the other."""
+    bounds = sorted({0, *(min(cut, len(events)) for cut in cuts), len(events)})
+    with opened(backend.fresh()) as ledger:
+        for start, end in pairwise(bounds):
+            with ledger.own("here", 1) as writer:
+                assert writer.append(*events[start:end]) == [True] * (end - start)
+                repeated = again.draw(st.lists(st.sampled_from(events[:end]), max_size=3))
+                assert writer.append(*repeated) == [False] * len(repeated)
+        read = ledger.read()
+    assert [row.event for row in read] == events
+    assert [row.epoch for row in read] == [
+        epoch for epoch, (a, b) in enumerate(pairwise(bounds), start=1) for _ in range(a, b)
+    ]
+    check_against_naive_reading(fold(read, live=True), events, live=True)
+
+
+def test_a_reopened_trial_runs_again_and_keeps_its_reports() -> None:
+    again = rows(*STORY, AttemptStarted(0, 2), reported(0, 5, 70.0, attempt=2))
+    trial = fold(again, live=True).trials[0]
+    assert (trial.state, trial.attempts, trial.rung, trial.ended_at) == (TrialState.RUNNING, 2, None, None)
+    assert trial.curve == {5: 70.0, 10: 50.0}  # in order of budget, not of arrival
+    assert fold(again, live=False).trials[0].state == TrialState.INTERRUPTED
+
+
+def test_times_are_those_of_the_rows() -> None:
+    study = fold(rows(*STORY), live=False)
+    first = study.trials[0]
+    assert (study.opened_at, first.proposed_at, first.reports[0].written_at, first.ended_at) == (1.0, 2.0, 4.0, 5.0)
+
+
+BEGUN = (OPENED, proposed(0), AttemptStarted(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ((proposed(0),), "was not opened before"),
+        ((OPENED, StudyOpened("u2", {}, "f", 1.0, 2.0, {})), "was opened before"),
+        ((OPENED, reported(0, 10)), "trial 0 was never proposed"),
+        ((OPENED, AttemptStarted(0, 1)), "trial 0 was never proposed"),
+        ((OPENED, Ended(0, 1, 0, "failed", None, None)), "trial 0 was never proposed"),
+        ((OPENED, proposed(0), proposed(0)), "proposed before"),
+        ((OPENED, proposed(0), AttemptStarted(0, 2)), "follows attempt 0"),
+        ((OPENED, proposed(0), reported(0, 10)), "of attempt 1, but trial 0 is at attempt 0"),
+        ((*BEGUN, AttemptStarted(0, 1)), "follows attempt 1"),
+        ((*BEGUN, AttemptStarted(0, 2), reported(0, 10)), "of attempt 1, but trial 0 is at attempt 2"),
+        ((*BEGUN, reported(0, 10), reported(0, 10, 3.0)), "reported at kimg 10 before"),
+        ((*BEGUN, Ended(0, 1, 0, "failed", None, None), reported(0, 10)), "has ended"),
+        ((*BEGUN, Ended(0, 1, 0, "failed", None, None), Ended(0, 1, 0, "completed", None, None)), "has ended"),
+        ((OPENED, StudyChanged(2, {})), "follows revision 0"),
+    ],
+)
+def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...], message: str) -> None:
+    with pytest.raises(CorruptFile, match=message) as caught:
+        fold(rows(*events), live=False)
+    assert f"row {len(events)} ({events[-1].key!r})" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_ledger_is_no_study() -> None:
+    with pytest.raises(InvalidInput, match="ganstudy launch"):
+        fold([], live=False)

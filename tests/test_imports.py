@@ -1,0 +1,64 @@
+"""The layers of ARCHITECTURE.md, read from the source: data and imports flow one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("trainables", "search_spaces", "study")
+FORBIDDEN = {
+    "trainables": {"optuna", "mlflow", "search_spaces", "study", "ray"},
+    "search_spaces": {"ray", "mlflow", "study"},
+    "study": set(),
+}
+EXCEPTIONS = {("trainables/tune.py", "ray")}
+READERS = ("events", "ledger", "records", "ranking", "folder", "export", "catalogue", "reading", "tables", "board")
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of every import in the file, also those inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", [p for package in PACKAGES for p in sources(package)], ids=str)
+def test_a_layer_imports_only_what_lies_below_it(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    allowed = {name for file, name in EXCEPTIONS if file == relative}
+    wrong = (imported(path) & FORBIDDEN[relative.split("/")[0]]) - allowed
+    assert not wrong, f"{relative} must not import {wrong}"
+
+
+def test_the_rule_is_not_vacuous() -> None:
+    assert "ray" in imported(ROOT / "trainables/tune.py")
+    assert all(len(sources(package)) > 3 for package in PACKAGES)
+
+
+def loaded_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*{{m.split('.')[0] for m in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def test_modules_that_only_read_results_load_nothing_heavy() -> None:
+    code = "\n".join(f"import study.{module}" for module in READERS)
+    assert not loaded_after(code) & {"torch", "ray", "mlflow", "optuna", "pandas", "torchvision"}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    run = "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
+    code = f"from typer.testing import CliRunner\nfrom study.cli import app\n{run}"
+    assert not loaded_after(code) & {"torch", "ray", "mlflow", "optuna", "pandas"}
