@@ -32,6 +32,7 @@ class Line:
     images_per_second: float | None = None
     rung: int | None = None
     cause: str | None = None
+    attempt: int = 0
     started: float = 0.0
     ended: float | None = None
 
@@ -99,7 +100,7 @@ def _proposed(line: Line, event: TrialProposed) -> None:
 
 
 def _started(line: Line, event: AttemptStarted) -> None:
-    line.state, line.started, line.ended = "running", time.monotonic(), None
+    line.state, line.started, line.ended, line.attempt = "running", time.monotonic(), None, event.attempt
 
 
 def _reported(line: Line, event: Reported) -> None:

@@ -196,3 +196,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("ganstudy: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,6 @@
 """The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,16 +11,6 @@ import ray
 from study.config import StudyConfig
 from study.export import threads_per_trial
 from trainables.errors import GanStudyError, InvalidInput
-
-_ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; silences its warning
-    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own banner ignores verbose=0
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: finish cleanly and say how to go on
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are never read
-    "TUNE_WARN_THRESHOLD_S": "10",
-}
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Slots:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connect to the cluster at `address`, or start a local Ray on the loopback interface.
+    """Connect to the cluster at `address`, or start a local Ray (on loopback, see `study.ray_environment`).
 
     Args:
         address: "auto", "HOST:PORT", or None for a local Ray.
@@ -49,10 +38,8 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         GanStudyError: if there is no Ray at `address`.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     # "local": ray.init() alone would join any cluster that a file on this machine still names.
-    own = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    own = {"address": "local", "include_dashboard": False}
     where: dict[str, Any] = {"address": address} if address else own
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
@@ -60,6 +47,7 @@ def connected(address: str | None) -> Iterator[None]:
         place = f"Ray at {address}" if address else "a local Ray"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GanStudyError(f"cannot reach {place}: {reason}; check `ray status`, or leave --address out") from None
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
     try:
         yield
     finally:

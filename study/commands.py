@@ -14,15 +14,17 @@ from study.catalogue import STORAGE_VARIABLE, find_study, load_study, open_ledge
 from study.config import StudyConfig, read_study
 from study.export import read_export
 from study.mlflow_projection import MlflowProjection
+from study.mlflow_store import prepare_environment
 from study.mlflow_thread import sync as bring_up_to_date
 from study.ranking import rank
+from study.ray_environment import prepare_ray_environment
 from study.reading import print_ranking
 from study.run_trial import run_trial as repeat
 from study.tables import plain_table
 from study.yaml_file import read_yaml
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
-from trainables.errors import InvalidInput
+from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
@@ -46,6 +48,8 @@ def launch(
     config = read_study(file, overrides)
     if dry_run:
         return _dry_run(config, console)
+    prepare_environment()
+    prepare_ray_environment(local=address is None)
     from study.launch import launch as run  # imports ray
 
     handler = RichHandler(console=console, show_path=False)
@@ -118,7 +122,10 @@ def sync(name: str, storage: Path | None, console: Console) -> None:
     """Bring MLflow up to date."""
     folder = find_study(name, storage)
     projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
+    prepare_environment()
     with open_ledger(folder) as ledger:
+        if (owner := ledger.owner()) and owner.live:
+            raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         counts = bring_up_to_date(ledger.read, projection)
     _say(console, f"MLflow is up to date: {counts}")
 

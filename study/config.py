@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
+from study.addresses import address
 from study.folder import StudyFolder, check_name
 from study.sampling import SAMPLERS
 from study.schedule import Schedule
@@ -75,14 +76,22 @@ class Resources(Variant):
 class Mlflow(Variant):
     """Where results are shown."""
 
-    uri: str | None = Field(default=None, description="default: SQLite in the study's folder")
+    uri: Annotated[
+        str | None,
+        address(
+            ("http", "https", "sqlite", "postgresql"),
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.pgpass",
+        ),
+    ] = Field(default=None, description="default: SQLite in the study's folder")
 
 
 class Storage(Variant):
     """Where the study lives. On a cluster, a path that every node sees."""
 
     path: Path = Path("runs")
-    ledger: str | None = Field(default=None, description="a PostgreSQL URL; default: SQLite in the study's folder")
+    ledger: Annotated[str | None, address(("postgresql",), "PGPASSWORD or ~/.pgpass")] = Field(
+        default=None, description="a PostgreSQL URL; default: SQLite in the study's folder"
+    )
 
 
 class StudyConfig(Variant):

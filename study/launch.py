@@ -27,7 +27,7 @@ from study.mlflow_store import display_uri
 from study.mlflow_thread import ProjectionThread
 from study.progress import progress
 from study.ranking import rank
-from study.records import StudyRecord, TrialState, fold
+from study.records import StudyRecord, fold
 from study.tune_run import Halt, run_trials
 from trainables.errors import InvalidInput
 from trainables.files import write_atomically
@@ -35,7 +35,6 @@ from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 _MLFLOW_SECONDS_AT_END = 60.0
-UNFINISHED = frozenset({TrialState.RUNNING, TrialState.INTERRUPTED})
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, conso
     if best:
         export(study, best[0].trial, config.folder.best_file)
         artifacts["best.yaml"] = config.folder.best_file
-    complete = len(study.trials) >= config.trials and not any(trial.state in UNFINISHED for trial in study.trials)
+    complete = len(study.trials) >= config.trials and not any(trial.unfinished for trial in study.trials)
     winner = (best[0].trial.number, best[0].fid_best) if best else None
     status: FinalStatus = "finished" if complete else "interrupted"
     with console.status("bringing MLflow up to date"):

@@ -74,6 +74,8 @@ def verify(stored: Iterable[StoredRow], *, after: int, head: int) -> Iterator[Ro
     Raises:
         CorruptFile: names the row, its key and what is wrong with it.
     """
+    if not isinstance(head, int):
+        raise CorruptFile(f"the number of rows in 'owner' is {head!r:.20}, no number")
     rows = iter(stored)
     crc, last = FIRST_CRC, 0
     if after:

@@ -112,7 +112,8 @@ class Store:
             with self.reading() as connection:
                 found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
             if found != "ok":
-                raise CorruptFile(f"ledger {self.place} is damaged: {found}; restore it from a copy")
+                text = " ".join(str(found).split())
+                raise CorruptFile(f"ledger {self.place} is damaged: {text}; restore it from a copy")
 
 
 def _sqlite(path: Path, create: bool) -> Store:

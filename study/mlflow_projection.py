@@ -23,7 +23,7 @@ import yaml
 from study.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed
 from study.folder import StudyFolder
 from study.ledger_rows import Row
-from study.mlflow_runs import RUNNING, UID, Counts, ProjectedRun
+from study.mlflow_runs import PARENT, RUNNING, UID, Counts, ProjectedRun
 from study.mlflow_store import artifact_location, experiment_name, open_client, redact, resolve_uri
 from study.mlflow_values import finite, flatten, key, milliseconds
 from study.mlflow_view import TAG_PREFIX, leaderboard, view_id
@@ -132,6 +132,10 @@ class MlflowProjection:
                 self._remove_duplicate(self._client, run, uid)
             elif uid:
                 self._runs[uid] = ProjectedRun.found(run)
+        for uid, found in self._runs.items():
+            parent = self._runs.get(uid.rpartition("/")[0])
+            if parent and not found.deleted and found.parent_id != parent.run_id:  # it was the removed one's
+                self._client.set_tag(found.run_id, PARENT, parent.run_id, synchronous=True)
         self._experiment_id = experiment_id
 
     def project(self, rows: Sequence[Row]) -> None:
@@ -242,7 +246,7 @@ class MlflowProjection:
             self._summarise(parent, best)
         birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}
         self.counts += parent.flush(self._client, self._experiment_id, {**birth, "ganstudy.kind": "study"})
-        birth |= {"ganstudy.kind": "trial", "mlflow.parentRunId": parent.run_id}
+        birth |= {"ganstudy.kind": "trial", PARENT: parent.run_id}
         for run in sorted(self._touched.values(), key=lambda run: run.started):
             if run is not parent:
                 self.counts += run.flush(self._client, self._experiment_id, birth)

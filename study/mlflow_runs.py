@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 UID = "ganstudy.uid"
 SEQ = "ganstudy.seq"
+PARENT = "mlflow.parentRunId"
 RUNNING = "RUNNING"
 
 
@@ -39,6 +40,7 @@ class ProjectedRun:
 
     uid: str
     run_id: str = ""  # empty: not in MLflow yet
+    parent_id: str = ""
     sent_seq: int = -1
     sent_status: str | None = None
     deleted: bool = False
@@ -65,6 +67,7 @@ class ProjectedRun:
         return cls(
             uid=tags[UID],
             run_id=run.info.run_id,
+            parent_id=tags.get(PARENT, ""),
             sent_seq=int(seq) if seq.isdecimal() else -1,
             sent_status=run.info.status,
             deleted=run.info.lifecycle_stage == "deleted",

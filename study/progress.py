@@ -66,6 +66,8 @@ class Lines(Progress):
             self.console.print(f"trial {line.number:4d}  {text(line)}", highlight=False, markup=False, soft_wrap=True)
 
     def _started(self, line: Line) -> str:
+        if line.attempt > 1:
+            return f"started again (attempt {line.attempt}) from its last checkpoint"
         return f"started    {line.what} [{line.origin}]"
 
     def _reported(self, line: Line) -> str:

@@ -105,14 +105,9 @@ class LedgerScheduler(_Unsaved, FIFOScheduler):
         goes_on = self._halt.guard(lambda: self._conductor.report(number, result), otherwise=False)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Note a trial whose worker was lost too often."""
-        cause = f"worker lost {trial.num_failures} times, last: {_first_line(trial.get_error())}"
-        self._halt.guard(lambda: self._conductor.fail(trial.config[_NUMBER], cause))
 
-
-class RetryNote(_Unsaved, Callback):
-    """Notes in the ledger that Tune started a trial again."""
+class LostWorkers(_Unsaved, Callback):
+    """Notes in the ledger that a trial's worker was lost: it is started again, or given up."""
 
     def __init__(self, conductor: Conductor, halt: Halt) -> None:
         self._conductor = conductor
@@ -121,6 +116,11 @@ class RetryNote(_Unsaved, Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count another attempt."""
         self._halt.guard(lambda: self._conductor.retry(trial.config[_NUMBER]))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
+        cause = f"worker lost {trial.num_failures} times, last: {_last_line(trial.get_error())}"
+        self._halt.guard(lambda: self._conductor.fail(trial.config[_NUMBER], cause))
 
 
 def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
@@ -160,7 +160,7 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
             name=folder.ray.name,
             storage_path=str(folder.path),
             stop=halt,
-            callbacks=[RetryNote(conductor, halt)],
+            callbacks=[LostWorkers(conductor, halt)],
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             verbose=0,
         ),
@@ -177,6 +177,6 @@ def _name(trial: Trial) -> str:
     return f"trial-{trial.config[_NUMBER]:05d}"
 
 
-def _first_line(error: Exception | None) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+def _last_line(error: Exception | None) -> str:
+    lines = str(error or "").strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else "no error known"

@@ -51,12 +51,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read what `write_checkpoint` wrote.
 
     Raises:
-        CorruptFile: if the manifest is missing or unreadable, or a file is not what it says.
+        CorruptFile: if the manifest is missing or unreadable, or a file is not what it says or holds other than data.
     """
     verify_checkpoint(folder)
-    state = torch.load(folder / "state.pt", weights_only=True)
-    networks = {name: load_file(folder / f"{name}.safetensors") for name in NETWORKS}
-    return Checkpoint(state | networks, json.loads((folder / "report.json").read_text()))
+    try:
+        state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+        networks = {name: load_file(folder / f"{name}.safetensors") for name in NETWORKS}
+        return Checkpoint(state | networks, json.loads((folder / "report.json").read_text()))
+    except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
+        raise CorruptFile(f"checkpoint {folder}: cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def verify_checkpoint(folder: Path) -> None:

@@ -44,8 +44,8 @@ class Trial:
         self.unreported: Report | None = None
         """The report of a restored checkpoint, until it is given out again."""
         if found := self._checkpoints.latest():
-            self.session.load_state_dict(found.state)
-            self._last = self.unreported = found.report
+            self.restore(found)
+            self.unreported = self._last
         else:
             self._draw()
 
@@ -77,8 +77,17 @@ class Trial:
             "train_seconds": last["train_seconds"] + training.seconds,
             "eval_seconds": last["eval_seconds"] + eval_seconds,
         }
-        self._checkpoints.save(self.session.kimg, Checkpoint(self.session.state_dict(), self._last))
+        self._checkpoints.save(self.session.kimg, self.checkpoint())
         return self._last
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the trial stands: what changes in training, and the last report (empty before the first)."""
+        return Checkpoint(self.session.state_dict(), self._last or {})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from `checkpoint`, whose report counts as given out."""
+        self.session.load_state_dict(checkpoint.state)
+        self._last, self.unreported = checkpoint.report or None, None
 
     def _draw(self) -> None:
         save_png(sample_grid(self.session.samples()), self._samples / f"kimg-{self.session.kimg:06d}.png")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.prepare import Prepared
@@ -39,8 +39,7 @@ class GanTrainable(tune.Trainable):
         torch.set_num_threads(config["threads"])
         try:
             trial_config = TrialConfig.from_dict(config["trial"])
-            device = "cuda" if torch.cuda.is_available() else "cpu"  # Ray hides the GPUs that are not this trial's
-            self._trial = Trial(trial_config, self._prepared, Path(config["folder"]), device)
+            self._trial = Trial(trial_config, self._prepared, Path(config["folder"]), config["device"])
         except Exception as error:
             self._failure = _ended(FAILED, error)
 
@@ -66,14 +65,17 @@ class GanTrainable(tune.Trainable):
         self._trial = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write a checkpoint for Tune (the trial's own, in its folder, do not depend on Tune asking)."""
-        assert self._trial is not None
-        write_checkpoint(Path(checkpoint_dir), Checkpoint(self._trial.session.state_dict(), {}))
+        """Write a checkpoint for Tune (the trial's own, in its folder, do not depend on Tune asking).
+
+        Tune asks at every trial's end, also of one whose setup failed: there is nothing to write then.
+        """
+        if self._trial is not None:
+            write_checkpoint(Path(checkpoint_dir), self._trial.checkpoint())
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from what `save_checkpoint` wrote."""
-        assert self._trial is not None
-        self._trial.session.load_state_dict(read_checkpoint(Path(checkpoint_dir)).state)
+        if self._trial is not None:
+            self._trial.restore(read_checkpoint(Path(checkpoint_dir)))
 
 
 def _ended(how: str, error: Exception, kimg: int = 0) -> dict[str, Any]:

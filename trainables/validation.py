@@ -37,7 +37,9 @@ def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> 
     if first["type"] == "extra_forbidden":
         return f"unknown key {place!r}{_nearest(place, model)}{more}"
     if first["type"] == "missing":
-        return f"{place!r} is missing{more}"
+        return f"{place!r} is missing; give it a value{more}"
+    if first["type"] == "secret":
+        return f"{place} {first['msg']}{more}"
     rule = first["msg"].removeprefix("Value error, ").replace("\n", " ")
     shown = repr(first["input"])
     value = f" = {shown}" if place and len(shown) <= 80 else ""
@@ -48,7 +50,7 @@ def _nearest(place: str, model: type[pydantic.BaseModel]) -> str:
     """Suggest the known key that looks most like the last part of `place`."""
     known = {name for found in _models(model) for name in found.model_fields}
     near = difflib.get_close_matches(place.rsplit(".", 1)[-1], sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "; remove it"
 
 
 def _models(model: type[pydantic.BaseModel]) -> set[type[pydantic.BaseModel]]:

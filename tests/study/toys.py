@@ -40,7 +40,7 @@ def fid_of(config: Mapping[str, Any], kimg: int) -> float:
 
 def result_of(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
     """What the trainable would report."""
-    if config["batch_size"] == 128 and config["loss"] == "hinge" and kimg > 1:
+    if config["batch_size"] == 64 and config["loss"] == "hinge" and kimg > 1:
         return {"kimg": kimg - 1, "ended": "diverged", "cause": "Diverged: loss_d became non-finite"}
     fid = fid_of(config, kimg)
     best = min(fid_of(config, k) for k in range(1, kimg + 1))

@@ -1,0 +1,28 @@
+"""What Ray reads from the environment when it is imported; so it is set before, by whoever starts a driver."""
+
+import os
+
+_ALWAYS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; silences its warning
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own banner ignores verbose=0
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: finish cleanly and say how to go on
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are never read
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+_LOCAL = {
+    # Ray's switch against firewall questions on laptops. Off, all its servers bind to 127.0.0.1; by default they
+    # listen on every interface, and `_node_ip_address="127.0.0.1"` is turned back into the host's own address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
+def prepare_ray_environment(local: bool) -> None:
+    """Set Ray's variables where the user has not. Call before anything imports ray.
+
+    Args:
+        local: whether a Ray of our own will be started, which nobody else should reach.
+    """
+    for name, value in (_ALWAYS | (_LOCAL if local else {})).items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,99 @@
+"""What several tests of trials need: small configurations, one of every row, and comparisons to the last bit."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables.config import TrialConfig
+from trainables.errors import InvalidInput
+from trainables.evaluation import Evaluation
+from trainables.latents import LATENTS
+from trainables.losses import LOSSES
+from trainables.models import MODELS
+from trainables.models.normalisation import NORMALISATIONS
+from trainables.optimisers import OPTIMISERS
+from trainables.penalties import PENALTIES
+from trainables.variants import Variant
+
+EVALUATION = Evaluation(count=300, batch=128)
+
+
+def example(variant: type[Variant], **knobs: Any) -> dict[str, Any]:
+    """A valid configuration of any variant: `knobs` where it has them, 0.01 for others that have no default."""
+    fields = variant.model_fields
+    required = {name: 0.01 for name, field in fields.items() if field.is_required()}
+    chosen = {name: value for name, value in knobs.items() if name in fields}
+    return {"name": fields["name"].default} | required | chosen
+
+
+def small(**changes: Any) -> TrialConfig:
+    """A trial of a few thousand weights on the digits."""
+    base: dict[str, Any] = {
+        "data": {"name": "digits"},
+        "model": {"name": "mlp", "width": 24},
+        "latent": {"name": "normal", "dimension": 8},
+        "batch_size": 200,
+        "seed": 5,
+        "evaluation": EVALUATION.model_dump(mode="json"),
+    }
+    return TrialConfig.from_dict(base | changes)
+
+
+def every_row() -> Iterator[tuple[str, TrialConfig]]:
+    """A small trial for every row of every registry, and for every normalisation of every model."""
+    for loss in LOSSES:
+        yield f"loss-{loss}", small(loss=loss)
+    for name, penalty in PENALTIES.items():
+        yield f"penalty-{name}", small(penalty=example(penalty))
+    for name, latent in LATENTS.items():
+        yield f"latent-{name}", small(latent=example(latent, dimension=8))
+    for name, optimiser in OPTIMISERS.items():
+        knobs = example(optimiser, lr=1e-3)
+        yield f"optimiser-{name}", small(generator_optimiser=knobs, discriminator_optimiser=knobs)
+    for (name, model), normalisation in product(MODELS.items(), NORMALISATIONS):
+        if normalisation in model.normalisations:
+            yield f"{name}-{normalisation}", small(model=example(model, width=4), normalisation=normalisation)
+    yield "ema", small(ema_kimg=1.5)
+    yield "n_critic", small(n_critic=5)
+
+
+ROWS: Mapping[str, TrialConfig] = dict(every_row())
+
+
+def refusal(**changes: Any) -> str:
+    """The message with which a small configuration with these changes is refused."""
+    try:
+        small(**changes)
+    except InvalidInput as error:
+        return str(error)
+    raise AssertionError(f"{changes} was accepted")
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the module's parameters and buffers."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether two sets of tensors are equal to the last bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@contextmanager
+def global_randomness_untouched() -> Iterator[None]:
+    """Check that the block neither seeds nor draws from torch's, NumPy's or Python's global generators."""
+    torch.manual_seed(123)
+    np.random.seed(123)
+    random.seed(123)
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    yield
+    after = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    assert torch.equal(before[0], after[0])
+    np.testing.assert_equal(before[1], after[1])
+    assert before[2] == after[2]

@@ -1,0 +1,107 @@
+import copy
+
+import pytest
+import torch
+from pydantic import ValidationError
+from small_trials import example, global_randomness_untouched
+from torch import Tensor, nn
+
+from trainables.optimisers import OPTIMISERS, Adam, Optimiser, RMSprop
+
+every_optimiser = pytest.mark.parametrize(
+    "optimiser", [kind.model_validate(example(kind, lr=0.01)) for kind in OPTIMISERS.values()], ids=OPTIMISERS.keys()
+)
+
+
+def parameter(*values: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(values, dtype=torch.float64))
+
+
+def path(optimiser: Optimiser, gradients: list[float]) -> list[float]:
+    """How far each of these gradients moves a single weight."""
+    weight = parameter(0.0)
+    built = optimiser.build([weight])
+    moves = []
+    for gradient in gradients:
+        before = weight.item()
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        built.step()
+        moves.append(weight.item() - before)
+    return moves
+
+
+def bowl(weight: Tensor) -> Tensor:
+    return (weight - torch.tensor([1.0, -2.0], dtype=weight.dtype)).square().sum()
+
+
+def descend(weight: nn.Parameter, built: torch.optim.Optimizer, steps: int) -> None:
+    for _ in range(steps):
+        built.zero_grad()
+        bowl(weight).backward()
+        built.step()
+
+
+# ------------------------------------------------------------------------------------------- numbers by hand
+
+
+def test_adam_takes_the_steps_of_its_paper() -> None:
+    # beta1 = 0.5, beta2 = 0.9, gradients 1 then -2:
+    # m1 = 0.5, v1 = 0.1, both corrected to 1: a step of lr.
+    # m2 = 0.25 - 1 = -0.75, over 1 - 0.25: -1.  v2 = 0.09 + 0.4 = 0.49, over 1 - 0.81: 0.49 / 0.19.
+    moves = path(Adam(lr=0.1, beta1=0.5, beta2=0.9), [1.0, -2.0])
+    assert moves == pytest.approx([-0.1, 0.1 / (0.49 / 0.19) ** 0.5], rel=1e-6)
+
+
+def test_adams_defaults_are_those_of_dcgan() -> None:
+    # beta1 = 0.5, beta2 = 0.999, gradients 1 then 0: m2 = 0.25 over 0.75; v2 = 0.000999 over 1 - 0.998001.
+    moves = path(Adam(lr=0.1), [1.0, 0.0])
+    assert moves == pytest.approx([-0.1, -0.1 * (1 / 3) / (0.000999 / 0.001999) ** 0.5], rel=1e-6)
+
+
+def test_rmsprop_takes_the_steps_of_its_lecture() -> None:
+    # alpha = 0.75, gradients 2 then 1: v1 = 0.25 * 4 = 1; v2 = 0.75 * 1 + 0.25 * 1 = 1.
+    moves = path(RMSprop(lr=0.1, alpha=0.75), [2.0, 1.0])
+    assert moves == pytest.approx([-0.2, -0.1], rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------ what all optimisers keep
+
+
+@every_optimiser
+def test_goes_downhill_without_global_randomness(optimiser: Optimiser) -> None:
+    weight = parameter(0.0, 0.0)
+    with global_randomness_untouched():
+        descend(weight, optimiser.build([weight]), 50)
+    assert bowl(weight) < 0.9 * 5  # from the origin it is 1 + 4
+
+
+@every_optimiser
+def test_a_larger_rate_moves_further(optimiser: Optimiser) -> None:
+    slow, fast = path(optimiser, [1.0]), path(optimiser.model_copy(update={"lr": 0.05}), [1.0])
+    assert slow[0] < 0
+    assert fast[0] == pytest.approx(5 * slow[0], rel=1e-6)
+
+
+@every_optimiser
+def test_without_a_gradient_nothing_moves(optimiser: Optimiser) -> None:
+    assert path(optimiser, [0.0, 0.0]) == [0.0, 0.0]
+
+
+@every_optimiser
+def test_goes_on_to_the_last_bit_from_its_saved_state(optimiser: Optimiser) -> None:
+    weight, resumed = parameter(0.3, 0.4), parameter(0.0, 0.0)
+    built, fresh = optimiser.build([weight]), optimiser.build([resumed])
+    descend(weight, built, 5)
+    fresh.load_state_dict(copy.deepcopy(built.state_dict()))
+    with torch.no_grad():
+        resumed.copy_(weight)
+    descend(weight, built, 5)
+    descend(resumed, fresh, 5)
+    assert torch.equal(weight, resumed)
+
+
+@every_optimiser
+@pytest.mark.parametrize("lr", [0.0, -1e-3, 11.0, float("nan"), float("inf")])
+def test_refuses_a_rate_out_of_range(optimiser: Optimiser, lr: float) -> None:
+    with pytest.raises(ValidationError, match="lr"):
+        type(optimiser).model_validate({"lr": lr})
