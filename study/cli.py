@@ -13,6 +13,7 @@ from rich.console import Console
 from trainables.errors import GanStudyError
 
 NO_COMPLETED_TRIAL, INTERRUPTED = 3, 130
+_PIPE_WIDTH = 140  # of logs; the tables want it
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +27,7 @@ spaces_app = typer.Typer(invoke_without_command=True, help="List search spaces, 
 app.add_typer(data_app, name="data")
 app.add_typer(spaces_app, name="spaces")
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Name = Annotated[str, typer.Argument(help="The study's name.")]

@@ -161,6 +161,7 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
             storage_path=str(folder.path),
             stop=halt,
             callbacks=[LostWorkers(conductor, halt)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             verbose=0,
         ),

@@ -86,7 +86,7 @@ class CheckpointStore:
 
     def kimgs(self) -> list[int]:
         """Return the times of the checkpoints on disk, oldest first, unverified."""
-        return sorted(int(path.name.removeprefix("kimg-")) for path in self.folder.glob("kimg-*"))
+        return sorted(int(path.name.removeprefix("kimg-")) for path in self.folder.glob("kimg-[0-9]*[0-9]"))
 
     def path(self, kimg: int) -> Path:
         """Return where the checkpoint of `kimg` lies."""
@@ -119,6 +119,8 @@ class CheckpointStore:
         return None
 
     def _drop_old(self) -> None:
+        for left_over in self.folder.glob(".writing-*"):  # of a worker that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
         kimgs = self.kimgs()
         keep = set(kimgs[-_KEPT:]) | {self._best(kimgs)}
         for kimg in set(kimgs) - keep:
