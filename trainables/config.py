@@ -1,5 +1,7 @@
 """`TrialConfig`: everything that decides a trial's curve. Validated once, where the trial begins."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -69,6 +71,11 @@ class TrialConfig(Variant):
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; `from_dict(to_dict())` is the same configuration."""
         return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the configuration: what a checkpoint belongs to."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "trial configuration") -> Self:

@@ -25,5 +25,9 @@ class CorruptFile(GanStudyError):
     """A file that should have been intact does not check."""
 
 
+class CorruptInput(CorruptFile, InvalidInput):
+    """A file that the user gave is damaged, or does not fit what it is given for. Raised before any work starts."""
+
+
 class Diverged(GanStudyError):
     """A loss, gradient, weight or metric of a trial became non-finite."""

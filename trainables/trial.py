@@ -7,8 +7,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.config import TrialConfig
+from trainables.errors import CorruptFile, CorruptInput
+from trainables.faults import Fence
 from trainables.images import sample_grid, save_png
 from trainables.prepare import Prepared
 from trainables.session import MEANS, Session
@@ -24,7 +28,15 @@ METRICS = (
 class Trial:
     """One trial under `folder`, going on from its newest good checkpoint if there is one."""
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        prepared: Prepared,
+        folder: Path,
+        device: str = "cpu",
+        attempt: int = 1,
+        reported: int = 0,
+    ) -> None:
         """Build or restore the trial.
 
         Args:
@@ -32,11 +44,15 @@ class Trial:
             prepared: data and FID reference for it.
             folder: where checkpoints and samples go; a trial found there is continued.
             device: "cpu" or "cuda".
+            attempt: the number of this start; a folder that a later one has taken over is refused.
+            reported: kimg of the newest report that somebody holds already.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
-            CorruptFile: if there are checkpoints and none of them checks.
+            CorruptFile: if none of the checkpoints checks or fits, or there are none where there was a report.
+            Fenced: if a later attempt has begun.
         """
+        self._fence = Fence(folder, attempt)
         self.session = Session(config, prepared, device)
         self._samples = folder / "samples"
         self._checkpoints = CheckpointStore(folder / "checkpoints")
@@ -44,8 +60,10 @@ class Trial:
         self.unreported: Report | None = None
         """The report of a restored checkpoint, until it is given out again."""
         if found := self._checkpoints.latest():
-            self.restore(found)
+            self._restore_own(found, folder)
             self.unreported = self._last
+        elif reported:
+            raise CorruptFile(f"{folder}: the trial reported at {reported} kimg and its checkpoints are gone")
         else:
             self._draw()
 
@@ -57,6 +75,7 @@ class Trial:
 
         Raises:
             Diverged: if training or evaluation became non-finite.
+            Fenced: if a later attempt at this trial has begun.
         """
         if self.unreported:
             report, self.unreported = self.unreported, None
@@ -64,6 +83,7 @@ class Trial:
         training = self.session.train(kimg)
         before = time.perf_counter()
         judged = self.session.evaluate()
+        self._fence.check()
         self._draw()
         eval_seconds = time.perf_counter() - before
         last = self._last or {"fid_best": judged["fid"], "train_seconds": 0.0, "eval_seconds": 0.0}
@@ -82,12 +102,26 @@ class Trial:
 
     def checkpoint(self) -> Checkpoint:
         """Return where the trial stands: what changes in training, and the last report (empty before the first)."""
-        return Checkpoint(self.session.state_dict(), self._last or {})
+        state = self.session.state_dict() | {"config": self.session.config.digest}
+        return Checkpoint(state, self._last or {})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from `checkpoint`, whose report counts as given out."""
         self.session.load_state_dict(checkpoint.state)
         self._last, self.unreported = checkpoint.report or None, None
+
+    def _restore_own(self, checkpoint: Checkpoint, folder: Path) -> None:
+        if checkpoint.state.get("config") != self.session.config.digest:
+            raise CorruptInput(f"{folder}: its checkpoints are of another configuration; choose another folder")
+        try:
+            self.restore(checkpoint)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:  # torch's, of other networks
+            reason = " ".join(str(error).split())[:200]
+            raise CorruptInput(
+                f"{folder}: its checkpoint is of another configuration or version ({reason}); choose another folder"
+            ) from error
 
     def _draw(self) -> None:
         save_png(sample_grid(self.session.samples()), self._samples / f"kimg-{self.session.kimg:06d}.png")

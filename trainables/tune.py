@@ -1,7 +1,7 @@
 """The Ray Tune trainable: the one file of this package that knows Ray.
 
-A trial ends in one of three ways here, each told as a report, so that no trial's fault reaches Tune as an
-exception (which it would retry): it goes on, it `diverged`, or it `failed` with its cause.
+A trial ends in one of these ways here, each told as a report, so that no trial's fault reaches Tune as an exception
+(which it would retry): it `diverged`, it `failed` with a typed cause, or the study must `halt` for want of disk space.
 """
 
 import math
@@ -14,20 +14,20 @@ from ray import tune
 from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
+from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
 from trainables.prepare import Prepared
 from trainables.trial import METRICS, Trial
-
-DIVERGED, FAILED = "diverged", "failed"
 
 
 class GanTrainable(tune.Trainable):
     """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
 
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
-    `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda").
+    `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
+    `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None).
 
-    Results hold `trainables.trial.METRICS`, and `ended` and `cause` when the trial came to its own end; `fid` is
-    NaN then, since Tune wants the metric in every result.
+    Results hold `trainables.trial.METRICS` and `attempt`; and `ended` and `cause` when the trial came to its own end:
+    `fid` is NaN then, since Tune wants the metric in every result.
     """
 
     def setup(self, config: dict[str, Any], prepared: Prepared | None = None) -> None:
@@ -36,23 +36,44 @@ class GanTrainable(tune.Trainable):
             self._prepared = prepared
         self._trial: Trial | None = None
         self._failure: dict[str, Any] | None = None
+        self._folder = Path(config["folder"])
+        self._watchdog = Watchdog(self._folder, config["deadline_seconds"])
         torch.set_num_threads(config["threads"])
+        if overdue := self._watchdog.overdue():
+            self._failure = self._ended(FAILED, overdue)
+            return
         try:
-            trial_config = TrialConfig.from_dict(config["trial"])
-            self._trial = Trial(trial_config, self._prepared, Path(config["folder"]), config["device"])
+            with self._watchdog.watching():
+                self._trial = Trial(
+                    TrialConfig.from_dict(config["trial"]),
+                    self._prepared,
+                    self._folder,
+                    config["device"],
+                    config["attempt"],
+                    config["reported"],
+                )
         except Exception as error:
-            self._failure = _ended(FAILED, error)
+            self._failure = self._failed(error)
 
     def step(self) -> dict[str, Any]:
         """Return the next report, or how the trial ended."""
         if self._trial is None:
             return self._failure or {}
         try:
-            return dict(self._trial.next_report(self.config["report_kimg"]))
+            with self._watchdog.watching():
+                return self._trial.next_report(self.config["report_kimg"]) | {"attempt": self.config["attempt"]}
         except Diverged as error:
-            return _ended(DIVERGED, error, self._trial.session.kimg)
+            return self._ended(DIVERGED, f"Diverged: {error}", self._trial.session.kimg)
         except Exception as error:
-            return _ended(FAILED, error, self._trial.session.kimg)
+            return self._failed(error, self._trial.session.kimg)
+
+    def _failed(self, error: Exception, kimg: int = 0) -> dict[str, Any]:
+        how = HALT if is_disk_full(error, self._folder.parent) else FAILED
+        return self._ended(how, cause_of(error), kimg)
+
+    def _ended(self, how: str, cause: str, kimg: int = 0) -> dict[str, Any]:
+        blank = dict.fromkeys(METRICS, math.nan)
+        return blank | {"kimg": kimg, "ended": how, "cause": cause, "attempt": self.config["attempt"]}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over another trial in the same process."""
@@ -76,8 +97,3 @@ class GanTrainable(tune.Trainable):
         """Go on from what `save_checkpoint` wrote."""
         if self._trial is not None:
             self._trial.restore(read_checkpoint(Path(checkpoint_dir)))
-
-
-def _ended(how: str, error: Exception, kimg: int = 0) -> dict[str, Any]:
-    cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return dict.fromkeys(METRICS, math.nan) | {"kimg": kimg, "ended": how, "cause": cause}

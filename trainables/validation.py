@@ -31,7 +31,8 @@ def validated(model: type[M], data: Any, where: str) -> M:
 
 
 def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    first, *others = error.errors(include_url=False)
+    # An unknown key first: where another is missing, it is most often that one, mistyped.
+    first, *others = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":

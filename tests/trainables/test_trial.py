@@ -13,6 +13,7 @@ from small_trials import example, global_randomness_untouched, same, small, weig
 from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, Diverged
+from trainables.faults import Fenced
 from trainables.images import sample_grid
 from trainables.models import MODELS
 from trainables.prepare import Prepared
@@ -216,3 +217,23 @@ def test_a_shared_preparation_is_not_changed(prepared: Prepared, tmp_path: Path)
     assert set(before) == {"mean", "covariance", "root"}
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(prepared, name), value)
+
+
+def test_checkpoints_of_another_configuration_are_not_continued(prepared: Prepared, tmp_path: Path) -> None:
+    Trial(small(seed=1), prepared, tmp_path).next_report(1)
+    with pytest.raises(CorruptFile, match="of another configuration"):
+        Trial(small(seed=2), prepared, tmp_path)
+    assert Trial(small(seed=1), prepared, tmp_path).session.kimg == 1
+
+
+def test_checkpoints_that_are_gone_are_missed_where_there_was_a_report(prepared: Prepared, tmp_path: Path) -> None:
+    with pytest.raises(CorruptFile, match="its checkpoints are gone"):
+        Trial(small(), prepared, tmp_path, attempt=2, reported=4)
+
+
+def test_a_folder_that_a_later_attempt_took_over_is_left_alone(prepared: Prepared, tmp_path: Path) -> None:
+    stale = Trial(small(), prepared, tmp_path, attempt=1)
+    Trial(small(), prepared, tmp_path, attempt=2)
+    with pytest.raises(Fenced, match="attempt 2 has begun"):
+        stale.next_report(1)
+    assert not list((tmp_path / "checkpoints").glob("kimg-*"))

@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ import torch
 from small_trials import same, small, weights
 
 from trainables.config import TrialConfig
+from trainables.faults import DIVERGED, FAILED, HALT
 from trainables.prepare import Prepared
 from trainables.session import Session
 from trainables.trial import METRICS
-from trainables.tune import DIVERGED, FAILED, GanTrainable
+from trainables.tune import GanTrainable
 
 Build = Callable[[dict[str, Any]], GanTrainable]
 
@@ -27,7 +29,15 @@ DIVERGING = small(
 
 def tune_config(config: TrialConfig | dict[str, Any], folder: Path, report_kimg: int = 1) -> dict[str, Any]:
     trial = config.to_dict() if isinstance(config, TrialConfig) else config
-    return {"trial": trial, "folder": str(folder), "report_kimg": report_kimg, "threads": 1, "device": "cpu"}
+    start = {"attempt": 1, "reported": 0, "deadline_seconds": None}
+    return {
+        "trial": trial,
+        "folder": str(folder),
+        "report_kimg": report_kimg,
+        "threads": 1,
+        "device": "cpu",
+        **start,
+    }
 
 
 def fids(config: TrialConfig, prepared: Prepared, reports: int, report_kimg: int = 1) -> list[float]:
@@ -61,7 +71,7 @@ def test_gives_the_reports_of_the_trial(build: Build, prepared: Prepared, tmp_pa
     assert [report["kimg"] for report in reports] == [2, 4]
     assert [report["fid"] for report in reports] == fids(small(), prepared, reports=2, report_kimg=2)
     for report in reports:
-        assert set(report) == set(METRICS)
+        assert set(report) == {*METRICS, "attempt"}
         assert all(math.isfinite(value) for value in report.values())
     assert (tmp_path / "samples" / "kimg-000004.png").is_file()
     assert (tmp_path / "checkpoints" / "kimg-000004").is_dir()
@@ -140,7 +150,7 @@ def test_lets_go_of_the_networks_at_the_end(build: Build, tmp_path: Path) -> Non
 
 
 def assert_ended(report: dict[str, Any], how: str, kimg: int, *cause: str) -> None:
-    assert set(report) == {*METRICS, "ended", "cause"}
+    assert set(report) == {*METRICS, "ended", "cause", "attempt"}
     assert (report["ended"], report["kimg"]) == (how, kimg)
     assert [part for part in cause if part not in report["cause"]] == []
     assert "\n" not in report["cause"]
@@ -176,11 +186,44 @@ def test_an_error_in_a_step_is_a_result(build: Build, tmp_path: Path, monkeypatc
     trainable = build(tune_config(small(), tmp_path))
     trainable.step()
 
+    def broken(*_: Any) -> None:
+        raise ValueError("two\nlines")
+
+    monkeypatch.setattr("trainables.checkpoint.save_file", broken)
+    assert_ended(trainable.step(), FAILED, 2, "error: ValueError: two lines")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "full"),
+        OSError(errno.EDQUOT, "quota"),
+        RuntimeError("No space left on device (28)"),
+    ],
+)
+def test_a_full_disk_halts_the_study_and_not_the_trial(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    trainable = build(tune_config(small(), tmp_path))
+    trainable.step()
+
     def full(*_: Any) -> None:
-        raise OSError("No space left\non device")
+        raise error
 
     monkeypatch.setattr("trainables.checkpoint.save_file", full)
-    assert_ended(trainable.step(), FAILED, 2, "OSError: No space left on device")
+    assert_ended(trainable.step(), HALT, 2)
+
+
+def test_memory_that_runs_out_is_a_type_of_failure(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable = build(tune_config(small(), tmp_path))
+
+    def none_left(*_: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+
+    monkeypatch.setattr("trainables.session.Session.train", none_left)
+    assert_ended(trainable.step(), FAILED, 0, "out_of_memory: OutOfMemoryError: tried to allocate 80 GiB")
 
 
 def test_a_diverging_trial_is_a_result_and_the_next_trial_runs(

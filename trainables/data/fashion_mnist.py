@@ -16,7 +16,7 @@ from trainables.data.idx import read_idx
 from trainables.data.images import Dataset, LabelledImages
 from trainables.data.source import LARGEST, SMALLEST, DataSource, cache_folder
 from trainables.data.transform import pad, resize
-from trainables.errors import CorruptFile, DataNotFound
+from trainables.errors import CorruptInput, DataNotFound
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN_COUNT = 50_000
@@ -132,7 +132,7 @@ def _read(path: Path, expected: IdxFile) -> NDArray[np.uint8]:
     array = read_idx(path, expected.shape)
     digest = hashlib.sha256(array.data.cast("B")).hexdigest()
     if digest != expected.sha256:
-        raise CorruptFile(
+        raise CorruptInput(
             f"{path}: its data has SHA-256 {digest[:16]}, Fashion-MNIST's has {expected.sha256[:16]}; delete "
             "the file and bring it again (other data goes into an .npz file)"
         )

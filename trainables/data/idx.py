@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.errors import CorruptFile
+from trainables.errors import CorruptInput
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -18,23 +18,23 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     big-endian uint32, the data. Source: Y. LeCun, "The MNIST database of handwritten digits".
 
     Raises:
-        CorruptFile: when the file is not that; names it.
+        CorruptInput: when the file is not that; names it.
     """
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise CorruptFile(f"{path}: damaged gzip ({error}); delete the file and bring it again") from error
+            raise CorruptInput(f"{path}: damaged gzip ({error}); delete the file and bring it again") from error
     header = 4 + 4 * len(shape)
     expected = bytes((0, 0, 8, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape)
     if content[:header] != expected:
-        raise CorruptFile(
+        raise CorruptInput(
             f"{path}: begins with {content[:header].hex()}, not with the header of {shape} unsigned bytes; "
             "delete the file and bring it again"
         )
     if len(content) != header + math.prod(shape):
-        raise CorruptFile(
+        raise CorruptInput(
             f"{path}: {len(content)} bytes, not the {header + math.prod(shape)} that {shape} needs; "
             "delete the file and bring it again"
         )

@@ -1,7 +1,5 @@
 """Anyone's images, from one NumPy .npz file."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +10,7 @@ from pydantic import Field
 from trainables.data.images import CHANNELS, Dataset, LabelledImages
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize, split_indices
-from trainables.errors import CorruptFile, DataNotFound, InvalidInput
+from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput
 
 _PREFIXES = ("", "validation_", "test_")
 _KEYS = tuple(f"{prefix}{what}" for prefix in _PREFIXES for what in ("images", "labels"))
@@ -68,8 +66,11 @@ def _read(path: Path) -> dict[str, NDArray[np.generic]]:
                     f"{', '.join(_KEYS[1:])}: rename or remove the others"
                 )
             return {key: _read_array(path, file, key) for key in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptFile(f"{path}: not a readable .npz file ({error}); write it again") from error
+    except GanStudyError:
+        raise
+    except Exception as error:  # zipfile, its decompressors and numpy's parser of headers: each has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CorruptInput(f"{path}: not a readable .npz file ({reason:.200}); write it again") from error
 
 
 def _read_array(path: Path, file: "np.lib.npyio.NpzFile", key: str) -> NDArray[np.generic]:

@@ -23,7 +23,7 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
 
         Raises:
             DataNotFound: when it is nowhere; the message names the places and how to bring it.
-            CorruptFile: when a file is not what it should be.
+            CorruptInput: when a file is not what it should be.
             InvalidInput: when the data breaks a rule.
         """
 
