@@ -1,10 +1,14 @@
 """Addresses in study files: known schemes only, and no passwords, since the file is copied to many places."""
 
+import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
+
+_SECRET = re.compile(r"(?i)^(ssl)?(password|passwd|pwd|secret)$|token$|(access|api|secret)_?key$")
+_TOKENS = ("http", "https")  # where a user's name alone may be a token
 
 
 def address(schemes: Collection[str], password_goes: str) -> AfterValidator:
@@ -20,7 +24,9 @@ def address(schemes: Collection[str], password_goes: str) -> AfterValidator:
             return None
         try:
             parts = urlsplit(url)
-            secret, scheme = parts.password is not None, parts.scheme.split("+")[0]
+            scheme = parts.scheme.split("+")[0]
+            secret = parts.password is not None or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query))
+            secret = secret or (scheme in _TOKENS and parts.username is not None)
         except ValueError:
             raise PydanticCustomError("secret", "is not a URL") from None
         if secret:
@@ -31,6 +37,8 @@ def address(schemes: Collection[str], password_goes: str) -> AfterValidator:
             )
         if scheme not in schemes or not (parts.netloc or parts.path):
             known = ", ".join(f"{scheme}://" for scheme in schemes)
+            if "@" in url:  # then part of it may be a password: do not show it
+                raise PydanticCustomError("secret", "must begin with one of {known}", {"known": known})
             raise PydanticCustomError("scheme", "use an address that begins with one of {known}", {"known": known})
         return url
 

@@ -59,7 +59,8 @@ class Board:
             board.take(event)
         for line in board.lines.values():
             line.started, line.ended = 0.0, None
-            line.state = "waiting" if line.state == "running" else line.state
+            raised = line.state == "completed" and line.kimg < schedule.max_kimg
+            line.state = "waiting" if raised or line.state == "running" else line.state
         return board
 
     def take(self, event: Event) -> Line | None:

@@ -7,7 +7,7 @@ from study.folder import StudyFolder
 from study.ledger import Ledger
 from study.records import StudyRecord, fold
 from study.yaml_file import read_yaml
-from trainables.errors import InvalidInput
+from trainables.errors import CorruptFile, InvalidInput
 
 STORAGE_VARIABLE = "GANSTUDY_STORAGE"
 DEFAULT_STORAGE = Path("runs")
@@ -25,7 +25,7 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
         InvalidInput: if the name is none, or there is no such study.
     """
     folder = StudyFolder(storage_root(root), name)
-    if not folder.study_file.is_file():
+    if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
         raise InvalidInput(
             f"no study {name!r} in {folder.root}; `ganstudy list` shows those there are, "
             f"--storage or ${STORAGE_VARIABLE} names another folder"
@@ -34,8 +34,16 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
 
 
 def ledger_place(folder: StudyFolder) -> str | Path:
-    """Return where a study's ledger is: the URL in its resolved study file, else the file in its folder."""
-    url = read_yaml(folder.study_file)["storage"]["ledger"]
+    """Return where a study's ledger is: the URL in its resolved study file, else the file in its folder.
+
+    Raises:
+        CorruptFile: if the study file is not what was written.
+    """
+    try:
+        url = read_yaml(folder.study_file)["storage"]["ledger"]
+    except (InvalidInput, KeyError, TypeError) as error:
+        reason = error if isinstance(error, InvalidInput) else f"{folder.study_file}: lacks storage.ledger"
+        raise CorruptFile(f"{reason}; it is damaged: launch the study again to have it written anew") from None
     return str(url) if url else folder.ledger
 
 

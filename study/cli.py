@@ -3,6 +3,7 @@
 Only names and help live here, so that `--help` is quick: each command imports what it needs when it runs.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from trainables.errors import GanStudyError
 
-NO_COMPLETED_TRIAL, INTERRUPTED = 3, 130
 _PIPE_WIDTH = 140  # of logs; the tables want it
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ spaces_app = typer.Typer(invoke_without_command=True, help="List search spaces, 
 app.add_typer(data_app, name="data")
 app.add_typer(spaces_app, name="spaces")
 
-console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Name = Annotated[str, typer.Argument(help="The study's name.")]
@@ -152,6 +153,18 @@ def sync(name: Name, storage: StorageOption = None) -> None:
     commands.sync(name, storage, console)
 
 
+@app.command()
+def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    """Prove that a study lost nothing and counted nothing twice: ledger, decisions, checkpoints, MLflow.
+
+    Example: ganstudy verify quickstart
+    """
+    from study import commands
+
+    if not commands.verify(name, storage, as_json, console):
+        raise typer.Exit(1)
+
+
 @data_app.command()
 def describe(
     source: Annotated[str, typer.Argument(help="fashion_mnist, digits, npz, or a study file.")],
@@ -192,7 +205,7 @@ def main() -> None:
     try:
         app()
     except GanStudyError as error:
-        print(f"ganstudy: {error}", file=sys.stderr)
+        print(f"ganstudy: {' '.join(str(error).split())}", file=sys.stderr)  # a path may hold a line break
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("ganstudy: interrupted", file=sys.stderr)

@@ -1,7 +1,8 @@
 """The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
 
 import logging
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,12 @@ import ray
 
 from study.config import StudyConfig
 from study.export import threads_per_trial
+from study.ray_watch import Address, RayWatch
 from trainables.errors import GanStudyError, InvalidInput
+
+_PATIENCE = 30.0  # seconds without the GCS; Ray itself gives up after 60
+_OWN_PATIENCE = 1.0
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,17 @@ class Slots:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, lost: Callable[[str], None]) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local Ray (on loopback, see `study.ray_environment`).
 
     Args:
         address: "auto", "HOST:PORT", or None for a local Ray.
+        lost: told, from another thread, if Ray dies; the block is then to be left soon, and the process ends with it.
 
     Raises:
         GanStudyError: if there is no Ray at `address`.
     """
+    _refuse_dead(address)
     # "local": ray.init() alone would join any cluster that a file on this machine still names.
     own = {"address": "local", "include_dashboard": False}
     where: dict[str, Any] = {"address": address} if address else own
@@ -49,9 +57,40 @@ def connected(address: str | None) -> Iterator[None]:
         raise GanStudyError(f"cannot reach {place}: {reason}; check `ray status`, or leave --address out") from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
     try:
-        yield
+        with RayWatch(_servers(patience=_PATIENCE if address else _OWN_PATIENCE), lost):
+            yield
     finally:
         ray.shutdown()
+
+
+def _refuse_dead(address: str | None) -> None:
+    """Refuse an address where nobody listens: Ray itself would go on trying for minutes.
+
+    Raises:
+        GanStudyError: naming the address.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise GanStudyError(f"no Ray at {address}: {reason}; check `ray status`, or leave --address out") from None
+
+
+def _servers(patience: float) -> dict[str, tuple[Address, float]]:
+    """Return the two servers a driver cannot do without: the cluster's GCS, and the raylet of its own node.
+
+    Args:
+        patience: seconds that the GCS may be gone. (One with Redis behind it comes back; a raylet never does.)
+    """
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    here = next(node for node in nodes if node["NodeID"] == context.get_node_id())
+    raylet = here["NodeManagerAddress"], int(here["NodeManagerPort"])
+    return {"Ray's GCS": ((host, int(port)), patience), "Ray's raylet": (raylet, _OWN_PATIENCE)}
 
 
 def plan_slots(config: StudyConfig) -> Slots:
@@ -79,5 +118,5 @@ def plan_slots(config: StudyConfig) -> Slots:
 
 def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
     """Return how many trials fit on a node."""
-    by_cpu = node.get("CPU", 0) // cpus
-    return int(min(by_cpu, node.get("GPU", 0) / gpus) if gpus else by_cpu)
+    by_cpu = node.get("CPU", 0) / cpus
+    return int((min(by_cpu, node.get("GPU", 0) / gpus) if gpus else by_cpu) + 1e-9)  # 1 / 0.1 is 10, not 9.99...

@@ -10,14 +10,16 @@ from rich.logging import RichHandler
 
 from search_spaces.registry import SPACES
 from study import mlflow_ui
-from study.catalogue import STORAGE_VARIABLE, find_study, load_study, open_ledger, storage_root
+from study.catalogue import find_study, load_study, open_ledger
 from study.config import StudyConfig, read_study
+from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from study.export import read_export
+from study.hints import again, shown_path, typed
 from study.mlflow_projection import MlflowProjection
 from study.mlflow_store import prepare_environment
 from study.mlflow_thread import sync as bring_up_to_date
 from study.ranking import rank
-from study.ray_environment import prepare_ray_environment
+from study.ray_environment import cluster_address, prepare_ray_environment
 from study.reading import print_ranking
 from study.run_trial import run_trial as repeat
 from study.tables import plain_table
@@ -30,7 +32,6 @@ from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
 from trainables.validation import validated
 
-FAILED, NO_COMPLETED_TRIAL, INTERRUPTED = 1, 3, 130
 _SHOWN_AT_END = 10
 
 
@@ -43,9 +44,8 @@ def launch(
     console: Console,
 ) -> int:
     """Run or resume a study; return the exit code."""
-    if storage is not None or STORAGE_VARIABLE in os.environ:
-        overrides = [*overrides, f"storage.path={storage_root(storage)}"]
-    config = read_study(file, overrides)
+    config = read_study(file, overrides, storage)
+    address = cluster_address(address)
     if dry_run:
         return _dry_run(config, console)
     prepare_environment()
@@ -60,16 +60,13 @@ def launch(
         console.print()
         print_ranking(launched.study, ranked, console)
     if launched.mlflow_behind:
-        _say(
-            console,
-            f"MLflow is behind ({launched.mlflow_behind}); nothing is lost: ganstudy sync {config.name}",
-        )
+        sync_it = typed("sync", config.name, folder=config.folder)
+        _say(console, f"MLflow is behind ({launched.mlflow_behind}); nothing is lost: {sync_it}")
     if launched.interrupted:
-        again = " ".join(["ganstudy launch", str(file), *(f"--set {override}" for override in overrides)])
-        _say(console, f"{launched.interrupted}; go on with: {again}")
+        _say(console, f"{launched.interrupted}; go on with: {again(file, overrides, storage, address)}")
         return INTERRUPTED if launched.by_signal else 0
     if not ranked:
-        _say(console, f"no trial completed; see: ganstudy status {config.name}")
+        _say(console, f"no trial completed; see: {typed('status', config.name, folder=config.folder)}")
         return NO_COMPLETED_TRIAL
     _say_next(config, ranked[0].trial.kimg, console)
     return 0
@@ -80,25 +77,22 @@ def _dry_run(config: StudyConfig, console: Console) -> int:
     from trainables.models import ImageShape
 
     dataset = config.data.load()
-    slots = config.concurrency if config.concurrency != "auto" else os.cpu_count() or 1
+    cpus = 1.0 if config.resources.cpus == "auto" else config.resources.cpus
+    possible = max(1, int((os.cpu_count() or 1) / cpus))
+    slots = possible if config.concurrency == "auto" else min(config.concurrency, possible)
     show_plan(config, ImageShape(dataset.channels, dataset.size), slots, console)
     return 0
 
 
 def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
-    option = "" if config.folder.root == storage_root(None) else f" --storage {config.folder.root}"
-    best = _short(config.folder.best_file)
+    name, folder, best = config.name, config.folder, shown_path(config.folder.best_file)
     console.print(f"\nbest configuration: {best}\nnext:", highlight=False, soft_wrap=True)
     for command, what in (
-        (f"ganstudy ui {config.name}{option}", "compare the trials in MLflow"),
-        (f"ganstudy best {config.name}{option} --top 5", "this ranking again"),
-        (f"ganstudy run-trial {best} --kimg {kimg}", "repeat the best trial; its FIDs come out the same"),
+        (typed("ui", name, folder=folder), "compare the trials in MLflow"),
+        (typed("best", name, "--top", "5", folder=folder), "this ranking again"),
+        (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
     ):
         console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _say(console: Console, text: str) -> None:
@@ -128,6 +122,16 @@ def sync(name: str, storage: Path | None, console: Console) -> None:
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         counts = bring_up_to_date(ledger.read, projection)
     _say(console, f"MLflow is up to date: {counts}")
+
+
+def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> bool:
+    """Check a study against its ledger; return whether all is well."""
+    folder = find_study(name, storage)
+    prepare_environment()
+    prepare_ray_environment(local=True)
+    from study import verify as verifying  # imports ray
+
+    return verifying.report(name, verifying.verify(folder), as_json, console)
 
 
 def describe(source: str, path: Path | None, as_json: bool, console: Console) -> None:

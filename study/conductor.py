@@ -6,8 +6,9 @@ memory as projections of the ledger; `Conductor` rebuilds both from it when a st
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from study.asha import ExactAsha
@@ -16,6 +17,8 @@ from study.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.ledger import Row, Writer
 from study.records import StudyRecord, TrialRecord, TrialState, fold
 from study.sampling import Sampling
+from trainables.errors import GanStudyError
+from trainables.faults import ERROR, HALT
 from trainables.streams import derive_seed
 from trainables.trial import METRICS
 
@@ -144,9 +147,10 @@ class Conductor:
             TrialProposed(number, config, proposal.params, proposal.origin, proposal.sampler_attrs),
         )
 
-    def retry(self, number: int) -> None:
-        """Note that a trial in hand was started again after its worker was lost."""
-        self._start(self._running[number])
+    def retry(self, number: int) -> Running | None:
+        """Note that a trial in hand is started again after its worker was lost; None if it has ended already."""
+        running = self._running.get(number)
+        return self._start(running) if running else None
 
     def _start(self, running: Running, *before: TrialProposed) -> Running:
         running.attempt += 1
@@ -157,14 +161,26 @@ class Conductor:
         """Take a result of a trial in hand; return whether it goes on.
 
         The report and what follows from it are one transaction. A report that is known already (made again after a
-        worker was lost) changes nothing.
+        worker was lost) changes nothing; one of an earlier attempt (a worker that was thought dead) is refused. One
+        without sense (a metric missing or no number, a time that runs backward) fails the trial, and only that.
+
+        Raises:
+            GanStudyError: if the worker's disk is full; the trial goes on when the study is launched again.
         """
-        running = self._running[number]
+        running = self._running.get(number)
+        if running is None or result.get("attempt", running.attempt) != running.attempt:
+            return False
+        if result.get("ended") == HALT:
+            raise GanStudyError(f"trial {number} cannot go on: {result['cause']}; free space, then launch again")
         if ended := result.get("ended"):
             self._end(running, self._ended(running, TrialState(ended), cause=str(result["cause"])))
             return False
-        metrics = {name: float(result[name]) for name in METRICS}
-        kimg = int(result["kimg"])
+        try:
+            kimg, metrics = _read_report(result, running.curve, self.config.schedule.max_kimg)
+        except _BadReport as error:
+            cause = f"{ERROR}: {error}"
+            self._end(running, self._ended(running, TrialState.FAILED, cause=cause))
+            return False
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             cause = f"{bad[0]} is {metrics[bad[0]]} at {kimg} kimg"
@@ -183,8 +199,10 @@ class Conductor:
         return True
 
     def fail(self, number: int, cause: str) -> None:
-        """Note that a trial in hand is lost for good."""
-        running = self._running[number]
+        """Note that a trial in hand is lost for good; one that has ended already stays as it is."""
+        running = self._running.get(number)
+        if running is None:
+            return
         self._end(running, self._ended(running, TrialState.FAILED, cause=cause))
 
     def _decide(self, running: Running, goes_on: bool) -> Ended | None:
@@ -197,10 +215,43 @@ class Conductor:
 
     def _end(self, running: Running, ended: Ended, *before: Event) -> None:
         self._write(*before, ended)
-        self._sampling.end(running.number, TrialState(ended.state), running.fid_best, running.fid)
+        self._sampling.end(running.number, TrialState(ended.state), running.fid_best, running.fid, ended.cause)
         del self._running[running.number]
 
     def _write(self, *events: Event) -> None:
         self._writer.append(*events)
         for event in events:
             self._observe(event)
+
+
+class _BadReport(Exception):
+    """What a trial reported makes no sense; says why."""
+
+
+def _read_report(result: Mapping[str, Any], known: Collection[int], end: int) -> tuple[int, dict[str, float]]:
+    """Return the kimg and the metrics of a report, the latter perhaps not finite.
+
+    Raises:
+        _BadReport: if a metric is missing or no number, or the time is neither new (at most `end`) nor `known`.
+    """
+    metrics = {name: _number(name, result) for name in METRICS}
+    kimg, newest = metrics["kimg"], max(known, default=0)
+    if not (math.isfinite(kimg) and kimg.is_integer()):
+        raise _BadReport(f"metric kimg is {kimg}; it counts in whole thousands of images")
+    if kimg <= newest and kimg not in known:
+        raise _BadReport(f"metric kimg went backward: {kimg:g} after {newest}")
+    if kimg > end:
+        raise _BadReport(f"metric kimg is {kimg:g}, past the end at {end}")
+    return int(kimg), metrics
+
+
+def _number(name: str, result: Mapping[str, Any]) -> float:
+    if name not in result:
+        raise _BadReport(f"metric {name} is missing")
+    value = result[name]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise _BadReport(f"metric {name} is {value!r:.80}, which is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise _BadReport(f"metric {name} is too large a number") from None

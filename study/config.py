@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
 from study.addresses import address
+from study.catalogue import storage_root
+from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
 from study.sampling import SAMPLERS
 from study.schedule import Schedule
@@ -26,7 +28,7 @@ CHANGEABLE = (
     "concurrency",
     "time_budget_minutes",
     "max_failures",
-    "resources",
+    "report_deadline_minutes",
     "mlflow",
     "storage",
 )
@@ -88,7 +90,9 @@ class Mlflow(Variant):
 class Storage(Variant):
     """Where the study lives. On a cluster, a path that every node sees."""
 
-    path: Path = Path("runs")
+    path: Annotated[Path, AfterValidator(check_path)] = Field(
+        default_factory=lambda: storage_root(None), description="default: $GANSTUDY_STORAGE, or runs"
+    )
     ledger: Annotated[str | None, address(("postgresql",), "PGPASSWORD or ~/.pgpass")] = Field(
         default=None, description="a PostgreSQL URL; default: SQLite in the study's folder"
     )
@@ -109,6 +113,9 @@ class StudyConfig(Variant):
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
     max_failures: int = Field(default=3, ge=0, description="restarts of a trial whose worker was lost")
+    report_deadline_minutes: float | None = Field(
+        default=60, gt=0, description="a trial that is silent for longer is ended as failed; null for never"
+    )
     mlflow: Mlflow = Mlflow()
     storage: Storage = Storage()
 
@@ -129,8 +136,8 @@ class StudyConfig(Variant):
         return self.model_dump(mode="json")
 
 
-def read_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
-    """Read a study file and apply `--set a.b=c` overrides.
+def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None = None) -> StudyConfig:
+    """Read a study file and apply `--set a.b=c` overrides, and `storage` as the storage folder if it is given.
 
     Raises:
         InvalidInput: with one line on the first thing that is wrong.
@@ -141,6 +148,8 @@ def read_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
         if not equals or not key:
             raise InvalidInput(f"--set {override!r}: write it as key.subkey=value")
         _put(data, key.split("."), parse_value(value), override)
+    if storage is not None:
+        _put(data, ["storage", "path"], str(storage_root(storage)), f"storage.path={storage}")
     return validated(StudyConfig, data, f"study file {path}")
 
 

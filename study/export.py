@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, Field
 
 from study.records import StudyRecord, TrialRecord
 from study.yaml_file import read_yaml
 from trainables.errors import InvalidInput
+from trainables.files import write_atomically
+from trainables.validation import validated
 
 _HEAD = """\
 # A GAN configuration found by ganstudy. `trial` is all that decides the training; `origin` tells where it was found.
@@ -17,12 +20,21 @@ _HEAD = """\
 """
 
 
+class Origin(BaseModel, frozen=True):
+    """Where a configuration was found, as far as repeating it needs that; what else is there is for people."""
+
+    fid_fingerprint: str | None = None
+    fids: dict[int, float] = {}
+    report_kimg: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1, le=4096)
+
+
 @dataclass(frozen=True)
 class Exported:
-    """A file written by `export`: the trial's configuration, still to be validated, and its origin."""
+    """A file written by `export`: the trial's configuration, still to be validated, and its origin if it has one."""
 
     trial: dict[str, Any]
-    origin: dict[str, Any]
+    origin: Origin | None
 
 
 def threads_per_trial(config: Mapping[str, Any]) -> int:
@@ -58,12 +70,11 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
     text = _HEAD.format(file=file.name, kimg=trial.kimg)
     text += yaml.safe_dump({"trial": trial.config, "origin": origin}, sort_keys=False)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        write_atomically(file, text.encode())
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written: {error.strerror}") from None
+    except ValueError as error:  # a path that no system has
+        raise InvalidInput(f"{str(file)!r}: cannot be written: {error}") from None
 
 
 def read_export(file: Path) -> Exported:
@@ -74,8 +85,9 @@ def read_export(file: Path) -> Exported:
     """
     data = read_yaml(file)
     if "trial" not in data:
-        return Exported(data, {})
+        return Exported(data, None)
     unknown = set(data) - {"trial", "origin"}
     if unknown or not isinstance(data["trial"], dict) or not isinstance(data.get("origin", {}), dict):
         raise InvalidInput(f"{file}: expected the keys `trial` and `origin`, each with keys below it")
-    return Exported(data["trial"], data.get("origin", {}))
+    origin = validated(Origin, data["origin"], f"{file}: origin") if "origin" in data else None
+    return Exported(data["trial"], origin)

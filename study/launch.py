@@ -15,26 +15,27 @@ import yaml
 from rich.console import Console
 
 from study.board import Board
-from study.catalogue import ledger_place
-from study.cluster import connected, plan_slots
+from study.checked_places import check_writable
+from study.cluster import Slots, connected, plan_slots
 from study.conductor import Conductor
 from study.config import StudyConfig, refuse_changes
 from study.events import Event, StudyChanged, StudyOpened
 from study.export import export
-from study.ledger import Ledger, Row, Writer
+from study.ledger import Ledger, NoLedger, Row, Writer
 from study.mlflow_projection import FinalStatus, Finish, MlflowProjection
-from study.mlflow_store import display_uri
+from study.mlflow_store import check_database_folder, display_uri, resolve_uri
 from study.mlflow_thread import ProjectionThread
 from study.progress import progress
 from study.ranking import rank
 from study.records import StudyRecord, fold
 from study.tune_run import Halt, run_trials
-from trainables.errors import InvalidInput
+from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import write_atomically
 from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 _MLFLOW_SECONDS_AT_END = 60.0
+_MLFLOW_SECONDS_AFTER_ERROR = 10.0
 
 
 @dataclass(frozen=True)
@@ -60,32 +61,34 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
         InvalidInput: before any trial runs, if anything about the study is not right.
         GanStudyError: if another driver runs this study, or the ledger or Ray fails.
     """
-    folder = config.folder
-    projection = MlflowProjection(config.mlflow.uri, folder, config.name)
+    projection = MlflowProjection(config.mlflow.uri, config.folder, config.name)
+    _check_places(config)
+    _check_existing(config)
+    console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
+    prepared = prepare(config.data, config.evaluation)
     halt = Halt()
-    _create(folder.path)
-    with Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=True) as ledger:
-        with ledger.own(socket.gethostname(), os.getpid()) as writer:
-            rows = ledger.read()
-            _check_resume(rows, config, folder.path)
-            console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
-            prepared = prepare(config.data, config.evaluation)
-            _open_study(rows, config, prepared, writer)
-            write_atomically(folder.study_file, _resolved_yaml(config).encode())
-            with _reader(config) as reader:
+    with connected(address, halt.lose):
+        slots = plan_slots(config)
+        _create(config.folder.path)
+        with _ledger(config) as ledger, ledger.own(socket.gethostname(), os.getpid()) as writer:
+            _open_study(ledger.read(), config, prepared, writer)
+            write_atomically(config.folder.study_file, _resolved_yaml(config).encode())
+            with _ledger(config) as reader:
                 thread = ProjectionThread(reader.read, projection)
                 try:
-                    _run(config, address, prepared, ledger, writer, thread, halt, console)
-                finally:
-                    done = _finish(ledger, config, thread, console)
-        behind = None if done else f"{display_uri(projection.uri)}: {thread.error}"
-        return Launched(fold(ledger.read(), live=False), halt.reason, halt.by_signal, behind)
+                    _run(config, prepared, slots, ledger, writer, thread, halt, console)
+                except BaseException:
+                    thread.close(_MLFLOW_SECONDS_AFTER_ERROR, Finish("failed"))
+                    raise
+                done = _finish(ledger, config, thread, console)
+            behind = None if done else f"{display_uri(projection.uri)}: {thread.error}"
+            return Launched(fold(ledger.read(), live=False), halt.reason, halt.by_signal, behind)
 
 
 def _run(
     config: StudyConfig,
-    address: str | None,
     prepared: Prepared,
+    slots: Slots,
     ledger: Ledger,
     writer: Writer,
     thread: ProjectionThread,
@@ -94,25 +97,70 @@ def _run(
 ) -> None:
     """Run trials until all are done or `halt` says why not."""
     rows = ledger.read()
-    with connected(address):
-        slots = plan_slots(config)
-        board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
-        console.print(
-            f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
-            f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
-            highlight=False,
+    board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
+    console.print(
+        f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
+        f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
+        highlight=False,
+    )
+    with progress(console, board) as shown, _interruptible(halt):
+
+        def observe(event: Event) -> None:
+            shown(event)
+            thread.wake()
+
+        conductor = Conductor(config, prepared.fid_ceiling, writer, rows, observe)
+        if not conductor.exhausted:
+            run_trials(conductor, prepared, config.folder, slots, halt)
+        if not conductor.done:
+            budget = config.time_budget_minutes
+            halt.ask(f"the time budget of {budget:g} minutes is spent" if budget else "Ray Tune ended early")
+
+
+def _ledger(config: StudyConfig, create: bool = True) -> Ledger:
+    folder = config.folder
+    return Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=create)
+
+
+def _check_existing(config: StudyConfig) -> None:
+    """Refuse at once, before data are loaded and Ray starts, what an existing study does not allow.
+
+    Raises:
+        InvalidInput: if the study has begun with other settings, or its folder is a link.
+        CorruptFile: if it has begun and its ledger is damaged, empty or gone: to begin afresh would hide that.
+        GanStudyError: if a live driver runs it.
+    """
+    folder = config.folder
+    if folder.path.is_symlink():
+        raise InvalidInput(f"study folder {folder.path} is a symbolic link; point storage.path at the real place")
+    rows: Sequence[Row] = ()
+    place = "there is none"
+    try:
+        with _ledger(config, create=False) as ledger:
+            place = ledger.place
+            if (owner := ledger.owner()) and owner.live:
+                raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
+            rows = ledger.read()
+    except NoLedger:
+        pass
+    if rows:
+        refuse_changes(_newest_config(rows), config.to_dict(), folder.path)
+    elif folder.study_file.exists() or folder.trial(0).exists():
+        raise CorruptFile(
+            f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
+            "copy, or choose another name"
         )
-        with progress(console, board) as shown, _interruptible(halt):
 
-            def observe(event: Event) -> None:
-                shown(event)
-                thread.wake()
 
-            conductor = Conductor(config, prepared.fid_ceiling, writer, rows, observe)
-            if not conductor.exhausted:
-                run_trials(conductor, prepared, config.folder, slots, halt)
-            if not halt.reason and not conductor.done:
-                halt.ask(f"the time budget of {config.time_budget_minutes:g} minutes is spent")
+def _check_places(config: StudyConfig) -> None:
+    """Refuse places that cannot be written to, before any work.
+
+    Raises:
+        InvalidInput: naming the first.
+    """
+    check_writable(config.folder.path, "storage", "set storage.path")
+    if config.mlflow.uri is not None:  # else it lies in the study's folder
+        check_database_folder(resolve_uri(config.mlflow.uri, config.folder))
 
 
 def _finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
@@ -137,11 +185,6 @@ def _create(path: Path) -> None:
         raise InvalidInput(f"storage {path}: cannot be created: {error.strerror}; set storage.path") from None
     if not os.access(path, os.W_OK):
         raise InvalidInput(f"storage {path}: not writable; set storage.path or mend its permissions")
-
-
-def _check_resume(rows: Sequence[Row], config: StudyConfig, place: Path) -> None:
-    if rows:
-        refuse_changes(_newest_config(rows), config.to_dict(), place)
 
 
 def _newest_config(rows: Sequence[Row]) -> dict[str, object]:
@@ -173,13 +216,6 @@ def _open_study(rows: Sequence[Row], config: StudyConfig, prepared: Prepared, wr
 
 def _resolved_yaml(config: StudyConfig) -> str:
     return yaml.safe_dump(config.to_dict(), sort_keys=False)
-
-
-@contextmanager
-def _reader(config: StudyConfig) -> Iterator[Ledger]:
-    """Open the ledger once more, for the MLflow thread."""
-    with Ledger.open(ledger_place(config.folder), schema=config.name, create=False) as ledger:
-        yield ledger
 
 
 @contextmanager

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from study import ledger_store as tables
 from study.events import Event, to_json
 from study.ledger_rows import FIRST_CRC, Row, StoredRow, store, verify
-from study.ledger_store import Store, open_store
+from study.ledger_store import NoLedger, Store, open_store
 from trainables.errors import CorruptFile, GanStudyError
 
-__all__ = ["Fenced", "Ledger", "Owner", "Row", "Writer"]
+__all__ = ["Fenced", "Ledger", "NoLedger", "Owner", "Row", "Writer"]
 
 _CHUNK = 500  # keys or rows per statement, far below the variables that SQLite and PostgreSQL take
 
@@ -67,7 +67,8 @@ class Ledger:
             create: make a ledger where there is none, its folder too.
 
         Raises:
-            InvalidInput: no place for a ledger, or none is there and `create` is false, or foreign data is.
+            NoLedger: none is there, and `create` is false.
+            InvalidInput: no place for a ledger, or foreign data is there.
             CorruptFile: the ledger is damaged or of another format.
             GanStudyError: it cannot be reached.
         """
@@ -96,6 +97,14 @@ class Ledger:
             return list(verify(stored, after=after, head=head))
         except CorruptFile as error:
             raise CorruptFile(f"ledger {self.place}: {error}; restore it from a copy") from error
+
+    def check_file(self) -> None:
+        """Have SQLite look through its whole file, indexes too; a PostgreSQL server looks after its own.
+
+        Raises:
+            CorruptFile: with the first thing that SQLite found.
+        """
+        self._store.check_file()
 
     def owner(self) -> Owner | None:
         """Who drives the study (`live`), or drove it last; None if nobody ever did."""

@@ -59,6 +59,10 @@ owner = sa.Table(
 _SQLITE_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_MISMATCH"})
 
 
+class NoLedger(InvalidInput):
+    """There is none at that place."""
+
+
 @dataclass(frozen=True)
 class Store:
     """An open database: its engine, its name for people (never with a password), and the owner's lock."""
@@ -206,7 +210,8 @@ def open_store(url_or_path: str | Path, *, schema: str, create: bool) -> Store:
     """Open the database of the study `schema`, and create its tables if `create`.
 
     Raises:
-        InvalidInput: the place cannot be one, holds no ledger (and `create` is false) or something else.
+        NoLedger: there is none, and `create` is false.
+        InvalidInput: the place cannot be one, or holds something else.
         CorruptFile: it is damaged, or of another format.
         GanStudyError: it cannot be reached.
     """
@@ -236,8 +241,8 @@ def open_store(url_or_path: str | Path, *, schema: str, create: bool) -> Store:
     return store
 
 
-def _missing(place: str, schema: str) -> InvalidInput:
-    return InvalidInput(
+def _missing(place: str, schema: str) -> NoLedger:
+    return NoLedger(
         f"no study {schema!r}: there is no ledger at {place}; `ganstudy launch` starts one, `ganstudy list` "
         "shows those there are"
     )

@@ -6,6 +6,7 @@ MLflow itself is imported only by the functions that need it (it takes more than
 import logging
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -84,6 +85,24 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
     raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is not supported: {_RULE}")
 
 
+def database_file(uri: str) -> Path | None:
+    """Return the file behind `uri` (as from `resolve_uri`), None if it is a server's."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:") else None
+
+
+def check_database_folder(uri: str) -> None:
+    """Refuse a database file that could never be made.
+
+    Raises:
+        InvalidInput: if `uri` (as from `resolve_uri`) is a file in a folder that is not there, or is a folder.
+    """
+    file = database_file(uri)
+    if file is not None and not file.parent.is_dir():
+        raise InvalidInput(f"MLflow URI {uri!r}: there is no folder {file.parent}; make it, or correct mlflow.uri")
+    if file is not None and file.is_dir():
+        raise InvalidInput(f"MLflow URI {uri!r}: is a folder; name a file in it")
+
+
 def open_client(uri: str) -> "MlflowClient":
     """Return MLflow's client on `uri` (as from `resolve_uri`), with its chatter below a warning turned off.
 
@@ -94,6 +113,8 @@ def open_client(uri: str) -> "MlflowClient":
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It logs an error of its database with a traceback, and raises it as well: we tell it, in one line.
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -2,11 +2,14 @@
 
 import os
 
+from trainables.errors import InvalidInput
+
 _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; silences its warning
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own banner ignores verbose=0
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial whose report lacks the FID fails, and not the whole study
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: finish cleanly and say how to go on
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are never read
     "TUNE_WARN_THRESHOLD_S": "10",
@@ -16,6 +19,20 @@ _LOCAL = {
     # listen on every interface, and `_node_ip_address="127.0.0.1"` is turned back into the host's own address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
+
+
+def cluster_address(given: str | None) -> str | None:
+    """Return the address of the cluster to use, None for a Ray of our own.
+
+    Raises:
+        InvalidInput: unless it is `auto`, `local` or `HOST:PORT`.
+    """
+    if not given or given == "local":
+        return None
+    host, colon, port = given.rpartition(":")
+    if given != "auto" and not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise InvalidInput(f"--address {given!r}: use auto, HOST:PORT, or leave it out for a local Ray")
+    return given
 
 
 def prepare_ray_environment(local: bool) -> None:

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
-from study.export import Exported
+from study.checked_places import check_writable
+from study.export import Exported, Origin
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
 from trainables.prepare import Prepared, prepare
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
+
+DEVICES = ("cpu", "cuda")
 
 
 def run_trial(
@@ -35,18 +39,22 @@ def run_trial(
         InvalidInput: if the configuration or the schedule is not valid.
         Diverged: if training became non-finite.
     """
-    origin = exported.origin
-    every = report_kimg or origin.get("report_kimg") or kimg
+    origin = exported.origin or Origin()
+    every = report_kimg or origin.report_kimg or kimg
     if kimg < 1 or every < 1 or kimg % every:
         raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
+    if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
+        raise InvalidInput(f"--device {device!r}: use cpu, or cuda where torch finds a GPU")
     config = TrialConfig.from_dict(exported.trial)
+    if folder is not None:
+        check_writable(folder, "--out", "choose another folder")
     prepared = prepare(config.data, config.evaluation)
     known: dict[int, float] = {}
-    if origin.get("fid_fingerprint") == prepared.fingerprint:
-        known = {int(k): float(fid) for k, fid in origin.get("fids", {}).items()}
-    elif origin:
+    if origin.fid_fingerprint == prepared.fingerprint:
+        known = dict(origin.fids)
+    elif exported.origin:
         console.print("the FID fingerprint differs from the study's: its FIDs are not shown", highlight=False)
-    with _kept_or_temporary(folder) as place, fixed_threads(int(origin.get("threads", 1))):
+    with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
         return _train(config, prepared, place, (kimg, every), known, device, console)
 
 

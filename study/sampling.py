@@ -11,6 +11,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space, suggest_with
 from study.records import TrialRecord, TrialState
+from trainables.faults import OUT_OF_MEMORY
 from trainables.streams import derive_seed
 
 optuna.logging.set_verbosity(logging.WARNING)
@@ -53,7 +54,8 @@ class Sampling:
     these and of the history, so a resumed study does not ask the same points again.
 
     FIDs are minimised. A completed trial is told its best FID, a stopped one is PRUNED with every FID it reported,
-    a diverged one is told the ceiling (the FID of uniform noise), a failed one teaches nothing.
+    a diverged one is told the ceiling (the FID of uniform noise), and so is one that did not fit in memory; one that
+    failed otherwise teaches nothing.
     """
 
     def __init__(self, space: Space, sampler: str, seed: int, startup: int, ceiling: float) -> None:
@@ -82,7 +84,7 @@ class Sampling:
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
-            value, state = self._verdict(record.state, record.fid_best, record.fid)
+            value, state = self._verdict(record.state, record.fid_best, record.fid, record.cause)
             self.history.add_trial(
                 optuna.trial.create_trial(
                     state=state,
@@ -105,14 +107,17 @@ class Sampling:
         """Note an FID on the way."""
         self._open[number].report(fid, kimg)
 
-    def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None) -> None:
+    def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None) -> None:
         """Tell what became of a trial."""
-        value, verdict = self._verdict(state, fid_best, fid)
+        value, verdict = self._verdict(state, fid_best, fid, cause)
         self.history.tell(self._open.pop(number), value if verdict == OptunaState.COMPLETE else None, verdict)
 
     def _verdict(
-        self, state: TrialState, fid_best: float | None, fid: float | None
+        self, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None
     ) -> tuple[float | None, OptunaState]:
+        too_large = state == TrialState.FAILED and (cause or "").startswith(f"{OUT_OF_MEMORY}:")
+        if too_large:
+            return self._ceiling, OptunaState.COMPLETE
         return {
             TrialState.COMPLETED: (fid_best, OptunaState.COMPLETE),
             TrialState.STOPPED: (fid, OptunaState.PRUNED),

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from ray import tune
@@ -13,6 +14,8 @@ from ray.tune.search import Searcher
 from study.cluster import Slots
 from study.conductor import Conductor, Running
 from study.folder import StudyFolder
+from trainables.errors import GanStudyError
+from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
 from trainables.tune import GanTrainable
 
@@ -46,6 +49,10 @@ class Halt(_Unsaved, Stopper):
         """End the run soon; the first reason counts."""
         if self.reason is None:
             self.reason, self.by_signal = reason, by_signal
+
+    def lose(self, what: str) -> None:
+        """End the run because something it needs is gone; the first error counts."""
+        self.error = self.error or GanStudyError(what)
 
     def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
         """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
@@ -115,12 +122,15 @@ class LostWorkers(_Unsaved, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count another attempt."""
-        self._halt.guard(lambda: self._conductor.retry(trial.config[_NUMBER]))
+        running = self._halt.guard(lambda: self._conductor.retry(trial.config[_NUMBER]))
+        if running:
+            trial.config.update(_of_attempt(running))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
-        cause = f"worker lost {trial.num_failures} times, last: {_last_line(trial.get_error())}"
-        self._halt.guard(lambda: self._conductor.fail(trial.config[_NUMBER], cause))
+        lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_line(trial.get_error())}"
+        overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
+        self._halt.guard(lambda: self._conductor.fail(trial.config[_NUMBER], overdue or lost))
 
 
 def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
@@ -139,6 +149,8 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
             "report_kimg": config.schedule.report_every,
             "threads": slots.threads,
             "device": slots.device,
+            "deadline_seconds": config.report_deadline_minutes and config.report_deadline_minutes * 60,
+            **_of_attempt(running),
         }
 
     budget = config.time_budget_minutes
@@ -172,6 +184,11 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
         shutil.rmtree(folder.ray, ignore_errors=True)
     if halt.error:
         raise halt.error
+
+
+def _of_attempt(running: Running) -> dict[str, Any]:
+    """Return what a worker must know of this start: its number, and how far the ledger has the trial."""
+    return {"attempt": running.attempt, "reported": running.kimg}
 
 
 def _name(trial: Trial) -> str:

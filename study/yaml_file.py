@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -12,7 +12,12 @@ _MAX_BYTES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1's safe loader, strict about keys and with YAML 1.2's floats."""
+    """The safe loader, strict about keys, and with the plain values of YAML 1.2's core schema.
+
+    In YAML 1.1 `no` is false, `012` is ten, `1:30` is ninety and `1e-4` is a text: none is what people mean.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases: a study file has no use for them, and a few lines of them can fill the memory."""
@@ -29,9 +34,34 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_DIGITS = list("-+.0123456789")
+for _tag, _pattern, _first in (
+    ("null", r"(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?[0-9]+$", _DIGITS),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$", _DIGITS),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _decimal(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _real(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(re.sub(r"\.(inf|nan)$", r"\1", loader.construct_scalar(node).lower()))
+
+
+def _truth(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    return {"true": True, "false": False}[loader.construct_scalar(node).lower()]
+
+
+_CORE = ("null", "str", "seq", "map")
+_Loader.yaml_constructors = {  # and no other: neither dates nor bytes nor sets
+    **{f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"] for tag in _CORE},
+    **{f"tag:yaml.org,2002:{tag}": read for tag, read in (("int", _decimal), ("float", _real), ("bool", _truth))},
+    None: yaml.SafeLoader.yaml_constructors[None],
+}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -41,15 +71,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InvalidInput: if it cannot be read, is not YAML, or holds something other than keys and values.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InvalidInput(f"{path}: larger than {_MAX_BYTES} bytes; is it the right file?")
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InvalidInput(f"{path}: not usable YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a path that no system has
+        raise InvalidInput(f"{path}: cannot be read: {error}") from None
+    if len(raw) > _MAX_BYTES:
+        raise InvalidInput(f"{path}: larger than {_MAX_BYTES} bytes; is it the right file?")
+    data = _parsed(text, f"{path}: not usable YAML")
     if not isinstance(data, dict):
         raise InvalidInput(
             f"{path}: expected keys and values, found {'nothing' if data is None else type(data).__name__}"
@@ -58,8 +91,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return the value of one `--set key=value`, read as YAML."""
+    """Return the value of one `--set key=value`, read as YAML.
+
+    Raises:
+        InvalidInput: if it is not YAML.
+    """
+    return _parsed(text, f"--set value {text!r}: not YAML")
+
+
+def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"--set value {text!r}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidInput(f"{where}: too many levels") from None
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # the latter from a tag whose value is not of its kind
+        raise InvalidInput(f"{where}: {' '.join(str(error).split())}") from None

@@ -45,7 +45,19 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_command() -> None:
     text = run("--help")
-    for command in ("launch", "status", "best", "export", "run-trial", "ui", "sync", "data", "spaces", "list"):
+    for command in (
+        "launch",
+        "status",
+        "best",
+        "export",
+        "run-trial",
+        "ui",
+        "sync",
+        "verify",
+        "data",
+        "spaces",
+        "list",
+    ):
         assert command in text
 
 

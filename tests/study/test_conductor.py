@@ -8,6 +8,7 @@ import pytest
 from toys import CEILING, Crash, drive, fid_of, open_study, result_of, toy_config
 
 from study.asha import ExactAsha
+from study.board import Board
 from study.conductor import Conductor
 from study.events import Reported
 from study.ledger import Ledger
@@ -198,3 +199,43 @@ def test_seeds_differ_between_trials_and_between_studies(tmp_path: Path, uninter
     open_study(place, other)
     seeds = [t.config["seed"] for t in [*uninterrupted.trials, *drive(place, other).trials]]
     assert len(set(seeds)) == 24
+
+
+def test_a_worker_that_dies_after_its_trials_end_changes_nothing(tmp_path: Path) -> None:
+    place, config = tmp_path / "ledger.db", toy_config()
+    open_study(place, config)
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        conductor = Conductor(config, CEILING, writer, ledger.read())
+        running = conductor.next()
+        assert running is not None
+        conductor.report(0, {"kimg": 0, "ended": "diverged", "cause": "Diverged: x"})
+        before = len(ledger.read())
+        assert conductor.retry(0) is None
+        conductor.fail(0, "worker_lost: 1 times")
+        assert not conductor.report(0, result_of(running.config, 1)), "a late report does not open it again"
+        assert len(ledger.read()) == before
+
+
+def test_a_report_of_an_earlier_attempt_is_refused(tmp_path: Path) -> None:
+    place, config = tmp_path / "ledger.db", toy_config()
+    open_study(place, config)
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        conductor = Conductor(config, CEILING, writer, ledger.read())
+        running = conductor.next()
+        assert running is not None
+        conductor.retry(0)
+        late = result_of(running.config, 1) | {"attempt": 1}
+        assert not conductor.report(0, late)
+        assert fold(ledger.read(), live=True).trials[0].curve == {}
+        assert conductor.report(0, result_of(running.config, 1) | {"attempt": 2})
+
+
+def test_the_board_of_a_raised_budget_waits_for_the_trials_that_go_on(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    study = drive(place, toy_config())
+    more = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}).schedule
+    board = Board.resumed(more, 12, 1, [row.event for row in rows(place)])
+    completed = {t.number for t in study.trials if t.state == TrialState.COMPLETED}
+    assert {line.number for line in board.lines.values() if line.state == "waiting"} == completed
+    assert board.finished == 12 - len(completed)

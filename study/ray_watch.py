@@ -1,0 +1,81 @@
+"""Notices that Ray itself died. Ray tells a driver late, and by hanging or by ending its process without a word.
+
+(Ray 2.60: a minute after the GCS is killed the process is ended from C++; after the node's raylet is killed Tune goes
+on with the workers it has for half a minute and then waits for ever.)
+"""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+Address = tuple[str, int]
+
+_PERIOD = 0.5
+_CONNECT_TIMEOUT = 5.0
+_TIME_TO_END = 10.0  # for the driver's main thread; what is in the ledger is safe anyway
+EXIT_CODE = 1
+
+
+class RayWatch:
+    """A thread that asks every half second whether Ray's servers still accept connections.
+
+    A server that is busy or stopped does (the kernel answers); one that is dead does not. When one is gone for its
+    patience, `lost` is told in one line. If the block has not been left 10 seconds later, or anyway when it is left,
+    the process ends with that line: to disconnect from a dead Ray can take for ever.
+    """
+
+    def __init__(self, servers: Mapping[str, tuple[Address, float]], lost: Callable[[str], None]) -> None:
+        """Prepare the watch.
+
+        Args:
+            servers: for each server's name its address and for how many seconds it may be gone.
+            lost: told once, from the watch's thread.
+        """
+        self._servers = servers
+        self._lost = lost
+        self._reason: str | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="ganstudy-ray-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        """End; and if Ray is gone, end the process."""
+        self._ended.set()
+        self._thread.join()
+        if self._reason:
+            _leave(self._reason)
+
+    def _watch(self) -> None:
+        misses = dict.fromkeys(self._servers, 0.0)
+        while not self._ended.wait(_PERIOD):
+            for name, (address, patience) in self._servers.items():
+                misses[name] = 0.0 if _accepts(address) else misses[name] + _PERIOD
+                if misses[name] > patience:
+                    self._reason = f"{name} at {address[0]}:{address[1]} is gone; nothing is lost: launch again"
+                    self._lost(self._reason)
+                    if not self._ended.wait(_TIME_TO_END):
+                        _leave(self._reason)
+                    return
+
+
+def _accepts(address: Address) -> bool:
+    try:
+        with socket.create_connection(address, _CONNECT_TIMEOUT):
+            return True
+    except OSError:
+        return False
+
+
+def _leave(reason: str) -> None:
+    """End the process, for which a dead Ray's own threads would wait."""
+    sys.stdout.flush()
+    print(f"ganstudy: {reason}", file=sys.stderr, flush=True)
+    os._exit(EXIT_CODE)
