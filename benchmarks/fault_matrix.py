@@ -1,0 +1,133 @@
+"""Runs the fault tests and writes what they observed as a table: `python benchmarks/fault_matrix.py`.
+
+The tests in tests/faults note each fault, what was expected, what was observed and how long recovery took. Faults that
+tests elsewhere inject are run by their names below; of these the table says whether the test passed and its duration.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+END_TO_END, LEDGER = "tests/test_end_to_end.py", "tests/study/test_ledger.py"
+
+# (fault, expected, test): each of these tests injects its fault itself.
+ELSEWHERE = (
+    (
+        "driver: SIGKILL, SIGTERM, SIGINT",
+        "resume exact",
+        f"{END_TO_END}::test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened",
+    ),
+    ("worker: SIGKILL", "results exact", f"{END_TO_END}::test_a_killed_worker_costs_no_trial_and_no_report"),
+    (
+        "a second driver",
+        "refused, owner named",
+        f"{END_TO_END}::test_a_second_driver_is_refused_and_told_who_runs_the_study",
+    ),
+    (
+        "a crash between any two commits",
+        "resume exact",
+        "tests/study/test_conductor.py::test_a_crash_after_any_commit_changes_nothing",
+    ),
+    (
+        "driver with a PostgreSQL ledger: SIGKILL",
+        "study completes",
+        "tests/study/test_launch_postgresql.py::test_a_study_on_postgresql_survives_its_driver",
+    ),
+    ("bad reports of every kind", "trial fails, typed", "tests/study/test_conductor_bad_reports.py"),
+    ("a ledger damaged anywhere", "refused, place named", LEDGER),
+    ("a checkpoint damaged or missing", "the one before, or refused", "tests/trainables/test_checkpoint.py"),
+)
+
+_HEAD = """# The fault matrix
+
+What was done to real studies and what came of it. Made by `python benchmarks/fault_matrix.py` on {day}, from a run:
+{passed} of {total} tests passed in {minutes:.0f} minutes. Python {python}, ray {ray}, torch {torch}, mlflow {mlflow};
+{cores} cores.
+
+Recovery is counted from the fault (or the last result acknowledged before it) until the study, or the struck trial, is
+acknowledged to go on or has ended with its message; after a full disk, until the same launch has completed.
+"Equal" means: every configuration, FID, decision and cause is that of an uninterrupted run, to the last bit.
+
+| fault | expected | observed | seconds to recover | test |
+|---|---|---|---:|---|
+"""
+_ELSEWHERE_HEAD = """
+Faults that other tests of the suite inject:
+
+| fault | expected | observed | test |
+|---|---|---|---|
+"""
+
+
+def run(tests: Sequence[str], junit: Path, record: Path) -> int:
+    """Run tests with pytest; return its exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={junit}", *tests]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"GANSTUDY_FAULT_RECORD": str(record)}).returncode
+
+
+def counted(junit: Path) -> tuple[int, int]:
+    """Return how many tests passed, of how many that were not skipped."""
+    cases = [case for case in ElementTree.parse(junit).iter("testcase") if case.find("skipped") is None]
+    bad = sum(case.find("failure") is not None or case.find("error") is not None for case in cases)
+    return len(cases) - bad, len(cases)
+
+
+def rows(record: Path) -> Iterator[str]:
+    """Yield a line of the table for each fault noted."""
+    for line in record.read_text().splitlines():
+        row = json.loads(line)
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+        file, _, name = row["test"].partition("::")
+        yield " | ".join(
+            ["", row["fault"], row["expected"], row["observed"], seconds, f"`{Path(file).name}::{name}`", ""]
+        ).strip()
+
+
+def main() -> int:
+    """Run all and write the file; return 1 if a test failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "faults.md")
+    parser.add_argument("--only", nargs="*", default=["tests/faults"], help="fault tests to run")
+    parser.add_argument("--no-elsewhere", action="store_true", help="leave the tests outside tests/faults out")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        junit, record = Path(folder) / "junit.xml", Path(folder) / "record.jsonl"
+        record.touch()
+        failed = run(arguments.only, junit, record)
+        passed, total = counted(junit)
+        lines = list(rows(record))
+        others = []
+        for fault, expected, test in () if arguments.no_elsewhere else ELSEWHERE:
+            code = run([test], junit, record)
+            failed = failed or code
+            good, of = counted(junit)
+            passed, total = passed + good, total + of
+            others.append(f"| {fault} | {expected} | {good} of {of} cases pass | `{test.removeprefix('tests/')}` |")
+    text = _HEAD.format(
+        day=time.strftime("%Y-%m-%d"),
+        passed=passed,
+        total=total,
+        minutes=(time.monotonic() - began) / 60,
+        python=platform.python_version(),
+        cores=os.cpu_count(),
+        **{name: version(name) for name in ("ray", "torch", "mlflow")},
+    )
+    text += "\n".join(lines) + "\n" + (_ELSEWHERE_HEAD + "\n".join(others) + "\n" if others else "")
+    arguments.out.write_text(text)
+    print(f"{passed} of {total} tests passed; {arguments.out}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

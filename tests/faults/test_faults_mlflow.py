@@ -1,0 +1,147 @@
+"""What goes wrong with MLflow: it costs the study no result, and its end a minute at most."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fault_studies import Record, Struck, check_promises, results, wait_until
+
+from study.launch import _MLFLOW_SECONDS_AT_END
+from study.records import StudyRecord
+
+pytestmark = pytest.mark.slow
+
+SLACK = 60.0  # for Ray to shut down on a busy machine
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port of ours that nobody answers on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield one
+
+
+@pytest.mark.parametrize("how", ["never up", "hung"])
+def test_an_mlflow_that_does_not_answer(
+    study: Struck, whole: StudyRecord, listener: socket.socket, record: Record, how: str
+) -> None:
+    if how == "hung":
+        listener.listen(64)  # the kernel accepts; nothing is ever answered
+    study.changes["mlflow"] = {"uri": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+    driver = study.start(MLFLOW_HTTP_REQUEST_TIMEOUT="5")
+    assert driver.wait() == 0, driver.output
+    delay = time.time() - study.rows()[-1].written_at
+    assert delay < _MLFLOW_SECONDS_AT_END + SLACK
+    assert "Traceback" not in driver.output, driver.output
+    assert "MLflow is behind" in driver.output
+    assert "ganstudy sync struck" in driver.output
+    assert results(check_promises(study)) == results(whole)
+    record(f"MLflow {how}", "exit 0 and 'MLflow is behind', end within a minute", "so; results equal", delay)
+
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def server(tmp_path: Path, listener: socket.socket) -> Iterator[tuple[str, Start]]:
+    """An address, and a function that starts an MLflow server there on the store of a name."""
+    port = listener.getsockname()[1]
+    listener.close()
+    started: list[subprocess.Popen[bytes]] = []
+    uri = f"http://127.0.0.1:{port}"
+
+    def healthy() -> bool:
+        assert started[-1].poll() is None, (tmp_path / "server.log").read_text()
+        try:
+            with urllib.request.urlopen(f"{uri}/health", timeout=5) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def start(name: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/{name}.db"]
+        command += ["--artifacts-destination", str(tmp_path / name)]
+        with (tmp_path / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        started.append(process)
+        wait_until(healthy, "the MLflow server")
+        return process
+
+    yield uri, start
+    for process in started:
+        kill(process)
+
+
+def kill(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and its workers."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(30)
+
+
+def points(uri: str) -> tuple[dict[int, str], set[tuple[int, int, float]]]:
+    """The state of each trial's run, and (trial, kimg, FID) of every point."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("ganstudy/struck")
+    assert experiment is not None
+    states: dict[int, str] = {}
+    found: set[tuple[int, int, float]] = set()
+    for run in client.search_runs([experiment.experiment_id]):
+        if "ganstudy.trial" in run.data.tags:
+            number = int(run.data.tags["ganstudy.trial"])
+            assert number not in states, "two runs for one trial"
+            states[number] = run.data.tags["ganstudy.state"]
+            history = client.get_metric_history(run.info.run_id, "fid")
+            assert len(history) == len({point.step for point in history})
+            found |= {(number, point.step, point.value) for point in history}
+    return states, found
+
+
+def test_an_mlflow_server_is_killed_and_replaced_by_an_empty_one(
+    study: Struck, whole: StudyRecord, server: tuple[str, Start], record: Record
+) -> None:
+    uri, start = server
+    study.changes["mlflow"] = {"uri": uri}
+    first = start("first")
+    driver = study.start(faults=[study.closed()])
+    study.wait_for(2, driver)
+    wait_until(lambda: first_points(uri), "points in MLflow")
+    kill(first)
+    study.open()
+    assert driver.wait() == 0, driver.output
+    assert "MLflow is behind" in driver.output
+    found = check_promises(study)
+    assert results(found) == results(whole)
+
+    start("second")
+    before = time.monotonic()
+    sync = study.start(command="sync")
+    assert sync.wait() == 0, sync.output
+    seconds = time.monotonic() - before
+    states, shown = points(uri)
+    assert states == {trial.number: trial.state.value for trial in found.trials}
+    assert shown == {(trial.number, kimg, fid) for trial in found.trials for kimg, fid in trial.curve.items()}
+    record("MLflow killed, then replaced by an empty one", "`sync` brings everything", "every run and point", seconds)
+
+
+def first_points(uri: str) -> bool:
+    """Whether the study has begun to be shown."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("ganstudy/struck")
+    return bool(experiment and any("fid" in r.data.metrics for r in client.search_runs([experiment.experiment_id])))
