@@ -5,8 +5,13 @@ The rules themselves are tested where they live (`study/test_config.py`, `search
 """
 
 import hashlib
+import io
+import struct
 import subprocess
 import sys
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from study.cli import main
 from study.config import StudyConfig, read_study
@@ -370,6 +376,12 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "objects": ({"images": np.array([None, {}], dtype=object)}, "plain array of numbers"),
     "not square": ({"images": pixels(20, 8, 9)}, "H = W"),
     "mixed sizes": ({"images": np.array([pixels(8, 8), pixels(9, 9)], dtype=object)}, "plain array of numbers"),
+    "other sizes for test": ({"images": pixels(20, 8, 8), "test_images": pixels(20, 9, 9)}, "test images are"),
+    "16 bits": ({"images": pixels(20, 8, 8).astype(np.uint16)}, "must be uint8"),
+    "no labels": ({"images": pixels(900, 8, 8)}, "has no labels"),
+    "labels of some": ({"images": pixels(20, 8, 8), "labels": np.arange(19) % 2}, "20 integers"),
+    "labels of nothing": ({"images": pixels(20, 8, 8), "test_labels": np.arange(20) % 2}, "without 'test_images'"),
+    "labels with a gap": ({"images": pixels(20, 8, 8), "labels": np.arange(20) % 2 * 2}, "class 1 of 0..2"),
 }
 
 
@@ -381,7 +393,7 @@ def test_images_that_break_a_rule(shell: Shell, arrays: dict[str, Any], says: st
     assert says in shell.refused("data", "describe", study)
 
 
-@pytest.mark.parametrize("path", ["nowhere.npz", "runs", "a\0b"])
+@pytest.mark.parametrize("path", ["nowhere.npz", "runs", "a\0b", "x" * 300])
 def test_images_that_are_not_there(shell: Shell, path: str) -> None:
     assert "there is no file" in shell.refused("launch", shell.study(data={"name": "npz", "path": path}))
     if "\0" not in path:  # which no argument of a command can hold
@@ -406,6 +418,183 @@ def test_fashion_mnist_with_a_damaged_file(shell: Shell) -> None:
     assert "t10k-labels-idx1-ubyte" in shell.refused("launch", study), "one is missing"
     (folder / "t10k-labels-idx1-ubyte").write_bytes(b"\0" * 16)
     assert str(folder) in shell.refused("launch", study)
+
+
+def png(*shape: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels(*shape)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class Pictures:
+    """A folder `pictures` of twelve sound PNGs in two classes, and archives of such."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.folder = shell.root / "pictures"
+        self.sound = {f"{'ab'[i % 2]}/{i:02}.png": png(8 + i, 9) for i in range(12)}
+        for name, content in self.sound.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_bytes(content)
+
+    def zip(self, more: dict[str, bytes]) -> str:
+        with zipfile.ZipFile(self.shell.root / "pictures.zip", "w") as archive:
+            for name, content in (self.sound | more).items():
+                archive.writestr(name, content)
+        return "pictures.zip"
+
+    def tar(self, more: dict[str, bytes], link: str | None = None) -> str:
+        with tarfile.open(self.shell.root / "pictures.tar.gz", "w:gz") as archive:
+            for name, content in (self.sound | more).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+            if link is not None:
+                member = tarfile.TarInfo("linked.png")
+                member.type, member.linkname = tarfile.SYMTYPE, link
+                archive.addfile(member)
+        return "pictures.tar.gz"
+
+    def refused(self, path: str, **more: Any) -> str:
+        study = self.shell.study(data={"name": "folder", "path": path, "size": 8} | more)
+        said = self.shell.refused("launch", study)
+        assert self.shell.refused("data", "describe", study) == said
+        return said
+
+
+@pytest.fixture
+def pictures(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr("trainables.classifier._STEPS_MIN", 10)
+    monkeypatch.setattr("trainables.classifier._STEPS_MAX", 10)
+    return Pictures(shell)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere.zip", "x" * 300, "a\0b", "line\nbreak"])
+def test_a_folder_of_images_that_is_not_there(pictures: Pictures, path: str) -> None:
+    assert "there is no folder or archive" in pictures.refused(path)
+
+
+def test_a_folder_without_images_or_with_too_few(pictures: Pictures) -> None:
+    (pictures.shell.root / "empty").mkdir()
+    assert "empty: 0 images; at least 10 are needed" in pictures.refused("empty")
+    (pictures.folder / "b" / "11.png").unlink()
+    (pictures.folder / "b" / "09.png").unlink()
+    (pictures.folder / "b" / "07.png").unlink()
+    assert "pictures: 9 images; at least 10 are needed" in pictures.refused("pictures")
+
+
+def test_a_folder_with_fewer_images_than_the_fid_needs(pictures: Pictures) -> None:
+    for i in range(12, 120):
+        (pictures.folder / "ab"[i % 2] / f"{i:03}.png").write_bytes(png(8, 8))
+    said = pictures.refused("pictures")
+    assert "12 validation images: must be more than the extractor's 64 features; give more images" in said
+
+
+def test_a_folder_without_labels_for_a_classifier(pictures: Pictures) -> None:
+    assert "has no labels" in pictures.refused("pictures", labels="none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", png(30, 30)[:-40], png(30, 30)[:200] + b"\0" + png(30, 30)[201:]],
+    ids=["empty", "text", "cut off", "a changed byte"],
+)
+def test_a_corrupt_png_is_named(pictures: Pictures, content: bytes) -> None:
+    (pictures.folder / "b" / "bad.png").write_bytes(content)
+    assert "pictures/b/bad.png: " in pictures.refused("pictures")
+    for path in (pictures.zip({"b/bad.png": content}), pictures.tar({"b/bad.png": content})):
+        assert f"{path}: b/bad.png: " in pictures.refused(path)
+
+
+def test_an_image_that_cannot_be_read(pictures: Pictures) -> None:
+    place = pictures.folder / "b" / "bad.png"
+    place.symlink_to("gone.png")
+    assert "b/bad.png: cannot be read" in pictures.refused("pictures")
+    place.unlink()
+    place.symlink_to("bad.png")
+    assert "b/bad.png: cannot be read" in pictures.refused("pictures")
+    place.unlink()
+    place.symlink_to("/dev/zero")
+    assert "b/bad.png: not a file but a device" in pictures.refused("pictures")
+
+
+def test_a_folder_that_holds_itself(pictures: Pictures) -> None:
+    (pictures.folder / "a" / "up").symlink_to(pictures.folder)
+    assert "pictures/a/up: a link to a folder that it lies in" in pictures.refused("pictures")
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/evil.png", "..\\evil.png"])
+def test_an_archive_that_leaves_its_folder(pictures: Pictures, name: str) -> None:
+    for path in (pictures.zip({name: png(8, 8)}), pictures.tar({name: png(8, 8)})):
+        assert f"{path}: {name} leaves the archive's folder" in pictures.refused(path)
+    assert not (pictures.shell.root.parent / "evil.png").exists()
+
+
+@pytest.mark.parametrize("target", ["a/00.png", "/etc/passwd", "../../x"])
+def test_an_archive_with_a_link(pictures: Pictures, target: str) -> None:
+    path = pictures.tar({}, link=target)
+    assert "linked.png is a link" in pictures.refused(path)
+
+
+def test_an_archive_that_is_damaged_or_none(pictures: Pictures) -> None:
+    for path in (pictures.zip({}), pictures.tar({})):
+        whole = (pictures.shell.root / path).read_bytes()
+        for damaged in (b"", b"text", whole[:100], whole[: len(whole) // 2], whole[:-30]):
+            pictures.shell.file(damaged, path)
+            assert path in pictures.refused(path)
+
+
+def test_a_decompression_bomb(pictures: Pictures) -> None:
+    """A PNG of a few kilobytes that says it has ten thousand million pixels."""
+    header = struct.pack(">II5B", 100_000, 100_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")]
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    (pictures.folder / "a" / "bomb.png").write_bytes(bomb)
+    assert "a/bomb.png: more than" in pictures.refused("pictures")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"size": 4}, "size"),
+        ({"size": 10**6}, "size"),
+        ({"mode": "cmyk"}, "choose one of rgb, grey"),
+        ({"labels": "maybe"}, "labels"),
+        ({"sizee": 8}, "sizee"),
+    ],
+)
+def test_settings_of_a_folder(pictures: Pictures, data: dict[str, Any], says: str) -> None:
+    assert says in pictures.refused("pictures", **data)
+
+
+def test_a_folder_without_a_size(shell: Shell) -> None:
+    assert "size" in shell.refused("launch", shell.study(data={"name": "folder", "path": "pictures"}))
+
+
+@pytest.mark.parametrize("source", ["mnist", "cifar10"])
+def test_a_published_set_that_is_not_where_it_should_be(shell: Shell, source: str) -> None:
+    said = shell.refused("launch", shell.study(data={"name": source, "root": "~nobody-here/x"}))
+    assert "there is no such user's home" in said
+    for root in ("nowhere", "runs", "x" * 300, "a\0b"):
+        said = shell.refused("launch", shell.study(data={"name": source, "root": root}))
+        assert f"{source}: " in said
+        assert "lacks" in said
+
+
+def test_cifar10_with_a_damaged_batch_or_archive(shell: Shell) -> None:
+    folder = shell.root / "cifar"
+    folder.mkdir()
+    study = shell.study(data={"name": "cifar10", "root": "cifar"})
+    for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
+        (folder / name).write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")  # as a pickle it runs a command
+    assert "data_batch_1: has MD5" in shell.refused("launch", study)
+    (folder / "test_batch").unlink()
+    assert "cifar lacks test_batch" in shell.refused("launch", study)
+    (folder / "cifar-10-python.tar.gz").write_bytes(b"")
+    assert "cifar-10-python.tar.gz: has MD5" in shell.refused("launch", study)
 
 
 # ---------------------------------------------------------------------------------------------------- exports

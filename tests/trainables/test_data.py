@@ -1,25 +1,24 @@
 import gzip
 import pickle
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from data_files import pixels, place, tiny_idx_set
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from trainables.data import SOURCES, Dataset, Digits, FashionMnist, LabelledImages, Npz, Split, fashion_mnist
-from trainables.data.fashion_mnist import DEBIAN, FILES, IdxFile
+from trainables.data import Dataset, Digits, FashionMnist, LabelledImages, Mnist, Npz, Split, fashion_mnist, mnist
+from trainables.data.fashion_mnist import DEBIAN
+from trainables.data.mnist_family import IdxSet
 from trainables.data.transform import resize, split_indices
 from trainables.errors import CorruptFile, DataNotFound, InvalidInput
 from trainables.tensors import as_tensor
 
 debian_only = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs `apt-get install dataset-fashion-mnist`")
-
-
-def pixels(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.Generator(np.random.PCG64(seed)).integers(0, 256, shape, dtype=np.uint8)
 
 
 def labelled(count: int, seed: int = 0) -> LabelledImages:
@@ -142,13 +141,6 @@ def test_resizing_down_averages_a_checkerboard_where_picking_pixels_would_not() 
 # -------------------------------------------------------------------------------------------------- the sources
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_source_is_found_by_its_name_and_refuses_unknown_fields(name: str) -> None:
-    assert SOURCES[name].model_fields["name"].default == name
-    with pytest.raises(ValidationError, match="sizee"):
-        SOURCES[name].model_validate({"name": name, "path": "x.npz", "sizee": 3})
-
-
 def test_digits_are_scaled_and_split_the_same_way_every_time() -> None:
     from sklearn.datasets import load_digits
 
@@ -165,99 +157,111 @@ def test_digits_are_scaled_and_split_the_same_way_every_time() -> None:
     assert Digits(size=16).load().size == 16
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
-    """Stand-ins for the official files (12 + 5 images), and no data in any of the usual places."""
-    shapes = {name: (12 if "train" in name else 5, *file.shape[1:]) for name, file in FILES.items()}
-    arrays = {name: pixels(*shape, seed=i) % 10 for i, (name, shape) in enumerate(shapes.items())}
-    digests = {name: IdxFile(shapes[name], _sha256(array)) for name, array in arrays.items()}
-    monkeypatch.setattr(fashion_mnist, "FILES", digests)
-    monkeypatch.setattr(fashion_mnist, "TRAIN_COUNT", 8)
-    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
+IDX_SOURCES: dict[str, tuple[Any, type[FashionMnist] | type[Mnist]]] = {
+    "fashion_mnist": (fashion_mnist, FashionMnist),
+    "mnist": (mnist, Mnist),
+}
+
+
+@dataclass
+class Tiny:
+    """A stand-in for an official IDX set (8 + 4 + 5 images), and no data in any of the usual places."""
+
+    source: type[FashionMnist] | type[Mnist]
+    official: IdxSet
+    files: dict[str, bytes]
+
+
+@pytest.fixture(params=IDX_SOURCES)
+def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tiny:
+    module, source = IDX_SOURCES[request.param]
+    official, files = tiny_idx_set(module.OFFICIAL)
+    if official.debian is not None:
+        official = replace(official, debian=tmp_path / "debian")
+    monkeypatch.setattr(module, "OFFICIAL", official)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return {name: _idx(array) for name, array in arrays.items()}
-
-
-def _sha256(array: NDArray[np.uint8]) -> str:
-    import hashlib
-
-    return hashlib.sha256(array.tobytes()).hexdigest()
-
-
-def _idx(array: NDArray[np.uint8]) -> bytes:
-    sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-
-
-def _place(folder: Path, files: dict[str, bytes], zipped: bool = False) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
+    return Tiny(source, official, files)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("place", ["root", "root/FashionMNIST/raw", "cache/ganstudy/fashion_mnist", "debian"])
-def test_fashion_mnist_is_found_in_each_place_and_layout(
-    tiny: dict[str, bytes], tmp_path: Path, place: str, zipped: bool
-) -> None:
-    _place(tmp_path / place, tiny, zipped)
-    dataset = FashionMnist(root=tmp_path / "root" if place.startswith("root") else None).load()
+@pytest.mark.parametrize("where", ["root", "root/RAW", "cache/ganstudy/NAME", "debian"])
+def test_idx_files_are_found_in_each_place_and_layout(tiny: Tiny, tmp_path: Path, where: str, zipped: bool) -> None:
+    if where == "debian" and tiny.official.debian is None:
+        pytest.skip("Debian has no package of it")
+    raw = f"{tiny.official.torchvision}/raw"
+    place(tmp_path / where.replace("RAW", raw).replace("NAME", tiny.official.name), tiny.files, zipped)
+    dataset = tiny.source(root=tmp_path / "root" if where.startswith("root") else None).load()
     assert [len(dataset.split(s)) for s in Split] == [8, 4, 5]
-    train = np.frombuffer(tiny["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(12, 1, 28, 28)
+    train = np.frombuffer(tiny.files["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(12, 1, 28, 28)
     np.testing.assert_array_equal(dataset.train.images, train[:8])
     np.testing.assert_array_equal(dataset.validation.images, train[8:])
     assert dataset.test.labels is not None
-    assert dataset.test.labels.tolist() == list(tiny["t10k-labels-idx1-ubyte"][8:])
+    assert dataset.test.labels.tolist() == list(tiny.files["t10k-labels-idx1-ubyte"][8:])
 
 
-def test_fashion_mnist_of_32_has_two_rows_and_columns_of_zeros_around(tiny: dict[str, bytes], tmp_path: Path) -> None:
-    _place(tmp_path, tiny)
-    padded, plain = (FashionMnist(root=tmp_path, size=size).load().test.images for size in (32, 28))
+def test_of_32_pixels_there_are_two_rows_and_columns_of_zeros_around(tiny: Tiny, tmp_path: Path) -> None:
+    place(tmp_path, tiny.files)
+    padded, plain = (tiny.source(root=tmp_path, size=size).load().test.images for size in (32, 28))
     np.testing.assert_array_equal(padded[:, :, 2:-2, 2:-2], plain)
     assert padded.sum(dtype=np.int64) == plain.sum(dtype=np.int64)
 
 
-def test_an_explicit_root_without_the_files_is_an_error_even_if_they_are_elsewhere(
-    tiny: dict[str, bytes], tmp_path: Path
-) -> None:
-    _place(tmp_path / "debian", tiny)
-    _place(tmp_path / "root", {k: v for k, v in tiny.items() if "labels" not in k})
+def test_an_explicit_root_without_the_files_is_an_error_even_if_they_are_elsewhere(tiny: Tiny, tmp_path: Path) -> None:
+    place(tmp_path / f"cache/ganstudy/{tiny.official.name}", tiny.files)
+    place(tmp_path / "root", {k: v for k, v in tiny.files.items() if "labels" not in k})
     with pytest.raises(DataNotFound, match="lacks train-labels-idx1-ubyte, t10k-labels-idx1-ubyte"):
-        FashionMnist(root=tmp_path / "root").load()
+        tiny.source(root=tmp_path / "root").load()
 
 
-@pytest.mark.usefixtures("tiny")
-def test_when_it_is_nowhere_the_error_names_all_four_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_when_it_is_nowhere_the_error_names_all_places(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import torchvision.datasets
 
     def offline(**_: object) -> None:
         raise RuntimeError("Error downloading")
 
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    monkeypatch.setattr(torchvision.datasets, tiny.official.torchvision, offline)
     with pytest.raises(DataNotFound) as caught:
-        FashionMnist().load()
+        tiny.source().load()
     message = str(caught.value)
-    for part in ("`root`", str(tmp_path / "cache"), str(tmp_path / "debian"), "torchvision"):
+    for part in ("`root`", str(tmp_path / "cache"), "torchvision", "four IDX files"):
         assert part in message
-    assert "apt-get install dataset-fashion-mnist" in message
+    assert (str(tmp_path / "debian") in message) == (tiny.official.name == "fashion_mnist")
+    assert ("apt-get install dataset-fashion-mnist" in message) == (tiny.official.name == "fashion_mnist")
     assert "\n" not in message
-    assert list((tmp_path / "cache/ganstudy/fashion_mnist").iterdir()) == []  # no half download stays behind
+    # No half download stays behind.
+    assert list((tmp_path / "cache/ganstudy" / tiny.official.name).iterdir()) == []
 
 
 def test_the_last_resort_is_a_download_into_the_cache(
-    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import torchvision.datasets
 
     def download(root: str, download: bool) -> None:
         assert download
-        _place(Path(root) / "FashionMNIST" / "raw", tiny)
+        place(Path(root) / tiny.official.torchvision / "raw", tiny.files)
 
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", download)
-    first = FashionMnist().load()
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", None)  # a second download would fail
-    assert FashionMnist().load().digest == first.digest
-    assert [p.name for p in (tmp_path / "cache/ganstudy/fashion_mnist").iterdir()] == ["FashionMNIST"]
+    monkeypatch.setattr(torchvision.datasets, tiny.official.torchvision, download)
+    first = tiny.source().load()
+    monkeypatch.setattr(torchvision.datasets, tiny.official.torchvision, None)  # a second download would fail
+    assert tiny.source().load().digest == first.digest
+    cache = tmp_path / "cache/ganstudy" / tiny.official.name
+    assert [p.name for p in cache.iterdir()] == [tiny.official.torchvision]
+
+
+def test_torchvision_lays_its_download_where_we_look(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its own code, up to the network."""
+    from torchvision.datasets import mnist as theirs
+
+    def arrived(url: str, download_root: str, filename: str, md5: str) -> None:
+        place(Path(download_root), {filename.removesuffix(".gz"): tiny.files[filename.removesuffix(".gz")]})
+
+    monkeypatch.setattr(theirs, "download_and_extract_archive", arrived)
+    assert [len(tiny.source().load().split(s)) for s in Split] == [8, 4, 5]
 
 
 def _flip(content: bytes, place: int) -> bytes:
@@ -270,19 +274,20 @@ def _flip(content: bytes, place: int) -> bytes:
         (lambda c: _flip(c, 2), "not with the header"),
         (lambda c: _flip(c, 7), "not with the header"),
         (lambda c: c[:-1], "bytes, not the"),
-        (lambda c: c + b"\0", "bytes, not the"),
+        (lambda c: c + b"\0", "more than the"),
+        (lambda c: gzip.compress(c + bytes(10**6)), "more than the"),
         (lambda c: _flip(c, len(c) // 2), "its data has SHA-256"),
         (lambda c: gzip.compress(c)[:-20], "damaged gzip"),
         (lambda c: _flip(gzip.compress(c), len(gzip.compress(c)) // 2), "damaged gzip"),
         (lambda _: b"", "not with the header"),
     ],
 )
-def test_a_damaged_file_is_named(tiny: dict[str, bytes], tmp_path: Path, damage: object, said: str) -> None:
+def test_a_damaged_file_is_named(tiny: Tiny, tmp_path: Path, damage: object, said: str) -> None:
     assert callable(damage)
     name = "t10k-images-idx3-ubyte"
-    _place(tmp_path, tiny | {name: damage(tiny[name])})
+    place(tmp_path, tiny.files | {name: damage(tiny.files[name])})
     with pytest.raises(CorruptFile, match=said) as caught:
-        FashionMnist(root=tmp_path).load()
+        tiny.source(root=tmp_path).load()
     assert str(tmp_path / name) in str(caught.value)
 
 
@@ -346,6 +351,11 @@ def test_npz_resizes_on_request(tmp_path: Path) -> None:
         ({"images": pixels(9, 8, 8)}, "9 images: at least 10"),
         ({"image": pixels(20, 8, 8)}, "needs 'images'"),
         ({"images": pixels(20, 8, 8), "lables": np.zeros(20, int)}, "'lables'"),
+        ({"images": pixels(20, 8, 8), "test_labels": np.zeros(20, int)}, "'test_labels' without 'test_images'"),
+        ({"images": pixels(20, 8, 8), "labels": np.array([{}] * 20)}, "plain array of numbers"),
+        ({"images": pixels(20, 8, 8).astype(np.int16) - 9}, "int16; must be uint8"),
+        ({"images": pixels(20, 8, 8) > 99}, "bool; must be uint8"),
+        ({"images": pixels(20, 8, 8), "test_images": pixels(20, 9, 9)}, r"test images are \(1, 9, 9\)"),
         ({"images": pixels(20, 8, 8), "labels": np.zeros(19, int)}, "20 integers"),
         ({"images": pixels(20, 8, 8), "labels": np.zeros(20)}, "float64 of shape"),
         ({"images": pixels(20, 8, 8), "labels": np.full(20, -3)}, "has -3"),
@@ -361,6 +371,8 @@ def test_npz_says_what_is_wrong(tmp_path: Path, arrays: dict[str, NDArray[np.gen
 def test_npz_that_is_not_there_or_not_one(tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match="there is no file"):
         Npz(path=tmp_path / "none.npz").load()
+    with pytest.raises(DataNotFound, match="there is no file"):
+        Npz(path=tmp_path / ("x" * 300)).load()
     np.save(tmp_path / "one.npy", pixels(20, 8, 8))
     with pytest.raises(InvalidInput, match="one array"):
         Npz(path=tmp_path / "one.npy").load()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.data.images import CHANNELS, Dataset, LabelledImages
+from trainables.data.places import expanded, is_file
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize, split_indices
 from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput
@@ -34,7 +35,7 @@ class Npz(DataSource, frozen=True, extra="forbid"):
 
     def load(self) -> Dataset:
         """The three splits."""
-        arrays = _read(self.path.expanduser())
+        arrays = _read(expanded(self.path))
         given = {p: _part(self.path, arrays, p, self.size) for p in _PREFIXES if f"{p}images" in arrays}
         images, labels = given[""]
         missing = [prefix for prefix in _PREFIXES if prefix not in given]
@@ -53,7 +54,7 @@ class Npz(DataSource, frozen=True, extra="forbid"):
 
 
 def _read(path: Path) -> dict[str, NDArray[np.generic]]:
-    if not path.is_file():
+    if not is_file(path):
         raise DataNotFound(f"npz: there is no file {path}; correct `data.path`")
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -65,6 +66,9 @@ def _read(path: Path) -> dict[str, NDArray[np.generic]]:
                     f"{path}: has arrays {sorted(file.files)}; needs 'images' and may have "
                     f"{', '.join(_KEYS[1:])}: rename or remove the others"
                 )
+            for prefix in _PREFIXES:
+                if f"{prefix}labels" in file and f"{prefix}images" not in file:
+                    raise InvalidInput(f"{path}: has '{prefix}labels' without '{prefix}images'; give both, or neither")
             return {key: _read_array(path, file, key) for key in file.files}
     except GanStudyError:
         raise

@@ -29,6 +29,15 @@ def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return resized
 
 
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The largest central square of an image, resized as `resize` does it."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Cropped first: with resize's own `box`, pixels outside the square would weigh in at its edges.
+    cropped = image.crop((left, top, left + side, top + side))
+    return cropped if side == size else cropped.resize((size, size), Image.Resampling.BICUBIC)
+
+
 def split_indices(count: int, parts: int) -> list[NDArray[np.int64]]:
     """Indices of 0..count-1 shuffled by a fixed private generator: `parts` tenths, and before them the rest.
 

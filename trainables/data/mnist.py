@@ -1,0 +1,45 @@
+"""MNIST (LeCun et al. 1998): 70,000 grey images of handwritten digits, 28 x 28 pixels."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from trainables.data.images import Dataset
+from trainables.data.mnist_family import IdxFile, IdxSet
+from trainables.data.source import LARGEST, SMALLEST, DataSource
+
+# The content of the .gz files whose MD5s torchvision.datasets.MNIST.resources lists.
+OFFICIAL = IdxSet(
+    name="mnist",
+    title="MNIST",
+    torchvision="MNIST",
+    files={
+        "train-images-idx3-ubyte": IdxFile(
+            (60000, 28, 28), "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        ),
+        "train-labels-idx1-ubyte": IdxFile(
+            (60000,), "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        ),
+        "t10k-images-idx3-ubyte": IdxFile(
+            (10000, 28, 28), "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        ),
+        "t10k-labels-idx1-ubyte": IdxFile((10000,), "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    },
+)
+
+
+class Mnist(DataSource, frozen=True, extra="forbid"):
+    """MNIST from the first place that has it: 50,000 train, 10,000 validation, 10,000 test images.
+
+    The places: `root` alone if it is given; else the user's cache, a torchvision download into the cache.
+    Layouts and sizes are as for Fashion-MNIST.
+    """
+
+    name: Literal["mnist"] = "mnist"
+    root: Path | None = Field(default=None, description="folder with the four IDX files; default: look for it")
+    size: int = Field(default=28, ge=SMALLEST, le=LARGEST, description="pixels a side; 32 pads, others resize")
+
+    def load(self) -> Dataset:
+        """The three splits with their labels."""
+        return OFFICIAL.load(self.root, self.size)

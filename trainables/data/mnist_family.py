@@ -1,0 +1,93 @@
+"""MNIST and the sets that took its form: four IDX files, 60,000 + 10,000 grey images of 28 x 28 in ten classes."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.idx import read_idx
+from trainables.data.images import Dataset, LabelledImages
+from trainables.data.places import Places, is_file
+from trainables.data.transform import pad, resize
+from trainables.errors import CorruptInput
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """What one official file must hold: its shape, and the SHA-256 of the file when it is not gzipped."""
+
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """One data set of the family.
+
+    Attributes:
+        name: the source's name.
+        title: what people call it.
+        torchvision: its class in `torchvision.datasets`, which is also the folder that this one makes.
+        files: the four official files by name.
+        train_count: of the official training images the first so many are `train`, the others `validation`.
+        debian: the folder of the Debian package `package`, where there is one.
+    """
+
+    name: str
+    title: str
+    torchvision: str
+    files: Mapping[str, IdxFile]
+    train_count: int = 50_000
+    debian: Path | None = None
+    package: str = ""
+
+    def load(self, root: Path | None, size: int) -> Dataset:
+        """The three splits with their labels, at `size` pixels a side: 32 is padded by zeros, others are resized."""
+        arrays = {name: self._read(path, self.files[name]) for name, path in self._places().find(root).items()}
+        train, test = (_fit(arrays[f"{part}-images-idx3-ubyte"][:, None], size) for part in ("train", "t10k"))
+        train_labels, test_labels = (arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k"))
+        n = self.train_count
+        return Dataset(
+            self.name,
+            LabelledImages(train[:n], train_labels[:n]),
+            LabelledImages(train[n:], train_labels[n:]),
+            LabelledImages(test, test_labels),
+            classes=10,
+        )
+
+    def _places(self) -> Places:
+        return Places(
+            name=self.name,
+            search=self._search,
+            torchvision=self.torchvision,
+            downloaded=self.torchvision,
+            files="its four IDX files (plain or .gz)",
+            debian=self.debian,
+            package=self.package,
+        )
+
+    def _search(self, folder: Path) -> tuple[dict[str, Path], list[str]]:
+        found: dict[str, Path] = {}
+        for name in self.files:
+            for layout in (folder, folder / self.torchvision / "raw"):
+                for path in (layout / name, layout / f"{name}.gz"):
+                    if is_file(path):
+                        found.setdefault(name, path)
+        return found, [name for name in self.files if name not in found]
+
+    def _read(self, path: Path, expected: IdxFile) -> NDArray[np.uint8]:
+        content, array = read_idx(path, expected.shape)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != expected.sha256:
+            raise CorruptInput(
+                f"{path}: its data has SHA-256 {digest[:16]}, {self.title}'s has {expected.sha256[:16]}; delete "
+                "the file and bring it again (other data goes into an .npz file)"
+            )
+        return array
+
+
+def _fit(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return pad(images, 2) if size == 32 else resize(images, size)

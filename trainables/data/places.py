@@ -1,0 +1,129 @@
+"""Where a well-known data set lies: its `root`, the user's cache, Debian's folder, else torchvision's download."""
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.data.source import cache_folder
+from trainables.errors import CorruptInput, DataNotFound, InvalidInput
+
+Search = Callable[[Path], tuple[dict[str, Path], list[str]]]
+"""Looks into one folder: the paths of the files found there by their official names, and the names it lacks."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one data set, looked through in a fixed order.
+
+    Attributes:
+        name: the source's name, and that of its folder in the cache.
+        search: looks into one of the folders.
+        torchvision: the class of `torchvision.datasets` that downloads it.
+        downloaded: the folder that this class makes.
+        files: what the folder must hold, in words.
+        debian: the folder of the Debian package `package`, where there is one.
+    """
+
+    name: str
+    search: Search
+    torchvision: str
+    downloaded: str
+    files: str
+    debian: Path | None = None
+    package: str = ""
+
+    def find(self, root: Path | None) -> dict[str, Path]:
+        """The files' paths in the first place that has all of them; with a `root`, there or nowhere.
+
+        Raises:
+            DataNotFound: when they are nowhere; names every place and how to bring them.
+        """
+        if root is not None:
+            return self._in_root(root)
+        cache = cache_folder() / self.name
+        for folder in (cache, self.debian):
+            if folder is not None:
+                found, missing = self.search(folder)
+                if not missing:
+                    return found
+        self._download(cache)
+        found, missing = self.search(cache)
+        if missing:
+            raise DataNotFound(f"{self.name}: the download into {cache} lacks {', '.join(missing)}; try again")
+        return found
+
+    def _in_root(self, root: Path) -> dict[str, Path]:
+        found, missing = self.search(expanded(root))
+        if missing:
+            raise DataNotFound(
+                f"{self.name}: {root} lacks {', '.join(missing)}; correct `root`, or leave it out to look in the "
+                "usual places"
+            )
+        return found
+
+    def _download(self, cache: Path) -> None:
+        try:
+            self._fetch(cache)
+        except Exception as error:  # torchvision lets through whatever its network layer raises
+            places = f"{cache}, or {self.debian}" if self.debian else f"or {cache}"
+            install = f"run `apt-get install {self.package}`, or " if self.package else ""
+            raise DataNotFound(
+                f"{self.name}: not in the study's `root` (not given), {places}, and torchvision could not download it "
+                f"({' '.join(str(error).split())[:120]}); {install}copy {self.files} into one of these folders"
+            ) from error
+
+    def _fetch(self, cache: Path) -> None:
+        datasets = importlib.import_module("torchvision.datasets")  # takes 1 s: only when it is needed
+        cache.mkdir(parents=True, exist_ok=True)
+        # Into a folder of its own first: an interrupted download must not look like a finished one.
+        partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
+        try:
+            getattr(datasets, self.torchvision)(root=str(partial), download=True)
+            shutil.rmtree(cache / self.downloaded, ignore_errors=True)
+            (partial / self.downloaded).replace(cache / self.downloaded)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def expanded(path: Path) -> Path:
+    """The path with a leading `~` or `~user` replaced.
+
+    Raises:
+        InvalidInput: when there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InvalidInput(f"{path}: there is no such user's home; write the path out") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False too for a name that is none (`Path.is_file` raises for one too long)."""
+    try:
+        return os.path.isfile(path)  # noqa: PTH113
+    except ValueError:  # a null character
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False too for a name that is none."""
+    try:
+        return os.path.isdir(path)  # noqa: PTH112
+    except ValueError:
+        return False
+
+
+def read(path: Path) -> bytes:
+    """The content of a file of a data set.
+
+    Raises:
+        CorruptInput: when it cannot be read; names it.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorruptInput(f"{path}: cannot be read ({error.strerror}); allow it, or bring the file again") from error
