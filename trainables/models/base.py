@@ -35,10 +35,14 @@ class Model(Variant):
         """Return a module (N, latent) -> (N, C, H, W) in [-1, 1]."""
         raise NotImplementedError
 
-    def discriminator(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
-        """Return a module (N, C, H, W) -> (N,) logits."""
+    def trunk(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
+        """Return D without its head: a module (N, C, H, W) -> (N, features(shape))."""
+        raise NotImplementedError
+
+    def features(self, shape: ImageShape) -> int:
+        """Return how many numbers per image D's trunk gives to its head."""
         raise NotImplementedError
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
-        """Set every parameter of `module` (on the CPU) from `rng` alone."""
+        """Set every parameter of `module` (on the CPU; G, or D with its head) from `rng` alone."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
 _POWER_ITERATIONS = 15
 
@@ -17,14 +17,14 @@ def initialise(
     weight: Callable[[Tensor], Tensor],
     gain: Callable[[Tensor], Tensor] = nn.init.ones_,
 ) -> None:
-    """Set the weights of all linear and convolution layers by `weight`, norms' gains by `gain`, biases to 0.
+    """Set the weights of all linear, convolution and embedding layers by `weight`, norms' gains by `gain`, biases to 0.
 
     Raises:
         TypeError: if a module holds parameters and is of a kind not known here (it would keep global randomness).
     """
     for layer in module.modules():
         if isinstance(layer, _WEIGHTED):
-            weight(_original(layer))
+            weight(weight_of(layer))
         elif isinstance(layer, _NORMS):
             if layer.affine:
                 gain(layer.weight)
@@ -47,7 +47,8 @@ def settle_spectral_norm(module: nn.Module, rng: torch.Generator) -> None:
             layer.weight  # noqa: B018  each access in training mode is one power iteration
 
 
-def _original(layer: nn.Module) -> Tensor:
+def weight_of(layer: nn.Module) -> Tensor:
+    """Return the layer's weight as it is trained: under a spectral norm, the one before it is rescaled."""
     if is_parametrized(layer, "weight"):
         return layer.parametrizations.weight.original  # type: ignore[union-attr,return-value]
     return layer.weight  # type: ignore[return-value]

@@ -28,8 +28,8 @@ class Mlp(Model):
         layers += [nn.Linear(self.width, shape.pixels), nn.Tanh()]
         return nn.Sequential(*layers, nn.Unflatten(1, (shape.channels, shape.size, shape.size)))
 
-    def discriminator(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
-        """Return (N, C, H, W) -> (N,) logits; the first layer is not normalised but may be wrapped."""
+    def trunk(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
+        """Return (N, C, H, W) -> (N, width); the first layer is not normalised but may be wrapped."""
         layers: list[nn.Module] = [nn.Flatten()]
         for index, (inputs, outputs) in enumerate(pairwise([shape.pixels] + [self.width] * self.depth)):
             first = index == 0
@@ -38,8 +38,11 @@ class Mlp(Model):
             if not first:
                 layers.append(normalisation.behind(outputs, False))
             layers.append(nn.LeakyReLU(0.2))
-        layers += [normalisation.wrap(nn.Linear(self.width, 1)), nn.Flatten(0)]
         return nn.Sequential(*layers)
+
+    def features(self, shape: ImageShape) -> int:
+        """The last hidden layer's width."""
+        return self.width
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
         """He et al. 2015 for the leaky slope 0.2."""
