@@ -3,11 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, model_validator
 
+from trainables.augmentation import AUGMENTATIONS, Augmentation, NoAugmentation
+from trainables.conditioning import CONDITIONINGS, Conditioning, NoConditioning
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
@@ -18,6 +20,7 @@ from trainables.models import MODELS, Model
 from trainables.models.normalisation import NORMALISATIONS
 from trainables.optimisers import OPTIMISERS, Adam, Optimiser
 from trainables.penalties import PENALTIES, NoPenalty, Penalty
+from trainables.rate_control import RATE_CONTROLS, NoRateControl, RateControl
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
@@ -28,19 +31,25 @@ class TrialConfig(Variant):
     data: Annotated[DataSource, OneOf(SOURCES)]
     model: Annotated[Model, OneOf(MODELS)]
     normalisation: Annotated[str, KeyOf(NORMALISATIONS)] = Field(default="none", description="of D")
+    conditioning: Annotated[Conditioning, OneOf(CONDITIONINGS)] = NoConditioning()
     latent: Annotated[Latent, OneOf(LATENTS)] = NormalLatent()
     loss: Annotated[str, KeyOf(LOSSES)] = "nonsaturating"
+    label_smoothing: float = Field(default=0, ge=0, lt=0.5, description="one-sided: reals' target is 1 less this")
     penalty: Annotated[Penalty, OneOf(PENALTIES)] = NoPenalty()
+    augmentation: Annotated[Augmentation, OneOf(AUGMENTATIONS)] = NoAugmentation()
     generator_optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Adam(lr=2e-4)
     discriminator_optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Adam(lr=2e-4)
+    rate_control: Annotated[RateControl, OneOf(RATE_CONTROLS)] = NoRateControl()
     n_critic: int = Field(default=1, ge=1, le=100, description="steps of D per step of G")
+    update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     batch_size: int = Field(default=64, ge=2, le=65536)
     ema_kimg: float = Field(default=0, ge=0, description="half-life of G's average in kimg; 0 for none")
+    precision: Literal["float32", "bf16"] = Field(default="float32", description="bf16: under autocast")
     seed: int = Field(ge=0, lt=2**63)
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def _normalisation_fits(self) -> Self:
         normalisation = NORMALISATIONS[self.normalisation]
         if self.normalisation not in self.model.normalisations:
             allowed = ", ".join(self.model.normalisations)
@@ -58,6 +67,28 @@ class TrialConfig(Variant):
                 "rescales, so it would have no effect; use one of the two"
             )
         return self
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Self:
+        loss = LOSSES[self.loss]
+        if self.label_smoothing and loss.smoothed is None:
+            allowed = ", ".join(name for name, row in LOSSES.items() if row.smoothed)
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing} needs a loss with a target for real images and "
+                f"{self.loss!r} has none; use {allowed}, or 0"
+            )
+        if self.rate_control.needs_boundary and loss.boundary is None:
+            allowed = ", ".join(name for name, row in LOSSES.items() if row.boundary is not None)
+            raise ValueError(
+                f"rate_control {self.rate_control.name!r} counts what D takes for real and the scores of loss "
+                f"{self.loss!r} have no such boundary; use {allowed}, or rate_control none"
+            )
+        return self
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether a trial needs labelled data."""
+        return self.conditioning.uses_labels or self.latent.uses_labels
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "trial configuration") -> Self:

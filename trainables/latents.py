@@ -1,6 +1,6 @@
 """Distributions of the generator's input. A new one is one class and one row in `LATENTS`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -10,13 +10,32 @@ from trainables.variants import Variant
 
 
 class Latent(Variant):
-    """Base: `dimension` numbers per image."""
+    """Base: `dimension` numbers per image, to which N(0, noise_std^2) may be added."""
 
     name: str
     dimension: int = Field(default=64, ge=1, le=4096)
+    noise_std: float = Field(default=0, ge=0, le=100, description="standard deviation of the noise added; 0 for none")
+    uses_labels: ClassVar[bool] = False
+    """The distribution depends on the class, so the data must be labelled."""
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw (count, dimension) float32 on the generator's device."""
+    def sample(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+        """Draw (count, dimension) float32 on the generator's device.
+
+        Args:
+            count: rows.
+            generator: source of all randomness.
+            labels: the classes, int64 (count,); needed where `uses_labels`, of no effect elsewhere.
+        """
+        drawn = self._draw(count, generator, labels)
+        if self.noise_std:
+            drawn = drawn + self.noise_std * _normal(drawn.shape, generator)
+        return drawn
+
+    def check_classes(self, classes: int) -> None:
+        """Raise ValueError with the rule if this distribution does not fit data of so many classes."""
+
+    def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
+        """Draw without the noise."""
         raise NotImplementedError
 
 
@@ -25,9 +44,8 @@ class NormalLatent(Latent):
 
     name: Literal["normal"] = "normal"
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw from N(0, 1)."""
-        return torch.randn(count, self.dimension, generator=generator, device=generator.device)
+    def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
+        return _normal((count, self.dimension), generator)
 
 
 class UniformLatent(Latent):
@@ -35,9 +53,61 @@ class UniformLatent(Latent):
 
     name: Literal["uniform"] = "uniform"
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw from U(-1, 1)."""
+    def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
         return torch.rand(count, self.dimension, generator=generator, device=generator.device) * 2 - 1
 
 
-LATENTS: dict[str, type[Latent]] = {"normal": NormalLatent, "uniform": UniformLatent}
+class TruncatedNormalLatent(Latent):
+    """Independent N(0, 1) under the condition |z| <= bound: the truncation of Brock et al. 2019, in training too.
+
+    Drawn by the inverse of the distribution function in float64, so one uniform number makes one normal number.
+    """
+
+    name: Literal["truncated_normal"] = "truncated_normal"
+    bound: float = Field(default=2.0, gt=0, le=8)
+
+    def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
+        shape, double = (count, self.dimension), torch.float64
+        uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=double)
+        below = torch.special.ndtr(torch.tensor(-self.bound, dtype=double, device=generator.device))
+        drawn: Tensor = torch.special.ndtri(below + uniform * (1 - 2 * below))
+        return drawn.clamp(-self.bound, self.bound).float()
+
+
+class ClassConditionalLatent(Latent):
+    """N(m_k, 1) for class k, its mean m_k at distance `separation` from 0 along axis k.
+
+    A mixture of Gaussians, one component per class: Ben-Yosef & Weinshall 2018 (GM-GAN), section 2; class-conditional
+    normal latents also in Mariani et al. 2018 (BAGAN). Means of two classes are sqrt(2) * separation apart.
+    """
+
+    name: Literal["class_conditional"] = "class_conditional"
+    separation: float = Field(default=3.0, gt=0, le=100)
+    uses_labels: ClassVar[bool] = True
+
+    def check_classes(self, classes: int) -> None:
+        """Every class needs an axis of its own."""
+        if classes > self.dimension:
+            raise ValueError(
+                f"latent.dimension {self.dimension}: class_conditional needs one per class and the data has "
+                f"{classes} classes; raise it"
+            )
+
+    def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
+        if labels is None:
+            raise ValueError("class_conditional needs labels")
+        drawn = _normal((count, self.dimension), generator)
+        distance = torch.full((count, 1), self.separation, device=drawn.device)
+        return drawn.scatter_add(1, labels[:, None], distance)
+
+
+LATENTS: dict[str, type[Latent]] = {
+    "normal": NormalLatent,
+    "uniform": UniformLatent,
+    "truncated_normal": TruncatedNormalLatent,
+    "class_conditional": ClassConditionalLatent,
+}
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)

@@ -1,27 +1,28 @@
 """One GAN in training, without Ray: build it from a `TrialConfig`, train, evaluate, save, load."""
 
-import copy
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainables.batches import Batches
+from trainables.conditioning import Scores
 from trainables.config import TrialConfig
 from trainables.ema import Ema
 from trainables.errors import Diverged, InvalidInput
-from trainables.fid import FeatureMoments
-from trainables.images import to_bytes, to_unit_range
-from trainables.losses import LOSSES
+from trainables.evaluator import Evaluator
+from trainables.images import to_bytes
 from trainables.models import ImageShape
-from trainables.models.initialise import settle_spectral_norm
-from trainables.models.normalisation import NORMALISATIONS
+from trainables.networks import build_networks
 from trainables.prepare import Prepared
+from trainables.step import MEANS, Stepper
 from trainables.streams import Streams
 from trainables.tensors import as_tensor
 
-MEANS = ("loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d")
+__all__ = ["MEANS", "Session", "Training"]
 
 
 @dataclass(frozen=True)
@@ -62,40 +63,26 @@ class Session:
             device: "cpu" or "cuda".
 
         Raises:
-            InvalidInput: if the architecture does not fit the images, or a batch is larger than the data.
+            InvalidInput: if the architecture does not fit the images, a batch is larger than the data, or the
+                trial needs labels and the data has none.
         """
         self.config = config
         self.device = torch.device(device)
         self.kimg = 0
         dataset = prepared.dataset
-        self._reals = as_tensor(dataset.train.images).to(self.device)
-        if config.batch_size > len(self._reals):
-            raise InvalidInput(f"batch_size {config.batch_size}: the data has {len(self._reals)} training images")
-        self._shape = ImageShape(dataset.channels, dataset.size)
-        self._reference = prepared.reference()
-        self._extractor = prepared.build_extractor(self.device)
-        self._streams = Streams(config.seed, self.device)
-        self._loss = LOSSES[config.loss]
-        self._build_networks()
-        self._g_optimiser = config.generator_optimiser.build(self.generator.parameters())
-        self._d_optimiser = config.discriminator_optimiser.build(self.discriminator.parameters())
-        self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
-
-    def _build_networks(self) -> None:
-        model, normalisation = self.config.model, NORMALISATIONS[self.config.normalisation]
-        try:
-            model.check_shape(self._shape)
-        except ValueError as error:
-            raise InvalidInput(str(error)) from None
-        first = Streams(self.config.seed, torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]):  # torch's constructors draw weights that are replaced below
-            generator = model.generator(self.config.latent.dimension, self._shape)
-            discriminator = model.discriminator(self._shape, normalisation)
-            model.initialise(generator, first.at("generator", 0))
-            model.initialise(discriminator, first.at("discriminator", 0))
-            settle_spectral_norm(discriminator, first.at("spectral", 0))
+        images, labels = dataset.train.images, dataset.train.labels
+        if config.batch_size > len(images):
+            raise InvalidInput(f"batch_size {config.batch_size}: the data has {len(images)} training images")
+        shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
+        generator, self.discriminator = build_networks(config, shape, classes)
         self.generator = generator.to(self.device)
-        self.discriminator = discriminator.to(self.device)
+        self.discriminator.to(self.device)
+        used = as_tensor(labels).to(self.device) if config.uses_labels and labels is not None else None
+        self._batches = Batches(config, as_tensor(images).to(self.device), used, classes)
+        self._streams = Streams(config.seed, self.device)
+        self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams)
+        self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
+        self._evaluator = Evaluator(prepared, self.device)
 
     @property
     def steps(self) -> int:
@@ -134,90 +121,76 @@ class Session:
         seconds = time.perf_counter() - started
         return Training(**means, images=steps * self.config.batch_size, seconds=seconds)
 
+    def _step(self, step: int, sums: Tensor) -> bool:
+        g_moved = self._stepper.take(step, sums)
+        if g_moved and self._ema:
+            size = self.config.batch_size
+            self._ema.update(self.generator, (step + 1) * size, self.config.n_critic * size)
+        return g_moved
+
     def _refuse_non_finite(self, sums: Tensor) -> None:
         values = dict(zip(MEANS, sums.tolist(), strict=True))
         bad = [name for name, value in values.items() if not -float("inf") < value < float("inf")]
         if bad:
             raise Diverged(f"{bad[0]} became non-finite by {self.kimg} kimg")
 
-    def _step(self, step: int, sums: Tensor) -> bool:
-        """Take step `step` of D and, after every n_critic-th, one of G; add to `sums`; tell whether G moved."""
-        config = self.config
-        rng = self._streams.at("train", step)
-        indices = torch.randint(len(self._reals), (config.batch_size,), generator=rng, device=self.device)
-        real = to_unit_range(self._reals.index_select(0, indices))
-        with torch.no_grad():
-            fake = self.generator(config.latent.sample(config.batch_size, rng))
-        self._step_discriminator(real, fake, rng, sums)
-        if (step + 1) % config.n_critic:
-            return False
-        self._step_generator(real, rng, sums)
-        if self._ema:
-            shown = (step + 1) * config.batch_size
-            self._ema.update(self.generator, shown, config.n_critic * config.batch_size)
-        return True
-
-    def _step_discriminator(self, real: Tensor, fake: Tensor, rng: torch.Generator, sums: Tensor) -> None:
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        loss = self._loss.discriminator(real_logits, fake_logits)
-        penalty = self.config.penalty.loss(self.discriminator, real, fake, rng)
-        self._d_optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss if penalty is None else loss + penalty)
-        norm = _gradient_norm(self.discriminator)
-        self._d_optimiser.step()
-        self.config.penalty.after_step(self.discriminator)
-        with torch.no_grad():
-            sums[1] += loss.detach()
-            sums[2] += real_logits.sigmoid().mean()
-            sums[3] += fake_logits.sigmoid().mean()
-            sums[5] += norm
-
-    def _step_generator(self, real: Tensor, rng: torch.Generator, sums: Tensor) -> None:
-        self.discriminator.requires_grad_(False)
-        fake_logits = self.discriminator(self.generator(self.config.latent.sample(self.config.batch_size, rng)))
-        real_logits = self.discriminator(real) if self._loss.generator_uses_real else fake_logits.new_empty(0)
-        loss = self._loss.generator(real_logits, fake_logits)
-        self._g_optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = _gradient_norm(self.generator)
-        self._g_optimiser.step()
-        self.discriminator.requires_grad_(True)
-        with torch.no_grad():
-            sums[0] += loss.detach()
-            sums[4] += norm
-
     @torch.no_grad()
+    def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
+        generator, size = self.judged.eval(), self.config.evaluation.batch
+        for start in range(0, count, size):
+            inputs, labels = self._batches.inputs(min(size, count - start), rng)
+            yield generator(inputs), labels
+
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
         """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""
-        generator = self.judged.eval()
-        size = self.config.evaluation.batch
-        batches = (min(size, count - start) for start in range(0, count, size))
-        images = [to_bytes(generator(self.config.latent.sample(n, rng))) for n in batches]
-        return torch.cat(images)
+        return torch.cat([to_bytes(images) for images, _ in self._generated(count, rng)])
 
     def samples(self, count: int = 64) -> Tensor:
         """Return images of `count` latents that stay the same all along the trial, uint8 (count, C, H, W)."""
         return self.generate(count, self._streams.at("samples", 0))
 
-    @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Judge the generator: the FID of `evaluation.count` images, quantised to uint8 as the reals are.
+    def evaluate(self, draw: int = 0) -> dict[str, float]:
+        """Judge the generator by `evaluation.count` images, quantised to uint8 as the reals are.
 
         Draws from a stream of its own, so that training goes on as if nothing had happened.
 
+        Args:
+            draw: other numbers than 0 use other latents, to measure how much these matter.
+
+        Returns:
+            A finite number for each of `evaluation.keys`.
+
         Raises:
-            Diverged: if the generator's output is not finite.
+            Diverged: if the generator's output or a metric is not finite.
         """
-        config = self.config.evaluation
-        rng = self._streams.at("evaluate", self.kimg)
-        moments = FeatureMoments(self._extractor.dimension)
-        generator = self.judged.eval()
-        for start in range(0, config.count, config.batch):
-            output = generator(self.config.latent.sample(min(config.batch, config.count - start), rng))
-            if not output.isfinite().all():
+        purpose = f"evaluate-draw-{draw}" if draw else "evaluate"
+        rng = self._streams.at(purpose, self.kimg)
+        return self._evaluator.judge(self._finite_bytes(rng))
+
+    def _finite_bytes(self, rng: torch.Generator) -> Iterator[Tensor]:
+        for images, _ in self._generated(self.config.evaluation.count, rng):
+            if not images.isfinite().all():
                 raise Diverged(f"the generator's output became non-finite by {self.kimg} kimg")
-            moments.update(self._extractor(to_bytes(output)))
-        return {"fid": self._reference.distance(moments)}
+            yield to_bytes(images)
+
+    @torch.no_grad()
+    def discriminator_probabilities(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return sigmoid(D's logit) in eval mode on `count` training and `count` judged images, (count,) each.
+
+        Draws from a stream of its own, as `evaluate` does.
+        """
+        rng = self._streams.at("probabilities", self.kimg)
+        self.discriminator.eval()
+        size = self.config.evaluation.batch
+        reals = [self._batches.reals(min(size, count - start), rng) for start in range(0, count, size)]
+        real = [self._probability(*batch) for batch in reals]
+        fake = [self._probability(*batch) for batch in self._generated(count, rng)]
+        return torch.cat(real), torch.cat(fake)
+
+    def _probability(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        scores: Scores = self.discriminator(images, labels)
+        return scores.logits.sigmoid()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes in training: tensors, and plain values that `torch.load(weights_only=True)` reads."""
@@ -226,8 +199,7 @@ class Session:
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "ema": self._ema.module.state_dict() if self._ema else {},
-            "generator_optimiser": self._g_optimiser.state_dict(),
-            "discriminator_optimiser": self._d_optimiser.state_dict(),
+            **self._stepper.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -236,12 +208,5 @@ class Session:
         self.discriminator.load_state_dict(state["discriminator"])
         if self._ema:
             self._ema.module.load_state_dict(state["ema"])
-        # A torch optimiser keeps the very tensors it is given and changes them in place: give it copies.
-        self._g_optimiser.load_state_dict(copy.deepcopy(state["generator_optimiser"]))
-        self._d_optimiser.load_state_dict(copy.deepcopy(state["discriminator_optimiser"]))
+        self._stepper.load_state_dict(state)
         self.kimg = state["kimg"]
-
-
-def _gradient_norm(module: nn.Module) -> Tensor:
-    """L2 norm over all gradients of `module`, a scalar tensor."""
-    return nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])

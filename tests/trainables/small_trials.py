@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.augmentation import AUGMENTATIONS
+from trainables.conditioning import CONDITIONINGS
 from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
@@ -19,6 +21,7 @@ from trainables.models import MODELS
 from trainables.models.normalisation import NORMALISATIONS
 from trainables.optimisers import OPTIMISERS
 from trainables.penalties import PENALTIES
+from trainables.rate_control import RATE_CONTROLS
 from trainables.variants import Variant
 
 EVALUATION = Evaluation(count=300, batch=128)
@@ -45,22 +48,58 @@ def small(**changes: Any) -> TrialConfig:
     return TrialConfig.from_dict(base | changes)
 
 
+EVERYTHING: dict[str, Any] = {
+    "conditioning": {"name": "projection"},
+    "latent": {"name": "class_conditional", "dimension": 16, "noise_std": 0.1},
+    "label_smoothing": 0.1,
+    "penalty": {"name": "dragan", "weight": 1},
+    "augmentation": {"name": "diffaugment"},
+    "generator_optimiser": {"name": "adamw", "lr": 1e-3, "decay_kimg": 5, "clip_norm": 0.5},
+    "discriminator_optimiser": {"name": "sgd", "lr": 1e-2, "decay_kimg": 5, "clip_norm": 0.5},
+    "rate_control": {"name": "false_positive_rate", "window": 7},
+    "n_critic": 2,
+    "update_order": "generator_first",
+    "ema_kimg": 1.5,
+    "precision": "bf16",
+}
+"""All knobs on at once."""
+
+
 def every_row() -> Iterator[tuple[str, TrialConfig]]:
     """A small trial for every row of every registry, and for every normalisation of every model."""
-    for loss in LOSSES:
+    for loss, row in LOSSES.items():
         yield f"loss-{loss}", small(loss=loss)
+        if row.smoothed:
+            yield f"smoothed-{loss}", small(loss=loss, label_smoothing=0.1)
     for name, penalty in PENALTIES.items():
         yield f"penalty-{name}", small(penalty=example(penalty))
     for name, latent in LATENTS.items():
-        yield f"latent-{name}", small(latent=example(latent, dimension=8))
+        yield f"latent-{name}", small(latent=example(latent, dimension=12))
     for name, optimiser in OPTIMISERS.items():
         knobs = example(optimiser, lr=1e-3)
         yield f"optimiser-{name}", small(generator_optimiser=knobs, discriminator_optimiser=knobs)
+        knobs |= {"decay_kimg": 4, "clip_norm": 0.1}
+        yield f"decayed-{name}", small(generator_optimiser=knobs, discriminator_optimiser=knobs)
+    for name, conditioning in CONDITIONINGS.items():
+        yield f"conditioning-{name}", small(conditioning=example(conditioning))
+    for name, augmentation in AUGMENTATIONS.items():
+        yield f"augmentation-{name}", small(augmentation=example(augmentation))
+    for name, control in RATE_CONTROLS.items():
+        yield f"rate_control-{name}", small(rate_control=example(control, window=7))
     for (name, model), normalisation in product(MODELS.items(), NORMALISATIONS):
         if normalisation in model.normalisations:
-            yield f"{name}-{normalisation}", small(model=example(model, width=4), normalisation=normalisation)
+            parts = {"model": example(model, width=4), "normalisation": normalisation}
+            yield f"{name}-{normalisation}", small(**parts)
+    for normalisation in ("batch", "spectral"):
+        parts = {"model": {"name": "dcgan", "width": 4}, "normalisation": normalisation}
+        yield f"bf16-{normalisation}", small(precision="bf16", **parts)
+    yield "bf16-penalty", small(precision="bf16", penalty={"name": "r1", "weight": 1, "interval": 3})
+    yield "lazy", small(penalty={"name": "r1", "weight": 1, "interval": 7})
+    yield "noisy", small(latent={"name": "normal", "dimension": 8, "noise_std": 0.3})
     yield "ema", small(ema_kimg=1.5)
     yield "n_critic", small(n_critic=5)
+    yield "generator_first", small(update_order="generator_first", n_critic=3, ema_kimg=1)
+    yield "everything", small(**EVERYTHING)
 
 
 ROWS: Mapping[str, TrialConfig] = dict(every_row())

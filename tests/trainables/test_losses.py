@@ -91,7 +91,51 @@ def test_relativistic_swaps_real_and_fake_and_sees_only_differences(real: Tensor
     assert shifted == pytest.approx(loss.discriminator(real, fake).item(), rel=1e-9, abs=1e-9)
 
 
+# ------------------------------------------------------------------------------------------------- smoothing
+#
+# With s = 1/4 the target of real images is 3/4. Cross-entropy, r and f as above with sp(x) = log(1 + e^x):
+# 3/4 sp(-r) + 1/4 sp(r) = (3 log(4/3) + log 4) / 4 and log 2; the fakes' part as before.
+# Least squares, r2 and f2: ((2 - 3/4)^2 + (-1 - 3/4)^2) / 2 / 2, the fakes' part as before.
+_REAL_SMOOTHED = ((3 * math.log(4 / 3) + math.log(4)) / 4 + math.log(2)) / 2
+_FAKE = (math.log(3) + math.log(5 / 4)) / 2
+
+SMOOTHED_BY_HAND = {
+    "minimax": (_R, _F, _REAL_SMOOTHED + _FAKE),
+    "nonsaturating": (_R, _F, _REAL_SMOOTHED + _FAKE),
+    "lsgan": (_R2, _F2, (1.25**2 + 1.75**2) / 2 / 2 + (0.25 + 9) / 2 / 2),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTHED_BY_HAND)
+def test_smoothing_lowers_the_target_of_real_images(name: str) -> None:
+    real, fake, expected = SMOOTHED_BY_HAND[name]
+    smoothed = LOSSES[name].smoothed
+    assert smoothed is not None
+    assert smoothed(tensor(*real), tensor(*fake), 0.25).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_smoothing_is_for_losses_with_a_target() -> None:
+    assert {name for name, loss in LOSSES.items() if loss.smoothed} >= set(SMOOTHED_BY_HAND)
+    assert not any(LOSSES[name].smoothed for name in ("wasserstein", "hinge", "relativistic"))
+
+
 # ----------------------------------------------------------------------------------------- what all losses keep
+
+
+@every_loss
+@given(real=logits, fake=logits)
+def test_smoothing_is_one_sided_a_mean_over_the_batch_and_nothing_at_zero(
+    loss: Loss, real: Tensor, fake: Tensor
+) -> None:
+    if loss.smoothed is None:
+        return
+    plain = loss.discriminator(real, fake).item()
+    assert loss.smoothed(real, fake, 0.0).item() == pytest.approx(plain, rel=1e-9, abs=1e-9)
+    # Smoothing adds the same whatever the generated images: their target stays 0.
+    added = [loss.smoothed(real, x, 0.2).item() - loss.discriminator(real, x).item() for x in (fake, fake + 1)]
+    assert added[0] == pytest.approx(added[1], rel=1e-6, abs=1e-6)
+    twice = loss.smoothed(real.repeat(2), fake.repeat(2), 0.2).item()
+    assert twice == pytest.approx(loss.smoothed(real, fake, 0.2).item(), rel=1e-9, abs=1e-9)
 
 
 @every_loss

@@ -2,11 +2,13 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from small_trials import example, global_randomness_untouched
 from torch import Tensor, nn
 
-from trainables.optimisers import OPTIMISERS, Adam, Optimiser, RMSprop
+from trainables.optimisers import OPTIMISERS, Adam, AdamW, Optimiser, RMSprop, Sgd
 
 every_optimiser = pytest.mark.parametrize(
     "optimiser", [kind.model_validate(example(kind, lr=0.01)) for kind in OPTIMISERS.values()], ids=OPTIMISERS.keys()
@@ -62,6 +64,39 @@ def test_rmsprop_takes_the_steps_of_its_lecture() -> None:
     # alpha = 0.75, gradients 2 then 1: v1 = 0.25 * 4 = 1; v2 = 0.75 * 1 + 0.25 * 1 = 1.
     moves = path(RMSprop(lr=0.1, alpha=0.75), [2.0, 1.0])
     assert moves == pytest.approx([-0.2, -0.1], rel=1e-6)
+
+
+def test_sgd_rolls_on_with_its_momentum() -> None:
+    # momentum 0.5, gradients 2, 1, 0: v = 2, then 0.5 * 2 + 1 = 2, then 1.
+    assert path(Sgd(lr=0.1, momentum=0.5), [2.0, 1.0, 0.0]) == pytest.approx([-0.2, -0.2, -0.1], rel=1e-12)
+    assert path(Sgd(lr=0.1, momentum=0.0), [2.0, 1.0, 0.0]) == pytest.approx([-0.2, -0.1, 0], rel=1e-12)
+
+
+def test_adamw_shrinks_weights_beside_the_steps_of_adam() -> None:
+    # From w = 3: each step first takes lr * decay = 0.1 * 0.2 of the weight, then moves as Adam does.
+    weight = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
+    built = AdamW(lr=0.1, beta1=0.5, beta2=0.9, weight_decay=0.2).build([weight])
+    expected, moves = 3.0, [-0.1, 0.1 / (0.49 / 0.19) ** 0.5]  # as in Adam's test above
+    for gradient, move in zip([1.0, -2.0], moves, strict=True):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        built.step()
+        expected = expected * (1 - 0.02) + move
+        assert weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------ decay
+
+
+@every_optimiser
+@given(shown=st.integers(0, 10**7), kimg=st.integers(1, 5000))
+def test_the_rate_falls_on_a_line_to_zero_and_stays_there(optimiser: Optimiser, shown: int, kimg: int) -> None:
+    assert optimiser.decay_kimg == 0
+    assert optimiser.rate(shown) == optimiser.lr
+    decaying = optimiser.model_copy(update={"decay_kimg": kimg})
+    assert decaying.rate(0) == optimiser.lr
+    assert decaying.rate(500 * kimg) == pytest.approx(optimiser.lr / 2, rel=1e-12)
+    expected = optimiser.lr * (1000 * kimg - shown) / (1000 * kimg) if shown < 1000 * kimg else 0
+    assert decaying.rate(shown) == pytest.approx(expected, rel=1e-9, abs=1e-15)
 
 
 # ------------------------------------------------------------------------------------ what all optimisers keep

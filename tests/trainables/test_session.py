@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,49 @@ def test_evaluating_and_drawing_more_often_changes_no_training(config: TrialConf
     assert same(all_weights(watched), kept)
 
 
+@every_row
+def test_d_learns_to_part_real_from_generated_and_g_to_pass_for_real(config: TrialConfig, prepared: Prepared) -> None:
+    # D alone, at a rate at which a few steps show, then G alone against it.
+    still, fast = {"lr": 1e-12, "decay_kimg": 0, "clip_norm": 0}, {"lr": 2e-3, "decay_kimg": 0, "clip_norm": 0}
+    d_alone = changed(config, generator_optimiser=still, discriminator_optimiser=fast)
+    g_alone = changed(config, generator_optimiser=fast, discriminator_optimiser=still)
+    session = Session(d_alone, prepared)
+    before = precedence(*scores(session))
+    session.train(5)
+    real, fake = scores(session)
+    assert precedence(real, fake) >= max(0.55, before)
+
+    learning = Session(g_alone, prepared)
+    learning.load_state_dict(copy.deepcopy(session.state_dict()))
+    learning.train(5)
+    _, better = scores(learning)
+    assert precedence(better, fake) > 0.55  # 0.5 is none better, with a standard error of 0.02
+
+
+def changed(config: TrialConfig, **optimisers: dict[str, float]) -> TrialConfig:
+    """The configuration with other knobs of its optimisers."""
+    changes = {which: getattr(config, which).model_copy(update=knobs) for which, knobs in optimisers.items()}
+    return config.model_copy(update=changes)
+
+
+@torch.no_grad()
+def scores(session: Session) -> tuple[Tensor, Tensor]:
+    """D's logits on 400 real and on 400 generated images, in training mode, as it learns to part them."""
+    rng = torch.Generator().manual_seed(0)
+    generator, discriminator = (copy.deepcopy(net).train() for net in (session.generator, session.discriminator))
+    real, real_labels = session._batches.reals(400, rng)
+    inputs, fake_labels = session._batches.inputs(400, rng)
+    return discriminator(real, real_labels).logits, discriminator(generator(inputs), fake_labels).logits
+
+
+def precedence(high: Tensor, low: Tensor) -> float:
+    """How often a number of `high` is above one of `low`: the area under the ROC curve.
+
+    A comparison by rank, because clipping and spectral norm change the scores' scale.
+    """
+    return (high[:, None] > low[None, :]).double().mean().item()
+
+
 # --------------------------------------------------------------------------------------------- a step, by hand
 
 
@@ -142,7 +186,7 @@ def test_the_first_step_is_d_on_real_and_fake_and_then_g_against_the_new_d(loss:
     real = to_unit_range(torch.from_numpy(prepared.dataset.train.images.copy()))[chosen]
     first, second = (config.latent.sample(1000, rng) for _ in range(2))
 
-    real_logits, fake_logits = discriminator(real), discriminator(generator(first).detach())
+    real_logits, fake_logits = discriminator(real).logits, discriminator(generator(first).detach()).logits
     loss_d = LOSSES[loss].discriminator(real_logits, fake_logits)
     loss_d.backward()
     assert training.loss_d == pytest.approx(loss_d.item(), rel=1e-5)
@@ -152,7 +196,7 @@ def test_the_first_step_is_d_on_real_and_fake_and_then_g_against_the_new_d(loss:
     assert training.grad_norm_d == pytest.approx(squares**0.5, rel=1e-5)
 
     moved = session.discriminator  # G's step comes after D's, and does not move it
-    loss_g = LOSSES[loss].generator(moved(real), moved(generator(second)))
+    loss_g = LOSSES[loss].generator(moved(real).logits, moved(generator(second)).logits)
     loss_g.backward()
     assert training.loss_g == pytest.approx(loss_g.item(), rel=1e-5)
     squares = sum(p.grad.square().sum().item() for p in generator.parameters() if p.grad is not None)
@@ -202,11 +246,12 @@ def test_spectral_norm_holds_while_d_learns(model: str, prepared: Prepared) -> N
     layers = [m for m in session.discriminator.modules() if is_parametrized(m, "weight")]
     before = [m.parametrizations.weight.original.detach().clone() for m in layers]  # type: ignore[union-attr]
     session.train(2)
-    assert len(layers) == 3
+    assert len(layers) >= 3
     session.discriminator.eval()
     for layer, old in zip(layers, before, strict=True):
         assert not torch.equal(layer.parametrizations.weight.original, old)  # type: ignore[union-attr,arg-type]
-        assert torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item() == pytest.approx(1, rel=0.05)
+        # Power iteration finds at most the largest singular value, and less while others are close to it.
+        assert 0.95 < torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item() < 1.1
 
 
 # ---------------------------------------------------------------------------------------------------- the clock
@@ -299,6 +344,55 @@ def test_the_fid_is_that_of_the_images_generated(prepared: Prepared) -> None:
     moments.update(prepared.build_extractor()(images))
     expected = prepared.reference().distance(moments)
     assert session.evaluate()["fid"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_other_draws_are_other_images_of_the_same_generator(prepared: Prepared) -> None:
+    session, other = Session(small(), prepared), Session(small(), prepared)
+    session.train(1)
+    other.train(1)
+    judged = [session.evaluate(draw) for draw in range(4)]
+    assert judged[0] == session.evaluate()
+    assert [other.evaluate(draw) for draw in (3, 2, 1, 0)] == judged[::-1]  # whatever was drawn before
+    fids = [numbers["fid"] for numbers in judged]
+    assert len(set(fids)) == 4
+    assert max(fids) < 1.2 * min(fids)
+    assert set(judged[0]) == set(EVALUATION.keys)
+    assert all(math.isfinite(value) for numbers in judged for value in numbers.values())
+    session.train(1)
+    other.train(1)
+    assert same(all_weights(session), all_weights(other))
+
+
+@pytest.mark.parametrize("changes", [{}, {"normalisation": "batch"}, {"conditioning": {"name": "projection"}}], ids=str)
+def test_probabilities_are_ds_of_training_and_of_judged_images(changes: dict[str, Any], prepared: Prepared) -> None:
+    session, quiet = (Session(small(ema_kimg=1, **changes), prepared) for _ in range(2))
+    session.train(1)
+    quiet.train(1)
+    before = all_weights(session)
+    real, fake = session.discriminator_probabilities(300)  # more than a batch of the evaluation
+    assert real.shape == fake.shape == (300,)
+    assert ((real >= 0) & (real <= 1) & (fake >= 0) & (fake <= 1)).all()
+    assert same(all_weights(session), before)
+    again = session.discriminator_probabilities(300)
+    assert torch.equal(again[0], real)
+    assert torch.equal(again[1], fake)
+    # D on every training image, in eval mode: what is drawn is among them.
+    images = to_unit_range(torch.from_numpy(prepared.dataset.train.images.copy()))
+    labels = (
+        torch.from_numpy(prepared.dataset.train.labels.copy()) if prepared.dataset.train.labels is not None else None
+    )
+    with torch.no_grad():
+        each = session.discriminator.eval()(images, labels).logits.sigmoid()
+    assert ((real[:, None] - each[None, :]).abs().min(1).values < 1e-6).all()
+    assert len(real.unique()) > 200
+    break_weight(session.generator, math.nan)  # the average is judged, not the weights in training
+    assert session.discriminator_probabilities(300)[1].isfinite().all()
+    quiet.train(1)
+    fresh = Session(session.config, prepared)
+    fresh.train(1)
+    fresh.discriminator_probabilities(10)
+    fresh.train(1)
+    assert same(all_weights(fresh), all_weights(quiet))
 
 
 def test_training_brings_the_fid_down(prepared: Prepared) -> None:

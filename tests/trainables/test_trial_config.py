@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from small_trials import example, refusal, small
 
+from trainables.augmentation import AUGMENTATIONS, NoAugmentation
+from trainables.conditioning import CONDITIONINGS, NoConditioning
 from trainables.config import TrialConfig
 from trainables.data import SOURCES, Digits, FashionMnist
 from trainables.errors import InvalidInput
@@ -22,6 +24,7 @@ from trainables.models.dcgan import Dcgan
 from trainables.models.normalisation import NORMALISATIONS
 from trainables.optimisers import OPTIMISERS, Adam, RMSprop
 from trainables.penalties import PENALTIES, GradientPenalty
+from trainables.rate_control import RATE_CONTROLS, NoRateControl
 from trainables.variants import Variant
 
 # ------------------------------------------------------------------ every valid configuration, from the classes
@@ -54,14 +57,18 @@ def real_numbers(field: FieldInfo) -> st.SearchStrategy[Any]:
     )
 
 
-NUMBERS: dict[Any, Callable[[FieldInfo], st.SearchStrategy[Any]]] = {int: whole_numbers, float: real_numbers}
+PLAIN: dict[Any, Callable[[FieldInfo], st.SearchStrategy[Any]]] = {
+    int: whole_numbers,
+    float: real_numbers,
+    bool: lambda field: st.booleans(),
+}
 
 
 def values(field: FieldInfo) -> st.SearchStrategy[Any]:
     """What a field with no structure of its own may hold."""
     if get_origin(field.annotation) is Literal:
         return st.sampled_from(get_args(field.annotation))
-    return NUMBERS[field.annotation](field)
+    return PLAIN[field.annotation](field)
 
 
 def variants(registry: Mapping[str, type[Variant]]) -> st.SearchStrategy[dict[str, Any]]:
@@ -74,26 +81,36 @@ def variants(registry: Mapping[str, type[Variant]]) -> st.SearchStrategy[dict[st
 def fit(parts: dict[str, Any]) -> bool:
     """The rules between the parts, once more."""
     normalisation, penalty = NORMALISATIONS[parts["normalisation"]], PENALTIES[parts["penalty"]["name"]]
+    loss, control = LOSSES[parts["loss"]], parts["rate_control"]
     return (
         parts["normalisation"] in MODELS[parts["model"]["name"]].normalisations
         and not (penalty.per_sample and normalisation.mixes_samples)
         and not (penalty.limits_weights and normalisation.reparametrises)
+        and (loss.smoothed is not None or not parts["label_smoothing"])
+        and (control["name"] == "none" or (loss.boundary is not None and control["low"] <= control["high"]))
     )
 
 
-SIMPLE = ("n_critic", "batch_size", "seed", "ema_kimg")
+SIMPLE = ("n_critic", "batch_size", "seed", "ema_kimg", "label_smoothing", "update_order", "precision")
+PARTS = {
+    "model": MODELS,
+    "conditioning": CONDITIONINGS,
+    "latent": LATENTS,
+    "penalty": PENALTIES,
+    "augmentation": AUGMENTATIONS,
+    "generator_optimiser": OPTIMISERS,
+    "discriminator_optimiser": OPTIMISERS,
+    "rate_control": RATE_CONTROLS,
+}
 CONFIGS = st.fixed_dictionaries(
     {
         "data": st.sampled_from([{"name": "digits", "size": 16}, {"name": "fashion_mnist"}]),
-        "model": variants(MODELS),
         "normalisation": st.sampled_from(list(NORMALISATIONS)),
-        "latent": variants(LATENTS),
         "loss": st.sampled_from(list(LOSSES)),
-        "penalty": variants(PENALTIES),
-        "generator_optimiser": variants(OPTIMISERS),
-        "discriminator_optimiser": variants(OPTIMISERS),
         "evaluation": st.fixed_dictionaries({"count": st.integers(65, 10**5), "split": st.just("validation")}),
+        **{name: variants(registry) for name, registry in PARTS.items()},
         **{name: values(TrialConfig.model_fields[name]) for name in SIMPLE},
+        "label_smoothing": st.just(0.0) | st.floats(0, 0.5, exclude_max=True),  # most losses take none
     }
 ).filter(fit)
 
@@ -104,7 +121,7 @@ def test_goes_through_dict_and_yaml_unchanged(data: dict[str, Any]) -> None:
     config = TrialConfig.from_dict(data)
     plain = config.to_dict()
     assert {key: plain[key] for key in SIMPLE} == {key: data[key] for key in SIMPLE}
-    for part in ("model", "latent", "penalty", "generator_optimiser", "discriminator_optimiser"):
+    for part in PARTS:
         assert plain[part] == data[part]
     assert TrialConfig.from_dict(plain) == config
     assert TrialConfig.from_yaml(config.to_yaml()) == config
@@ -144,7 +161,11 @@ def test_what_is_left_out_has_its_default() -> None:
     config = TrialConfig.from_dict({"data": {"name": "fashion_mnist"}, "model": {"name": "dcgan"}, "seed": 0})
     assert config.data == FashionMnist()
     assert (config.loss, config.normalisation, config.n_critic, config.ema_kimg) == ("nonsaturating", "none", 1, 0)
-    assert config.latent == NormalLatent(dimension=64)
+    assert config.latent == NormalLatent(dimension=64, noise_std=0.0)
+    assert (config.conditioning, config.augmentation) == (NoConditioning(), NoAugmentation())
+    assert (config.rate_control, config.label_smoothing) == (NoRateControl(), 0)
+    assert (config.update_order, config.precision) == ("discriminator_first", "float32")
+    assert (config.generator_optimiser.decay_kimg, config.generator_optimiser.clip_norm) == (0, 0)
     assert config.generator_optimiser == config.discriminator_optimiser == Adam(lr=2e-4, beta1=0.5, beta2=0.999)
     assert list(config.to_dict()) == list(TrialConfig.model_fields)  # and all of it is written out
 
@@ -172,6 +193,9 @@ def test_is_frozen_all_the_way_down() -> None:
         ({"normalisation": "weight"}, ["normalisation = 'weight'", *NORMALISATIONS]),
         ({"model": {"name": "biggan"}}, ["model", "'biggan'", *MODELS]),
         ({"latent": {"name": "cauchy"}}, ["latent", "'cauchy'", *LATENTS]),
+        ({"conditioning": {"name": "film"}}, ["conditioning", "'film'", *CONDITIONINGS]),
+        ({"augmentation": {"name": "ada"}}, ["augmentation", "'ada'", *AUGMENTATIONS]),
+        ({"rate_control": {"name": "pid"}}, ["rate_control", "'pid'", *RATE_CONTROLS]),
         ({"penalty": {"name": "r9"}}, ["penalty", "'r9'", *PENALTIES]),
         ({"generator_optimiser": {"name": "sgdx", "lr": 1}}, ["generator_optimiser", "'sgdx'", *OPTIMISERS]),
         ({"data": {"name": "imagenet"}}, ["data", "'imagenet'", *SOURCES]),
@@ -195,6 +219,17 @@ def test_is_frozen_all_the_way_down() -> None:
         ({"penalty": {"name": "gradient_penalty", "weight": float("inf")}}, ["weight = inf", "finite"]),
         ({"penalty": {"name": "gradient_penalty", "weight": 0}}, ["weight = 0", "greater than 0"]),
         ({"generator_optimiser": {"name": "adam", "lr": 1, "beta1": 1.0}}, ["beta1 = 1.0", "less than 1"]),
+        ({"penalty": {"name": "r1", "weight": 1, "interval": 0}}, ["interval = 0", "greater than or equal to 1"]),
+        ({"penalty": {"name": "r2"}}, ["'penalty.r2.weight' is missing", "give it"]),
+        ({"latent": {"name": "truncated_normal", "bound": 0}}, ["bound = 0", "greater than 0"]),
+        ({"latent": {"name": "normal", "noise_std": -1}}, ["noise_std = -1", "greater than or equal to 0"]),
+        ({"generator_optimiser": {"name": "sgd", "lr": 1, "momentum": 1}}, ["momentum = 1", "less than 1"]),
+        ({"generator_optimiser": {"name": "sgd", "lr": 1, "decay_kimg": -1}}, ["decay_kimg = -1"]),
+        ({"generator_optimiser": {"name": "sgd", "lr": 1, "clip_norm": -1}}, ["clip_norm = -1"]),
+        ({"label_smoothing": 0.5}, ["label_smoothing = 0.5", "less than 0.5"]),
+        ({"update_order": "both"}, ["update_order = 'both'", "'discriminator_first' or 'generator_first'"]),
+        ({"precision": "fp16"}, ["precision = 'fp16'", "'float32' or 'bf16'"]),
+        ({"rate_control": {"name": "false_positive_rate", "low": 0.6}}, ["low 0.6 is above high 0.5", "swap them"]),
         ({"evaluation": {"cuont": 300}}, ["'evaluation.cuont'", "did you mean 'count'"]),
         ({"frobnicate": 3, "seed": -1}, ["(and 1 more)"]),
     ],
@@ -246,9 +281,33 @@ def test_a_limit_on_weights_that_are_rescaled_is_refused(model: str, normalisati
     assert "use one of the two" in message
 
 
-def test_the_two_pairs_that_everyone_tries_are_among_them() -> None:
+def test_the_pairs_that_everyone_tries_are_among_them() -> None:
     assert set(combinations(mixing)) >= {(model, "batch", "gradient_penalty") for model in ("mlp", "dcgan")}
     assert set(combinations(rescaling)) >= {(model, "spectral", "weight_clip") for model in ("mlp", "dcgan")}
+    penalties = {penalty for _, _, penalty in combinations(mixing)}
+    assert penalties == {"gradient_penalty", "dragan", "r1", "r2"}
+    assert {penalty for _, _, penalty in combinations(rescaling)} == {"weight_clip", "l2"}
+
+
+@pytest.mark.parametrize("loss", [name for name, row in LOSSES.items() if row.smoothed is None])
+def test_smoothing_the_labels_of_a_loss_without_a_target_is_refused(loss: str) -> None:
+    message = refusal(loss=loss, label_smoothing=0.1)
+    assert f"label_smoothing 0.1 needs a loss with a target for real images and {loss!r} has none" in message
+    assert "use minimax, nonsaturating, lsgan, or 0" in message
+    assert small(loss=loss, label_smoothing=0).loss == loss
+
+
+@pytest.mark.parametrize("loss", [name for name, row in LOSSES.items() if row.boundary is None])
+def test_counting_what_a_loss_without_a_boundary_takes_for_real_is_refused(loss: str) -> None:
+    message = refusal(loss=loss, rate_control={"name": "false_positive_rate"})
+    assert f"the scores of loss {loss!r} have no such boundary" in message
+    assert "use minimax, nonsaturating, lsgan, hinge, or rate_control none" in message
+
+
+def test_a_trial_uses_labels_if_one_of_its_parts_does() -> None:
+    assert not small().uses_labels
+    assert small(conditioning={"name": "projection"}).uses_labels
+    assert small(latent={"name": "class_conditional"}).uses_labels
 
 
 def test_a_normalisation_that_does_not_fit_the_model_is_refused() -> None:

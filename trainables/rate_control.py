@@ -1,0 +1,115 @@
+"""Controllers of G's learning rate by how well D tells generated from real. A new one is a class and a row.
+
+The configuration (`RateControl`) is frozen; `start` gives the `Controller` that holds what changes in training.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from trainables.variants import Variant
+
+
+class Controller:
+    """Base: G's rate is multiplied by 1, always."""
+
+    multiplier = 1.0
+
+    def observe(self, step: int, fake_logits: Tensor) -> None:
+        """Take note of D's logits (N,) on generated images in its step number `step` (from 0), before it moves."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes: tensors and plain numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+
+
+class RateControl(Variant):
+    """Base: no control."""
+
+    name: str
+    needs_boundary: ClassVar[bool] = False
+    """Only for losses by whose logit D decides between real and generated."""
+
+    def start(self, boundary: float | None, device: torch.device) -> Controller:
+        """Return a controller at its beginning.
+
+        Args:
+            boundary: the logit above which D calls an image real, None where the loss has none.
+            device: where the logits lie.
+        """
+        return Controller()
+
+
+class NoRateControl(RateControl):
+    """The rate as it is given."""
+
+    name: Literal["none"] = "none"
+
+
+class FalsePositiveRate(RateControl):
+    """Keep the share of generated images that D takes for real within [low, high].
+
+    After every `window` steps of D: below `low` (D wins) G's rate is multiplied by `factor`, above `high` (G wins) it
+    is divided by it, within the band it is left. The product of all factors stays within [1 / limit, limit].
+    """
+
+    name: Literal["false_positive_rate"] = "false_positive_rate"
+    window: int = Field(default=100, ge=1, le=100_000, description="steps of D")
+    low: float = Field(default=0.1, ge=0, le=1)
+    high: float = Field(default=0.5, ge=0, le=1)
+    factor: float = Field(default=0.9, gt=0, lt=1)
+    limit: float = Field(default=10, gt=1, le=1e6, description="largest multiplier of G's rate, and 1 over the least")
+    needs_boundary: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}; swap them")
+        return self
+
+    def adjust(self, multiplier: float, share: float) -> float:
+        """Return the multiplier after a window in which D took `share` of the generated images for real."""
+        if share < self.low:
+            multiplier *= self.factor
+        elif share > self.high:
+            multiplier /= self.factor
+        return min(max(multiplier, 1 / self.limit), self.limit)
+
+    def start(self, boundary: float | None, device: torch.device) -> Controller:
+        """Return a controller with multiplier 1 and an empty window."""
+        if boundary is None:
+            raise ValueError("false_positive_rate needs a loss with a boundary")
+        return _FalsePositives(self, boundary, device)
+
+
+class _FalsePositives(Controller):
+    """Counts on the device; the host waits for it once per window."""
+
+    def __init__(self, config: FalsePositiveRate, boundary: float, device: torch.device) -> None:
+        self._config, self._boundary = config, boundary
+        self._positives = torch.zeros((), dtype=torch.int64, device=device)
+        self._seen = 0
+
+    @torch.no_grad()
+    def observe(self, step: int, fake_logits: Tensor) -> None:
+        self._positives += (fake_logits > self._boundary).sum()
+        self._seen += len(fake_logits)
+        if (step + 1) % self._config.window == 0:
+            self.multiplier = self._config.adjust(self.multiplier, self._positives.item() / self._seen)
+            self._positives.zero_()
+            self._seen = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"multiplier": self.multiplier, "positives": int(self._positives), "seen": self._seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.multiplier, self._seen = state["multiplier"], state["seen"]
+        self._positives.fill_(state["positives"])
+
+
+RATE_CONTROLS: dict[str, type[RateControl]] = {"none": NoRateControl, "false_positive_rate": FalsePositiveRate}
