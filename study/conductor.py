@@ -20,7 +20,7 @@ from study.sampling import Sampling
 from trainables.errors import GanStudyError
 from trainables.faults import ERROR, HALT
 from trainables.streams import derive_seed
-from trainables.trial import METRICS
+from trainables.trial import report_keys
 
 _FINISHED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)
 
@@ -72,6 +72,7 @@ class Conductor:
         """
         self.config = config
         self._space = config.space.resolve()
+        self._metrics = report_keys(config.evaluation)
         self._writer = writer
         self._sampling = Sampling(self._space, config.sampler.name, config.seed, config.sampler.startup_trials, ceiling)
         self._asha = ExactAsha(config.schedule, config.seed)
@@ -176,7 +177,7 @@ class Conductor:
             self._end(running, self._ended(running, TrialState(ended), cause=str(result["cause"])))
             return False
         try:
-            kimg, metrics = _read_report(result, running.curve, self.config.schedule.max_kimg)
+            kimg, metrics = _read_report(result, self._metrics, running.curve, self.config.schedule.max_kimg)
         except _BadReport as error:
             cause = f"{ERROR}: {error}"
             self._end(running, self._ended(running, TrialState.FAILED, cause=cause))
@@ -228,13 +229,15 @@ class _BadReport(Exception):
     """What a trial reported makes no sense; says why."""
 
 
-def _read_report(result: Mapping[str, Any], known: Collection[int], end: int) -> tuple[int, dict[str, float]]:
-    """Return the kimg and the metrics of a report, the latter perhaps not finite.
+def _read_report(
+    result: Mapping[str, Any], names: Sequence[str], known: Collection[int], end: int
+) -> tuple[int, dict[str, float]]:
+    """Return the kimg and the metrics (all of `names`) of a report, the latter perhaps not finite.
 
     Raises:
         _BadReport: if a metric is missing or no number, or the time is neither new (at most `end`) nor `known`.
     """
-    metrics = {name: _number(name, result) for name in METRICS}
+    metrics = {name: _number(name, result) for name in names}
     kimg, newest = metrics["kimg"], max(known, default=0)
     if not (math.isfinite(kimg) and kimg.is_integer()):
         raise _BadReport(f"metric kimg is {kimg}; it counts in whole thousands of images")

@@ -77,6 +77,10 @@ class StudyFolder:
         """The sample grids of one trial, `kimg-000010.png` and so on."""
         return self.trial(number) / "samples"
 
+    def histograms(self, number: int) -> Path:
+        """Pictures of D's probabilities of one trial, named as the sample grids are."""
+        return self.trial(number) / "histograms"
+
     def checkpoints(self, number: int) -> Path:
         """The checkpoints of one trial."""
         return self.trial(number) / "checkpoints"

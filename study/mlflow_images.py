@@ -1,4 +1,4 @@
-"""Sample grids as MLflow's image slider wants them.
+"""A trial's pictures (sample grids, histograms) as MLflow's image slider wants them.
 
 `MlflowClient.log_image` puts a random id into each file's name, so that a repeated call shows an image twice.
 Here the name is a function of the study, the trial and the step: repeats, also by two processes, overwrite
@@ -16,42 +16,51 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-KEY = "samples"
+SAMPLES, PROBABILITIES = "samples", "d_probabilities"
+KEYS = (SAMPLES, PROBABILITIES)
+"""Names of the series of images, one slider each."""
+
 FOLDER = "images"
 HAS_IMAGES = "mlflow.loggedImages"
 """The tag by which MLflow's run page knows that there are images to show."""
 
 _THUMBNAIL = 256
-_LOGGED = re.compile(rf"{FOLDER}/{KEY}[+%]step[+%](\d+)[+%]timestamp[+%]\d+[+%][^/]*?([+%]compressed)?\.\w+")
+_LOGGED = re.compile(
+    rf"{FOLDER}/({'|'.join(KEYS)})[+%]step[+%](\d+)[+%]timestamp[+%]\d+[+%][^/]*?([+%]compressed)?\.\w+"
+)
 
 
-def sample_file(folder: Path, kimg: int) -> Path:
-    """Return where a trial writes the grid of its samples at `kimg`."""
+Picture = tuple[str, int]
+"""The key of its series, and the step."""
+
+
+def picture_file(folder: Path, kimg: int) -> Path:
+    """Return where a trial writes the picture of `kimg`, in the folder of its series."""
     return folder / f"kimg-{kimg:06d}.png"
 
 
-def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
-    """Return the steps whose image is in the run completely: full size and thumbnail."""
-    full, small = set[int](), set[int]()
+def logged_pictures(client: "MlflowClient", run_id: str) -> set[Picture]:
+    """Return the pictures that are in the run completely: full size and thumbnail."""
+    full, small = set[Picture](), set[Picture]()
     for file in client.list_artifacts(run_id, FOLDER):
         if found := _LOGGED.fullmatch(file.path):
-            (small if found[2] else full).add(int(found[1]))
+            (small if found[3] else full).add((found[1], int(found[2])))
     return full & small
 
 
-def log_images(client: "MlflowClient", run_id: str, uid: str, images: Mapping[int, tuple[bytes, int]]) -> None:
+def log_images(client: "MlflowClient", run_id: str, uid: str, images: Mapping[Picture, tuple[bytes, int]]) -> None:
     """Log PNGs.
 
     Args:
         client: MLflow's client.
         run_id: MLflow's id of the run.
         uid: ours, the same in every process and on every server.
-        images: a PNG and its time (ms since 1970) for each step.
+        images: a PNG and its time (ms since 1970) for each picture.
     """
     with TemporaryDirectory(prefix="ganstudy-") as folder:
-        for step, (png, timestamp) in images.items():
-            ours = uuid.uuid5(uuid.NAMESPACE_URL, f"ganstudy:{uid}/{KEY}/{step}")
-            name = f"{KEY}+step+{step}+timestamp+{timestamp}+{ours}"
+        for (key, step), (png, timestamp) in images.items():
+            ours = uuid.uuid5(uuid.NAMESPACE_URL, f"ganstudy:{uid}/{key}/{step}")
+            name = f"{key}+step+{step}+timestamp+{timestamp}+{ours}"
             (Path(folder) / f"{name}.png").write_bytes(png)
             (Path(folder) / f"{name}+compressed.webp").write_bytes(_thumbnail(png))
         client.log_artifacts(run_id, folder, FOLDER)
@@ -70,10 +79,10 @@ def read_png(path: Path) -> bytes | None:
     return data
 
 
-def ready_images(folder: Path, steps: Iterable[int]) -> dict[int, bytes]:
-    """Return the images that are there of those at `steps`."""
-    found = ((step, read_png(sample_file(folder, step))) for step in sorted(steps))
-    return {step: png for step, png in found if png is not None}
+def ready_images(folders: Mapping[str, Path], pictures: Iterable[Picture]) -> dict[Picture, bytes]:
+    """Return the images that are there of `pictures`, each in its series' folder of `folders`."""
+    found = (((key, step), read_png(picture_file(folders[key], step))) for key, step in sorted(pictures))
+    return {picture: png for picture, png in found if png is not None}
 
 
 def _thumbnail(png: bytes) -> bytes:

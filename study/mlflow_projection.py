@@ -23,6 +23,7 @@ import yaml
 from study.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed
 from study.folder import StudyFolder
 from study.ledger_rows import Row
+from study.mlflow_images import KEYS, PROBABILITIES, SAMPLES
 from study.mlflow_runs import PARENT, RUNNING, UID, Counts, ProjectedRun
 from study.mlflow_store import artifact_location, experiment_name, open_client, redact, resolve_uri
 from study.mlflow_values import finite, flatten, key, milliseconds
@@ -312,8 +313,11 @@ class MlflowProjection:
         self._news(self._parent(), row)
         run = self._trial(event.trial)
         run.name, run.started = f"trial-{event.trial:04d}", row.written_at
-        run.samples = self._folder.samples(event.trial)
-        run.images[0] = row.written_at
+        run.folders = {
+            SAMPLES: self._folder.samples(event.trial),
+            PROBABILITIES: self._folder.histograms(event.trial),
+        }
+        run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
             run.params = params
             run.tags |= {
@@ -336,7 +340,7 @@ class MlflowProjection:
     def _reported(self, row: Row, event: Reported) -> None:
         at = milliseconds(row.written_at)
         run = self._trial(event.trial)
-        run.images[event.kimg] = row.written_at
+        run.images |= {(key, event.kimg): row.written_at for key in KEYS}
         if self._news(run, row):
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(event.metrics)]
         self._fold.kimg[event.trial] = max(event.kimg, self._fold.kimg.get(event.trial, 0))

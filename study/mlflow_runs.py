@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.mlflow_images import HAS_IMAGES, log_images, logged_steps, ready_images, sample_file
+from study.mlflow_images import HAS_IMAGES, Picture, log_images, logged_pictures, picture_file, ready_images
 from study.mlflow_values import MAX_TAG, METRICS_PER_CALL, PARAMS_PER_CALL, cut, milliseconds
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class ProjectedRun:
     sent_status: str | None = None
     deleted: bool = False
     has_images: bool = False
-    logged_images: set[int] | None = field(default_factory=set)  # None: not yet asked
+    logged_images: set[Picture] | None = field(default_factory=set)  # None: not yet asked
 
     name: str = ""
     started: float = 0.0
-    samples: Path | None = None
+    folders: dict[str, Path] = field(default_factory=dict)  # of each series of images
     status: str | None = None  # None: as MLflow has it
     ended: float | None = None
-    images: dict[int, float] = field(default_factory=dict)  # step to time, of those not logged
+    images: dict[Picture, float] = field(default_factory=dict)  # their times, of those not logged
     seq: int = -1
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)  # key, value, ms, step
     params: dict[str, str] = field(default_factory=dict)
@@ -94,12 +94,12 @@ class ProjectedRun:
         points = self._send_values(client, bool(images))
         self._send_status(client)
         if images:
-            timed = {step: (png, milliseconds(self.images[step])) for step, png in images.items()}
+            timed = {picture: (png, milliseconds(self.images[picture])) for picture, png in images.items()}
             log_images(client, self.run_id, self.uid, timed)
             assert self.logged_images is not None
             self.logged_images.update(images)
-            for step in images:
-                del self.images[step]
+            for picture in images:
+                del self.images[picture]
         return Counts(int(created), points, len(images))
 
     def _exist(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str]) -> bool:
@@ -113,14 +113,14 @@ class ProjectedRun:
         self.run_id, self.sent_status = run.info.run_id, run.info.status
         return True
 
-    def _ready_images(self, client: "MlflowClient") -> dict[int, bytes]:
-        if self.samples is None or not any(sample_file(self.samples, step).exists() for step in self.images):
+    def _ready_images(self, client: "MlflowClient") -> dict[Picture, bytes]:
+        if not any(picture_file(self.folders[key], step).exists() for key, step in self.images):
             return {}
         if self.logged_images is None:
-            self.logged_images = logged_steps(client, self.run_id)
-        for step in self.logged_images & self.images.keys():
-            del self.images[step]
-        return ready_images(self.samples, self.images)
+            self.logged_images = logged_pictures(client, self.run_id)
+        for picture in self.logged_images & self.images.keys():
+            del self.images[picture]
+        return ready_images(self.folders, self.images)
 
     def _send_values(self, client: "MlflowClient", images: bool) -> int:
         from mlflow.entities import Metric, Param, RunTag

@@ -6,24 +6,22 @@ A row of `EXTRACTORS` is a configuration. It is prepared once per study, where i
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from torch import Tensor
 
 from trainables import classifier
 from trainables.data.images import Dataset
 from trainables.data.source import cache_folder
 from trainables.errors import CorruptFile, InvalidInput
+from trainables.extractors_base import Extractor, ExtractorConfig, ExtractorState, weights_digest
+from trainables.extractors_inception import InceptionExtractor
 from trainables.files import write_atomically
 from trainables.threads import fixed_threads
 
@@ -35,57 +33,7 @@ _SHIPPED_SIZE = 28
 _SHIPPED_FOR = (28, 32)  # 32 is 28 with zeros around, which are cut off again
 
 
-class Extractor(Protocol):
-    """Maps images to features."""
-
-    @property
-    def name(self) -> str:
-        """Its key in `EXTRACTORS`."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of its weights."""
-
-    @property
-    def dimension(self) -> int:
-        """The number of features."""
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Uint8 N x C x H x W on the extractor's device to float32 N x dimension, without gradient."""
-
-
-@dataclass(frozen=True, eq=False)
-class ExtractorState:
-    """A prepared extractor as plain values: what `build_extractor` needs, picklable without torch.
-
-    `input_shape` is C x H x W of the images it takes; from a larger image it uses the central `crop` pixels.
-    """
-
-    name: str
-    digest: str
-    dimension: int
-    input_shape: tuple[int, int, int]
-    crop: int
-    arrays: dict[str, NDArray[Any]]
-    test_accuracy: float
-
-
-class ExtractorConfig(BaseModel, ABC, frozen=True, extra="forbid"):
-    """Says which extractor a study uses."""
-
-    name: str
-
-    @abstractmethod
-    def prepare(self, dataset: Dataset) -> ExtractorState:
-        """The extractor for this data set; may train or read a file, so once per study."""
-
-    @staticmethod
-    @abstractmethod
-    def build(state: ExtractorState, device: torch.device) -> Extractor:
-        """The extractor of a state that `prepare` gave."""
-
-
-class ClassifierExtractor(ExtractorConfig, frozen=True, extra="forbid"):
+class ClassifierExtractor(ExtractorConfig):
     """The inner features of a small classifier of the data set's own train split.
 
     Shipped for Fashion-MNIST of 28 and 32 pixels (of the latter it sees the central 28); for other labelled
@@ -125,6 +73,7 @@ class ClassifierExtractor(ExtractorConfig, frozen=True, extra="forbid"):
 
 EXTRACTORS: dict[str, type[ExtractorConfig]] = {
     "classifier": ClassifierExtractor,
+    "inception": InceptionExtractor,
 }
 
 
@@ -153,15 +102,11 @@ class _ClassifierFeatures:
         end = margin + self._crop
         return self._model.features(images[:, :, margin:end, margin:end])
 
-
-def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 (hex) of named arrays: their names, types, shapes and bytes, in the order of the names."""
-    state = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        state.update(f"{name}/{array.dtype.str}/{array.shape};".encode())
-        state.update(np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()
+    @torch.inference_mode()
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits N x classes of the data's classes."""
+        logits: Tensor = self._model.head(features)
+        return logits
 
 
 def serialise(arrays: Mapping[str, NDArray[Any]], test_accuracy: float) -> bytes:

@@ -19,7 +19,7 @@ from trainables.data.images import Dataset, LabelledImages, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
-from trainables.extractors import Extractor, ExtractorState
+from trainables.extractors_base import Extractor, ExtractorState
 from trainables.fid import FeatureMoments, Reference
 from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
@@ -34,6 +34,8 @@ class Prepared:
     Attributes:
         fingerprint: names what an FID here means (data, split, extractor, count, size); FIDs with different
             fingerprints must not be compared.
+        features: of the real images of the evaluation split, float32 `count` x dimension.
+        classes_present: how many of the extractor's classes it names at least one of these images.
         fid_floor: FID of real train images (`floor_count` of them) against all real test images.
         fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
     """
@@ -44,6 +46,8 @@ class Prepared:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     root: NDArray[np.float64]
+    features: NDArray[np.float32]
+    classes_present: int
     count: int
     fingerprint: str
     fid_floor: float
@@ -73,11 +77,12 @@ def prepare(data: DataSource, evaluation: Evaluation) -> Prepared:
     _check_counts(dataset, evaluation, state.dimension)
     with fixed_threads(1):
         extractor = extractors.build_extractor(state)
-        real = Reference.of(_moments(extractor, _images(dataset.split(evaluation.split), evaluation.batch)))
-        noise = _moments(extractor, _noise(evaluation, state.input_shape))
-        sample = _sample(dataset.train, evaluation.count)
-        train = _moments(extractor, _images(sample, evaluation.batch))
-        test = Reference.of(_moments(extractor, _images(dataset.test, evaluation.batch)))
+        seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
+        real = Reference.of(_moments_of(extractor.dimension, seen))
+        noise = _moments(extractor, noise_images(evaluation, state.input_shape))
+        sample = sampled(dataset.train, evaluation.count)
+        train = _moments(extractor, split_images(sample, evaluation.batch))
+        test = Reference.of(_moments(extractor, split_images(dataset.test, evaluation.batch)))
         return Prepared(
             dataset=dataset,
             evaluation=evaluation,
@@ -85,6 +90,8 @@ def prepare(data: DataSource, evaluation: Evaluation) -> Prepared:
             mean=real.mean.numpy(),
             covariance=real.covariance.numpy(),
             root=real.root.numpy(),
+            features=torch.cat(seen).numpy(),
+            classes_present=len(torch.unique(extractor.logits(torch.cat(seen)).argmax(1))),
             count=real.count,
             fingerprint=_fingerprint(dataset, evaluation, state),
             fid_floor=test.distance(train),
@@ -132,25 +139,31 @@ def _check_counts(dataset: Dataset, evaluation: Evaluation, dimension: int) -> N
 
 
 def _moments(extractor: Extractor, batches: Iterable[Tensor]) -> FeatureMoments:
-    moments = FeatureMoments(extractor.dimension)
-    for images in batches:
-        moments.update(extractor(images))
+    return _moments_of(extractor.dimension, (extractor(images) for images in batches))
+
+
+def _moments_of(dimension: int, features: Iterable[Tensor]) -> FeatureMoments:
+    moments = FeatureMoments(dimension)
+    for batch in features:
+        moments.update(batch)
     return moments
 
 
-def _images(part: LabelledImages, batch: int) -> Iterator[Tensor]:
+def split_images(part: LabelledImages, batch: int) -> Iterator[Tensor]:
+    """The images in order, uint8 N x C x H x W, `batch` at a time."""
     for start in range(0, len(part), batch):
         yield as_tensor(part.images[start : start + batch])
 
 
-def _noise(evaluation: Evaluation, shape: tuple[int, int, int]) -> Iterator[Tensor]:
+def noise_images(evaluation: Evaluation, shape: tuple[int, int, int]) -> Iterator[Tensor]:
+    """Uniform noise in place of generated images: as many, always the same."""
     generator = np.random.Generator(np.random.PCG64(_NOISE_SEED))
     for start in range(0, evaluation.count, evaluation.batch):
         count = min(evaluation.batch, evaluation.count - start)
         yield torch.from_numpy(generator.integers(0, 256, (count, *shape), dtype=np.uint8))
 
 
-def _sample(part: LabelledImages, count: int) -> LabelledImages:
+def sampled(part: LabelledImages, count: int) -> LabelledImages:
     """At most `count` of the images: as many as a trial generates, so that the floor has the same bias."""
     if len(part) <= count:
         return part
@@ -159,7 +172,8 @@ def _sample(part: LabelledImages, count: int) -> LabelledImages:
 
 
 def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> str:
-    parts = (dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size)
+    parts = [dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size]
+    parts += [f"{knob}={value}" for knob, value in sorted(evaluation.unusual_knobs.items())]
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 import torch
 
 from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.collapse import collapsed
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput
+from trainables.evaluation import Evaluation
 from trainables.faults import Fence
+from trainables.histograms import histogram_picture
 from trainables.images import sample_grid, save_png
 from trainables.prepare import Prepared
 from trainables.session import MEANS, Session
@@ -23,6 +26,14 @@ METRICS = (
     *("kimg", "fid", "fid_best", *MEANS),
     *("images_per_second", "train_seconds", "eval_seconds"),
 )
+"""What every report has; the evaluation's metrics and `collapsed` come on top, see `report_keys`."""
+
+_HISTOGRAM_IMAGES = 256  # real and generated each
+
+
+def report_keys(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return the names of all numbers in a report of a trial that is evaluated so."""
+    return (*METRICS, *(key for key in evaluation.keys if key not in METRICS), "collapsed")
 
 
 class Trial:
@@ -54,7 +65,8 @@ class Trial:
         """
         self._fence = Fence(folder, attempt)
         self.session = Session(config, prepared, device)
-        self._samples = folder / "samples"
+        self._samples, self._histograms = folder / "samples", folder / "histograms"
+        self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")
         self._last: Report | None = None
         self.unreported: Report | None = None
@@ -68,7 +80,7 @@ class Trial:
             self._draw()
 
     def next_report(self, kimg: int) -> Report:
-        """Train `kimg` thousand images on, evaluate, save, and return the report (all of `METRICS`).
+        """Train `kimg` thousand images on, evaluate, save, and return the report (all of `report_keys`).
 
         The report of a restored checkpoint comes first, again: whoever asked for it may have died before
         keeping it.
@@ -87,11 +99,12 @@ class Trial:
         self._draw()
         eval_seconds = time.perf_counter() - before
         last = self._last or {"fid_best": judged["fid"], "train_seconds": 0.0, "eval_seconds": 0.0}
-        means = asdict(training)
+        means, fid_best = asdict(training), min(last["fid_best"], judged["fid"])
         self._last = {
             "kimg": self.session.kimg,
             **judged,
-            "fid_best": min(last["fid_best"], judged["fid"]),
+            "fid_best": fid_best,
+            "collapsed": float(collapsed(judged, fid_best, self._classes)),
             **{name: means[name] for name in MEANS},
             "images_per_second": training.images / training.seconds,
             "train_seconds": last["train_seconds"] + training.seconds,
@@ -124,4 +137,8 @@ class Trial:
             ) from error
 
     def _draw(self) -> None:
-        save_png(sample_grid(self.session.samples()), self._samples / f"kimg-{self.session.kimg:06d}.png")
+        """Draw samples, and how D tells real from generated images, each as a picture of this kimg."""
+        name = f"kimg-{self.session.kimg:06d}.png"
+        save_png(sample_grid(self.session.samples()), self._samples / name)
+        real, fake = self.session.discriminator_probabilities(_HISTOGRAM_IMAGES)
+        save_png(histogram_picture(real, fake, f"{self.session.kimg} kimg"), self._histograms / name)

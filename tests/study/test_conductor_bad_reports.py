@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import CEILING, drive, fid_of, open_study, result_of, toy_config
+from toys import CEILING, REPORTED, drive, fid_of, open_study, result_of, toy_config
 
 from study.conductor import Conductor
 from study.ledger import Ledger
 from study.records import StudyRecord, TrialState, fold
-from trainables.trial import METRICS
 
 BAD_TRIAL, BAD_KIMG = 1, 2
 
@@ -26,7 +25,7 @@ def study_with(tmp_path: Path, change: Any) -> StudyRecord:
     def result(trial: Any, kimg: int) -> dict[str, Any]:
         if trial["seed"] not in seeds:
             seeds.append(trial["seed"])
-        report = dict.fromkeys(METRICS, 1.0) | {"kimg": kimg, "fid": fid_of(trial, kimg)}
+        report = dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg, "fid": fid_of(trial, kimg)}
         bad = seeds.index(trial["seed"]) == BAD_TRIAL and kimg == BAD_KIMG
         return change(report) if bad else report
 
@@ -41,7 +40,7 @@ def check(study: StudyRecord, state: TrialState, cause: str) -> None:
     assert list(bad.curve) == list(range(1, BAD_KIMG)), "what was acknowledged before stays"
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", REPORTED)
 def test_a_missing_metric(tmp_path: Path, name: str) -> None:
     study = study_with(tmp_path, lambda report: {k: v for k, v in report.items() if k != name})
     check(study, TrialState.FAILED, f"error: metric {name} is missing")

@@ -21,7 +21,7 @@ from study import mlflow_projection, mlflow_thread
 from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
 from study.folder import StudyFolder
 from study.ledger_rows import Row
-from study.mlflow_images import FOLDER, KEY, logged_steps, sample_file
+from study.mlflow_images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
 from study.mlflow_projection import Finish, MlflowProjection
 from study.mlflow_runs import Counts
 from study.mlflow_store import display_uri, open_client, redact, resolve_uri
@@ -100,9 +100,15 @@ def reader(rows: Sequence[Row]) -> Callable[[int], list[Row]]:
 
 
 def draw_sample(folder: StudyFolder, trial: int, kimg: int) -> None:
-    path = sample_file(folder.samples(trial), kimg)
+    path = picture_file(folder.samples(trial), kimg)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", (40, 20), color=kimg).save(path)
+
+
+def draw_histogram(folder: StudyFolder, trial: int, kimg: int) -> None:
+    path = picture_file(folder.histograms(trial), kimg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (30, 20), color=(kimg, 0, 0)).save(path)
 
 
 def state_of(folder: StudyFolder) -> dict[str, Any]:
@@ -362,10 +368,10 @@ def test_non_finite_metrics_are_not_sent(folder: StudyFolder) -> None:
 
 def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: StudyFolder) -> None:
     rows = rows_of(events()[:8])
-    path = sample_file(folder.samples(0), 0)
+    path = picture_file(folder.samples(0), 0)
     path.parent.mkdir(parents=True)
     draw_sample(folder, 1, 0)
-    path.write_bytes(sample_file(folder.samples(1), 0).read_bytes()[:40])
+    path.write_bytes(picture_file(folder.samples(1), 0).read_bytes()[:40])
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows)
     assert projection.counts.images == 1
@@ -378,16 +384,40 @@ def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: St
     assert again.counts == Counts()
 
 
-def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder) -> None:
-    draw_sample(folder, 0, 5)
+def test_both_series_of_images_are_logged_once_each(folder: StudyFolder) -> None:
+    rows = rows_of(events()[:8])
+    draw_sample(folder, 0, 0)
+    draw_histogram(folder, 0, 0)
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows)
+    draw_histogram(folder, 0, 5)
+    projection.finish(Finish("finished"))
+    assert projection.counts.images == 3
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    run_id = client.search_runs([experiment.experiment_id], name_filter(0))[0].info.run_id
+    assert logged_pictures(client, run_id) == {(SAMPLES, 0), (PROBABILITIES, 0), (PROBABILITIES, 5)}
+    files = {file.path for file in client.list_artifacts(run_id, FOLDER)}
+    assert len(files) == 6
+    again = MlflowProjection(None, folder, "digits")
+    sync(reader(rows), again, Finish("finished"))
+    assert again.counts == Counts()
+    assert {file.path for file in client.list_artifacts(run_id, FOLDER)} == files
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder, key: str) -> None:
+    {SAMPLES: draw_sample, PROBABILITIES: draw_histogram}[key](folder, 0, 5)
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows_of(events()[:6]))
     client = open_client(projection.uri)
     experiment = client.get_experiment_by_name("ganstudy/digits")
     assert experiment is not None
     theirs = client.create_run(experiment.experiment_id).info.run_id
-    with Image.open(sample_file(folder.samples(0), 5)) as image:
-        client.log_image(theirs, image, key=KEY, step=5, timestamp=milliseconds(6))
+    place = {SAMPLES: folder.samples(0), PROBABILITIES: folder.histograms(0)}[key]
+    with Image.open(picture_file(place, 5)) as image:
+        client.log_image(theirs, image, key=key, step=5, timestamp=milliseconds(6))
     ours = client.search_runs([experiment.experiment_id], name_filter(0))[0].info.run_id
 
     def shapes(run_id: str) -> set[str]:
@@ -395,7 +425,7 @@ def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder) -> No
         return {re.sub(uuid, "UUID", file.path) for file in client.list_artifacts(run_id, FOLDER)}
 
     assert shapes(ours) == shapes(theirs)
-    assert logged_steps(client, theirs) == logged_steps(client, ours) == {5}
+    assert logged_pictures(client, theirs) == logged_pictures(client, ours) == {(key, 5)}
 
 
 def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder, tmp_path: Path) -> None:
@@ -613,4 +643,4 @@ def test_the_thread_catches_up_when_the_server_comes(
     trial = runs[f"{UID}/0"].info.run_id
     history = [(point.step, point.timestamp, point.value) for point in client.get_metric_history(trial, "fid")]
     assert history == [(5, milliseconds(6), 90.0), (10, milliseconds(11), 40.0)]
-    assert logged_steps(client, trial) == {0, 5}
+    assert logged_pictures(client, trial) == {(SAMPLES, 0), (SAMPLES, 5)}

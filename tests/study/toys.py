@@ -11,9 +11,13 @@ from study.config import StudyConfig
 from study.events import StudyOpened
 from study.ledger import Ledger
 from study.records import StudyRecord, fold
-from trainables.trial import METRICS
+from trainables.evaluation import Evaluation
+from trainables.trial import report_keys
 
 CEILING = 150.0
+
+REPORTED = report_keys(Evaluation())
+"""Names of all numbers that a trial reports, as a study checks them, with the usual metrics."""
 
 
 def toy_config(**changes: Any) -> StudyConfig:
@@ -44,7 +48,7 @@ def result_of(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
         return {"kimg": kimg - 1, "ended": "diverged", "cause": "Diverged: loss_d became non-finite"}
     fid = fid_of(config, kimg)
     best = min(fid_of(config, k) for k in range(1, kimg + 1))
-    return dict.fromkeys(METRICS, 1.0) | {"kimg": kimg, "fid": fid, "fid_best": best}
+    return dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg, "fid": fid, "fid_best": best}
 
 
 class Crash(Exception):

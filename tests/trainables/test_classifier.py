@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inception_weights import write_random_weights
 from torch import nn
 
 from trainables import classifier, extractors
@@ -147,19 +148,29 @@ def test_a_changed_shipped_file_is_refused(change: str, monkeypatch: pytest.Monk
 # ------------------------------------------------------------------------------------------------- the extractor
 
 
-@pytest.mark.parametrize("name", EXTRACTORS)
+def test_every_extractor_is_tested_below() -> None:
+    assert set(EXTRACTORS) == {"inception", "classifier"}
+
+
+@pytest.mark.parametrize("name", [pytest.param("inception", marks=pytest.mark.slow), "classifier"])
 def test_an_extractor_gives_finite_float32_features_image_by_image(name: str, short_recipe: Path) -> None:
     assert not short_recipe.exists()
     dataset = Digits().load()
-    state = EXTRACTORS[name].model_validate({"name": name}).prepare(dataset)
+    images = torch.from_numpy(dataset.test.images[: 180 if name == "classifier" else 6].copy())
+    knobs = {}
+    if name == "inception":
+        knobs["weights"] = write_random_weights(short_recipe / "inception.pth", images.expand(-1, 3, -1, -1))
+    state = EXTRACTORS[name].model_validate({"name": name} | knobs).prepare(dataset)
     extractor = build_extractor(state)
-    images = torch.from_numpy(dataset.test.images.copy())
     features = extractor(images)
     assert (extractor.name, extractor.digest, extractor.dimension) == (name, state.digest, state.dimension)
     assert features.shape == (len(images), extractor.dimension)
     assert features.dtype == torch.float32
     assert features.isfinite().all()
     assert not features.requires_grad
+    logits = extractor.logits(features)
+    assert logits.shape == (len(images), {"classifier": 10, "inception": 1008}[name])
+    assert logits.isfinite().all()
     torch.testing.assert_close(extractor(images[3:5]), features[3:5], rtol=1e-4, atol=1e-4)
     for wrong in (images.float(), images[:, :, :-1], images.expand(-1, 3, -1, -1)):
         with pytest.raises(InvalidInput, match="the extractor takes uint8 N x 1 x 8 x 8"):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 from collections.abc import Iterator
@@ -93,13 +94,32 @@ def test_the_fingerprint_tells_apart_what_must_not_be_compared(prepared: Prepare
         prepare(Digits(), EVALUATION.model_copy(update={"count": 301})),
         prepare(Digits(), EVALUATION.model_copy(update={"split": Split.TEST})),
         prepare(Digits(size=16), EVALUATION),
+        prepare(Digits(), EVALUATION.model_copy(update={"prdc_images": 50})),
     ]
-    assert len({prepared.fingerprint, *(other.fingerprint for other in others)}) == 4
+    assert len({prepared.fingerprint, *(other.fingerprint for other in others)}) == 5
     assert len(prepared.fingerprint) == 16
     # The batch is only how the work is cut up: the same fingerprint, and the same numbers but for rounding.
     batched = prepare(Digits(), EVALUATION.model_copy(update={"batch": 100}))
     assert batched.fingerprint == prepared.fingerprint
     np.testing.assert_allclose(batched.covariance, prepared.covariance, rtol=1e-4, atol=1e-5)
+    # Whether other numbers are measured beside the FID makes no other FID; nor do knobs of what is not measured.
+    alone = prepare(Digits(), Evaluation(**EVALUATION.model_dump() | {"metrics": (), "prdc_images": 50}))
+    assert (alone.fingerprint, alone.fid_ceiling) == (prepared.fingerprint, prepared.fid_ceiling)
+    assert (
+        alone.fingerprint
+        == hashlib.sha256(
+            f"{prepared.dataset.digest}/validation/{prepared.extractor.digest}/300/8".encode()
+        ).hexdigest()[:16]
+    )
+
+
+def test_the_features_are_those_of_the_evaluation_split(prepared: Prepared) -> None:
+    features = features_of(prepared, Split.VALIDATION)
+    assert prepared.features.dtype == np.float32
+    assert prepared.features.shape == (180, 64)
+    np.testing.assert_allclose(prepared.features, features.numpy(), rtol=1e-4, atol=1e-4)
+    logits = prepared.build_extractor().logits(torch.from_numpy(prepared.features.copy()))
+    assert prepared.classes_present == len(set(logits.argmax(1).tolist())) > 5
 
 
 def test_pickles_without_torch_and_with_every_large_array_out_of_band(prepared: Prepared) -> None:

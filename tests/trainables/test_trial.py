@@ -14,11 +14,12 @@ from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, Diverged
 from trainables.faults import Fenced
+from trainables.histograms import histogram_picture
 from trainables.images import sample_grid
 from trainables.models import MODELS
 from trainables.prepare import Prepared
-from trainables.session import MEANS, Session
-from trainables.trial import METRICS, Report, Trial
+from trainables.session import MEANS, Session, Training
+from trainables.trial import METRICS, Report, Trial, report_keys
 
 CONFIG = small(ema_kimg=1, n_critic=2)
 
@@ -51,7 +52,7 @@ def whole(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[
 def test_a_report_has_every_metric_and_each_is_finite(whole: list[Report]) -> None:
     assert set(METRICS) == {"kimg", "fid", "fid_best", *MEANS, *TIMES}
     for kimg, report in enumerate(whole, start=1):
-        assert tuple(report) == METRICS
+        assert set(report) == set(report_keys(CONFIG.evaluation))
         assert report["kimg"] == kimg
         assert all(math.isfinite(value) for value in report.values())
         assert json.loads(json.dumps(report)) == report
@@ -109,6 +110,37 @@ def test_a_grid_is_drawn_at_the_start_and_at_each_report(prepared: Prepared, tmp
     assert len({picture.tobytes() for picture in pictures}) == 3
     assert {picture.shape for picture in pictures} == {((8 * 9 + 1) * 2, (8 * 9 + 1) * 2, 3)}  # 8 x 8 images of 8 x 8
     np.testing.assert_array_equal(pictures[-1], np.asarray(sample_grid(trial.session.samples())))
+
+
+def test_a_histogram_of_ds_probabilities_is_drawn_beside_each_grid(prepared: Prepared, tmp_path: Path) -> None:
+    trial = Trial(CONFIG, prepared, tmp_path)
+    trial.next_report(2)
+    assert sorted(path.name for path in (tmp_path / "histograms").iterdir()) == grids(tmp_path)
+    expected = histogram_picture(*trial.session.discriminator_probabilities(256), "2 kimg")
+    with Image.open(tmp_path / "histograms" / "kimg-000002.png") as picture:
+        assert picture.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_a_collapse_is_reported_and_is_no_divergence(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial(small(), prepared, tmp_path)
+    reports = [trial.next_report(1) for _ in range(3)]
+    train = trial.session.train
+
+    def train_and_break(kimg: int) -> Training:
+        training = train(kimg)
+        with torch.no_grad():
+            for parameter in trial.session.generator.parameters():
+                parameter.zero_()  # the same grey image for every latent
+        return training
+
+    monkeypatch.setattr(trial.session, "train", train_and_break)
+    fallen = trial.next_report(1)
+    assert fallen["modes_covered"] == 1
+    assert fallen["fid"] > 1.3 * fallen["fid_best"]
+    assert [report["collapsed"] for report in (*reports, fallen)] == [0, 0, 0, 1]
 
 
 # ---------------------------------------------------------------------------------------------------- resuming
@@ -214,7 +246,7 @@ def test_a_shared_preparation_is_not_changed(prepared: Prepared, tmp_path: Path)
     copies = {field.name: getattr(prepared, field.name) for field in dataclasses.fields(prepared)}
     before = {name: value.copy() for name, value in copies.items() if isinstance(value, np.ndarray)}
     run(tmp_path, prepared, 1)
-    assert set(before) == {"mean", "covariance", "root"}
+    assert set(before) == {"mean", "covariance", "root", "features"}
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(prepared, name), value)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from small_trials import same, small, weights
+from small_trials import EVALUATION, same, small, weights
 
 from trainables.config import TrialConfig
 from trainables.faults import DIVERGED, FAILED, HALT
 from trainables.prepare import Prepared
 from trainables.session import Session
-from trainables.trial import METRICS
+from trainables.trial import METRICS, report_keys
 from trainables.tune import GanTrainable
 
 Build = Callable[[dict[str, Any]], GanTrainable]
@@ -71,7 +71,7 @@ def test_gives_the_reports_of_the_trial(build: Build, prepared: Prepared, tmp_pa
     assert [report["kimg"] for report in reports] == [2, 4]
     assert [report["fid"] for report in reports] == fids(small(), prepared, reports=2, report_kimg=2)
     for report in reports:
-        assert set(report) == {*METRICS, "attempt"}
+        assert set(report) == {*report_keys(EVALUATION), "attempt"}
         assert all(math.isfinite(value) for value in report.values())
     assert (tmp_path / "samples" / "kimg-000004.png").is_file()
     assert (tmp_path / "checkpoints" / "kimg-000004").is_dir()
