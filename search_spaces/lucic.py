@@ -1,8 +1,8 @@
 """`lucic_wide` and `lucic_narrow`: the ranges of Lucic et al. 2018, "Are GANs Created Equal?".
 
 As there: a loss comes with its penalty (parameter `gan`), G and D share the learning rate and Adam's beta1,
-batches of 64 and a latent of 64 dimensions. Not as there: the network is our DCGAN instead of InfoGAN's, and
-DRAGAN is missing until there is its penalty.
+batches of 64 and a latent of 64 dimensions. Not as there: the network is our DCGAN instead of InfoGAN's, BEGAN and
+the VAE are left out, and `hinge`, which is later than the paper, has the ranges of the losses without a penalty.
 """
 
 from dataclasses import replace
@@ -16,17 +16,19 @@ _SHARED: dict[str, Value] = {"lr": 2e-4, "beta1": 0.5, "n_critic": 1, "normalisa
 
 LUCIC_WIDE = Space(
     name="lucic_wide",
-    description="MM, NS, LS, W and WGAN-GP GANs in the wide ranges of Lucic et al. 2018",
+    description="MM, NS, LS, W, WGAN-GP and DRAGAN, and hinge, in the wide ranges of Lucic et al. 2018",
     parameters=(
         Parameter(
             "gan",
-            choice("mm", "ns", "lsgan", "wgan", "wgan_gp"),
+            choice("mm", "ns", "lsgan", "wgan", "wgan_gp", "dragan", "hinge"),
             expands={
                 "mm": {"loss": "minimax", "penalty.name": "none"},
                 "ns": {"loss": "nonsaturating", "penalty.name": "none"},
                 "lsgan": {"loss": "lsgan", "penalty.name": "none"},
                 "wgan": {"loss": "wasserstein", "penalty.name": "weight_clip"},
                 "wgan_gp": {"loss": "wasserstein", "penalty.name": "gradient_penalty"},
+                "dragan": {"loss": "nonsaturating", "penalty.name": "dragan"},
+                "hinge": {"loss": "hinge", "penalty.name": "none"},  # not in the paper
             },
         ),
         Parameter("lr", real(1e-5, 1e-2, log=True), path=(f"{_G}.lr", f"{_D}.lr")),
@@ -39,18 +41,18 @@ LUCIC_WIDE = Space(
             (Condition("penalty.name", ("none", "weight_clip")),),
             path="normalisation",
         ),
-        # The paper's {batch norm, none} too, but the gradient penalty is defined per sample and batch norm
-        # mixes samples: layer norm stands in, as Gulrajani et al. 2017 recommend.
+        # The paper's {batch norm, none} too, but these penalties are defined per sample and batch norm mixes
+        # samples: layer norm stands in, as Gulrajani et al. 2017 recommend.
         Parameter(
             "normalisation_without_batch",
             choice("layer", "none"),
-            (Condition("penalty.name", ("gradient_penalty",)),),
+            (Condition("penalty.name", ("gradient_penalty", "dragan")),),
             path="normalisation",
         ),
         Parameter(
             "penalty.weight",
             real(0.1, 100.0, log=True),
-            (Condition("penalty.name", ("gradient_penalty",)),),
+            (Condition("penalty.name", ("gradient_penalty", "dragan")),),
         ),
         Parameter("penalty.limit", real(1e-3, 1.0, log=True), (Condition("penalty.name", ("weight_clip",)),)),
     ),
@@ -87,6 +89,18 @@ LUCIC_WIDE = Space(
             },
         ),
         Baseline(
+            "dragan",
+            "Kodali et al. 2017, their MNIST code (1e-4, 0.5, n_critic 1, weight 10)",
+            {
+                "gan": "dragan",
+                "lr": 1e-4,
+                "beta1": 0.5,
+                "n_critic": 1,
+                "normalisation_without_batch": "none",
+                "penalty.weight": 10.0,
+            },
+        ),
+        Baseline(
             "wgan",
             "Arjovsky et al. 2017 (5e-5, clip 0.01, n_critic 5), with Adam and beta1 0 for RMSprop",
             {
@@ -107,10 +121,10 @@ LUCIC_NARROW = replace(
             "lr": {"low": 1e-4, "high": 1e-3},
             "penalty.weight": {"high": 10.0},
             "penalty.limit": {"low": 1e-2},
-            # Table of the narrow ranges: no normalisation of D with a gradient penalty.
+            # Their narrow ranges have no normalisation of D with either gradient penalty.
             "normalisation_without_batch": ["none"],
         }
     ).fixed({"beta1": 0.5, "n_critic": 1}),
     name="lucic_narrow",
-    description="MM, NS, LS, W and WGAN-GP GANs in the narrow ranges of Lucic et al. 2018",
+    description="MM, NS, LS, W, WGAN-GP and DRAGAN, and hinge, in the narrow ranges of Lucic et al. 2018",
 )

@@ -1,6 +1,5 @@
 """`Space`: what varies in a study, under which conditions, as data; and all that a study asks of it."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from search_spaces.hints import Value, is_one_of, nearest
 from search_spaces.narrowing import fix, narrow
 from search_spaces.parameter import Baseline, Condition, Parameter
 from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, nest
+from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
 from trainables.config import TrialConfig
 from trainables.data import SOURCES
@@ -21,9 +21,6 @@ __all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Val
 
 Suggest = Callable[[str, BaseDistribution], Any]
 """Asked for the value of one active parameter; must return one of its distribution."""
-
-_PROBED = 2_000
-"""Situations that `check_closed` tries at most."""
 
 
 class Row(NamedTuple):
@@ -167,13 +164,17 @@ class Space:
                 )
         return params
 
+    def probes(self) -> Iterator[dict[str, Value]]:
+        """Yield values by parameter name until every pair of bounds and choices that can meet was in one of them."""
+        return pairwise(self.parameters, self.constants)
+
     def check_closed(self) -> None:
-        """Build trials at the bounds and choices of every combination that conditions look at.
+        """Build trials with every pair of bounds and choices that can meet.
 
         Raises:
             InvalidInput: with the first that is no valid `TrialConfig`.
         """
-        for params in self._probes():
+        for params in self.probes():
             try:
                 self.build(params, data={"name": next(iter(SOURCES))}, evaluation={}, seed=0)
             except InvalidInput as error:
@@ -190,6 +191,8 @@ class Space:
         Raises:
             InvalidInput: if something is unknown or no part of what it was.
         """
+        if not changes:
+            return self
         parameters = narrow(self.parameters, self.constants, changes)
         smaller = replace(self, parameters=parameters, baselines=())
         return replace(smaller, baselines=tuple(b for b in self.baselines if smaller.contains(b.params)))
@@ -203,6 +206,8 @@ class Space:
         Raises:
             InvalidInput: if something is unknown, out of range, or makes an invalid configuration possible.
         """
+        if not changes:
+            return self
         parameters, constants, new = fix(self.parameters, self.constants, changes)
         smaller = replace(self, parameters=parameters, constants=constants, baselines=())
         smaller.check_closed()
@@ -284,17 +289,6 @@ class Space:
 
         params, _ = self._walk(value_of)
         return params
-
-    def _probes(self) -> Iterator[dict[str, Value]]:
-        distributions = {p.name: p.distribution for p in self.parameters}
-        names = list(distributions)
-        for situation in itertools.islice(situations(self.parameters, self.constants, names), _PROBED):
-            values = {
-                name: kind_of(distributions[name]).probes(distributions[name]) if value is None else (value,)
-                for name, value in situation.items()
-            }
-            for turn in range(max(map(len, values.values()), default=1)):
-                yield {name: options[turn % len(options)] for name, options in values.items()}
 
     def _check_names(self) -> None:
         for what, names in (
