@@ -128,6 +128,27 @@ def run_trial(
 
 
 @app.command()
+def noise(
+    name: Name,
+    trial: Annotated[int | None, typer.Option(help="This trial instead of the best one.")] = None,
+    evaluations: Annotated[int, typer.Option(help="Judge its checkpoint so often with fresh latents; 0: not.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far a trial's FID differs by chance, so that the ranking can tell which trials are tied.
+
+    The same command again goes on where it was; larger numbers extend what is there.
+
+    Example: ganstudy noise quickstart --seeds 5
+    """
+    from study import commands
+
+    commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
+
+
+@app.command()
 def ui(
     name: Name,
     storage: StorageOption = None,
@@ -167,8 +188,9 @@ def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
 @data_app.command()
 def describe(
-    source: Annotated[str, typer.Argument(help="fashion_mnist, digits, npz, or a study file.")],
-    path: Annotated[Path | None, typer.Option(help="Where the data lies (npz needs it).")] = None,
+    source: Annotated[str, typer.Argument(help="fashion_mnist, mnist, cifar10, digits, folder, npz, or a study file.")],
+    path: Annotated[Path | None, typer.Option(help="Where the data lies (folder and npz need it).")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side (folder needs it).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: counts, fingerprint, and the FID of real images (floor) and of noise (ceiling).
@@ -177,7 +199,7 @@ def describe(
     """
     from study import commands
 
-    commands.describe(source, path, as_json, console)
+    commands.describe(source, path, size, as_json, console)
 
 
 @spaces_app.callback()

@@ -14,14 +14,17 @@ from study.catalogue import find_study, load_study, open_ledger
 from study.config import StudyConfig, read_study
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from study.export import read_export
+from study.fit import check_fit
 from study.hints import again, shown_path, typed
 from study.mlflow_projection import MlflowProjection
 from study.mlflow_store import prepare_environment
 from study.mlflow_thread import sync as bring_up_to_date
+from study.noise_view import plain_noise, print_noise, progress_line
 from study.ranking import rank
 from study.ray_environment import cluster_address, prepare_ray_environment
 from study.reading import print_ranking
 from study.run_trial import run_trial as repeat
+from study.space_view import print_space, print_spaces
 from study.tables import plain_table
 from study.yaml_file import read_yaml
 from trainables.data import SOURCES
@@ -58,7 +61,7 @@ def launch(
     ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
     if ranked:
         console.print()
-        print_ranking(launched.study, ranked, console)
+        print_ranking(launched.study, ranked, config.folder, console)
     if launched.mlflow_behind:
         sync_it = typed("sync", config.name, folder=config.folder)
         _say(console, f"MLflow is behind ({launched.mlflow_behind}); nothing is lost: {sync_it}")
@@ -74,13 +77,13 @@ def launch(
 
 def _dry_run(config: StudyConfig, console: Console) -> int:
     from study.plan import show_plan
-    from trainables.models import ImageShape
 
     dataset = config.data.load()
+    check_fit(config, dataset)
     cpus = 1.0 if config.resources.cpus == "auto" else config.resources.cpus
     possible = max(1, int((os.cpu_count() or 1) / cpus))
     slots = possible if config.concurrency == "auto" else min(config.concurrency, possible)
-    show_plan(config, ImageShape(dataset.channels, dataset.size), slots, console)
+    show_plan(config, dataset, slots, console)
     return 0
 
 
@@ -102,6 +105,28 @@ def _say(console: Console, text: str) -> None:
 def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
     """Run one trial from a file; return whether it repeated the study's FIDs."""
     return repeat(read_export(file), kimg, report_kimg, out, device, console)
+
+
+def noise(
+    name: str,
+    storage: Path | None,
+    trial: int | None,
+    evaluations: int,
+    seeds: int,
+    device: str | None,
+    as_json: bool,
+    console: Console,
+) -> None:
+    """Measure how far a trial's FID differs by chance, and print it."""
+    from study.noise_measure import Wanted, measure
+
+    wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
+    with progress_line(Console(stderr=True) if as_json else console) as say:
+        study, measured = measure(folder, wanted, device, say)
+    if as_json:
+        console.print_json(data=plain_noise(study, measured))
+    else:
+        print_noise(study, measured, folder, console)
 
 
 def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
@@ -134,9 +159,9 @@ def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     return verifying.report(name, verifying.verify(folder), as_json, console)
 
 
-def describe(source: str, path: Path | None, as_json: bool, console: Console) -> None:
+def describe(source: str, path: Path | None, size: int | None, as_json: bool, console: Console) -> None:
     """Print what is known of a data set."""
-    data, evaluation = _source(source, path)
+    data, evaluation = _source(source, path, size)
     facts = describe_data(prepare(data, evaluation))
     if as_json:
         console.print_json(data=facts)
@@ -145,14 +170,14 @@ def describe(source: str, path: Path | None, as_json: bool, console: Console) ->
     console.print(plain_table([("", "left"), ("", "left")], rows), soft_wrap=True)
 
 
-def _source(source: str, path: Path | None) -> tuple[DataSource, Evaluation]:
+def _source(source: str, path: Path | None, size: int | None) -> tuple[DataSource, Evaluation]:
     """Return the data source of that name, or that of a study file."""
     if source in SOURCES:
         variant = SOURCES[source]
         place = next((name for name in ("path", "root") if name in variant.model_fields), None)
-        return validated(
-            variant, {} if path is None or place is None else {place: path}, f"data {source}"
-        ), Evaluation()
+        options = {"size": size} if place is None else {"size": size, place: path}
+        given = {key: value for key, value in options.items() if value is not None}
+        return validated(variant, given, f"data {source}"), Evaluation()
     if Path(source).suffix in (".yaml", ".yml"):
         config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
         return config.data, config.evaluation
@@ -168,17 +193,11 @@ def _flat(facts: dict[str, object], prefix: str = "") -> list[tuple[str, object]
 
 def list_spaces(console: Console) -> None:
     """Print the spaces' names and what they are for."""
-    rows = [[name, str(len(space.parameters)), space.description] for name, space in SPACES.items()]
-    console.print(plain_table([("space", "left"), ("parameters", "right"), ("", "left")], rows))
+    print_spaces(SPACES.values(), console)
 
 
 def show_space(name: str, console: Console) -> None:
     """Print one space: its parameters, and its baselines with their sources."""
     if name not in SPACES:
         raise InvalidInput(f"space {name!r}: choose one of {', '.join(SPACES)}")
-    space = SPACES[name]
-    _say(console, f"{space.name}: {space.description}")
-    columns = [("parameter", "left"), ("kind", "left"), ("range", "left"), ("active when", "left")]
-    console.print(plain_table(columns, space.rows()))
-    console.print("\nbaselines, tried first:")
-    console.print(plain_table([("", "left"), ("", "left")], [[b.name, b.source] for b in space.baselines]))
+    print_space(SPACES[name], console)

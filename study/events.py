@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from trainables.errors import CorruptFile
 
 ENDED_STATES = frozenset({"completed", "stopped", "diverged", "failed"})
+EVALUATION, SEED = "evaluation", "seed"
+NOISE_SOURCES = (EVALUATION, SEED)
 
 
 def _is_int(value: object) -> bool:
@@ -39,6 +41,7 @@ _FIELD_TYPES: Mapping[Any, tuple[Callable[[object], bool], str]] = {
     dict[str, Any]: (_is_object, "an object with text keys"),
     dict[str, float]: (_is_metrics, "an object of numbers"),
     int | None: (lambda value: value is None or _is_int(value), "an integer or null"),
+    float | None: (lambda value: value is None or _is_real(value), "a number or null"),
     str | None: (lambda value: value is None or isinstance(value, str), "a text or null"),
 }
 
@@ -197,6 +200,38 @@ class Ended(Event):
             raise ValueError(f"{self.key}: rung {self.rung} with state {self.state!r}; only 'stopped' has a rung")
 
 
+@dataclass(frozen=True)
+class NoiseMeasured(Event):
+    """An FID of a trial measured once more, the `index`-th time (from 1): `fid`, or the `cause` why it diverged.
+
+    `source` says what was fresh: `evaluation`, the latents with which the checkpoint at `kimg` was judged; `seed`,
+    everything, in a retraining to `kimg`, whose best FID up to there it is.
+    """
+
+    trial: int
+    kimg: int
+    source: str
+    index: int
+    fid: float | None
+    cause: str | None
+    kind: ClassVar[str] = "noise_measured"
+
+    @property
+    def key(self) -> str:
+        """One per trial, budget, source and index."""
+        return f"noise/{self.trial}/{self.kimg}/{self.source}/{self.index}"
+
+    def __post_init__(self) -> None:
+        """Check the fields; there is an FID or a cause, not both."""
+        super().__post_init__()
+        _from_one(self, "kimg")
+        _from_one(self, "index")
+        if self.source not in NOISE_SOURCES:
+            raise ValueError(f"{self.key}: source {self.source!r} is none of {', '.join(NOISE_SOURCES)}")
+        if (self.fid is None) == (self.cause is None):
+            raise ValueError(f"{self.key}: fid {self.fid}, cause {self.cause!r}: give the one or the other")
+
+
 KINDS: Mapping[str, type[Event]] = {
     "study_opened": StudyOpened,
     "study_changed": StudyChanged,
@@ -204,6 +239,7 @@ KINDS: Mapping[str, type[Event]] = {
     "attempt_started": AttemptStarted,
     "reported": Reported,
     "ended": Ended,
+    "noise_measured": NoiseMeasured,
 }
 
 

@@ -21,6 +21,7 @@ from study.conductor import Conductor
 from study.config import StudyConfig, refuse_changes
 from study.events import Event, StudyChanged, StudyOpened
 from study.export import export
+from study.fit import check_fit
 from study.ledger import Ledger, NoLedger, Row, Writer
 from study.mlflow_projection import FinalStatus, Finish, MlflowProjection
 from study.mlflow_store import check_database_folder, display_uri, resolve_uri
@@ -66,6 +67,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     _check_existing(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
     prepared = prepare(config.data, config.evaluation)
+    check_fit(config, prepared.dataset)
     halt = Halt()
     with connected(address, halt.lose):
         slots = plan_slots(config)

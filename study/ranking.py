@@ -1,8 +1,9 @@
 """Which trial is best: at equal budget, so that an early FID never beats a trial that was trained on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from study.noise import Noise
 from study.records import TrialRecord, TrialState
 from trainables.errors import InvalidInput
 
@@ -47,6 +48,20 @@ def rank(trials: Iterable[TrialRecord], top: int | None = None) -> list[Ranked]:
     ranked = [_at_own_budget(trial) for trial in trials if _ranks(trial)]
     ranked.sort(key=lambda r: (-r.budget, r.fid_best, r.fid, r.trial.number))
     return [replace(r, rank=number) for number, r in enumerate(ranked[:top], start=1)]
+
+
+def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:
+    """Whether each trial is tied with the first: their best FIDs differ by at most `Noise.least_difference`.
+
+    By number, for the trials of the first one's budget; empty where the noise at that budget is not known. Being tied
+    is not handed on: two trials tied with the first may differ from one another.
+    """
+    least = noise.least_difference(ranked[0].budget) if ranked else None
+    if least is None:
+        return {}
+    first = ranked[0]
+    equal_budget = [r for r in ranked[1:] if r.budget == first.budget]
+    return {r.trial.number: r.fid_best - first.fid_best <= least for r in equal_budget}
 
 
 def common_budget(trials: Iterable[TrialRecord]) -> int | None:

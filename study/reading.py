@@ -7,7 +7,9 @@ from rich.console import Console
 
 from study import export as exporting
 from study.catalogue import find_study, load_study, storage_root, study_names
-from study.ranking import Ranked, rank
+from study.folder import StudyFolder
+from study.noise_view import ranking_lines, say
+from study.ranking import Ranked, rank, tied_with_first
 from study.records import StudyRecord, TrialRecord
 from study.tables import counts_line, ranking_table, trials_table
 from trainables.errors import GanStudyError, InvalidInput
@@ -15,37 +17,42 @@ from trainables.errors import GanStudyError, InvalidInput
 
 def status(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
     """Print every trial of a study."""
-    study = load_study(find_study(name, storage))
+    folder = find_study(name, storage)
+    study = load_study(folder)
     if as_json:
         console.print_json(data=[_plain(trial) for trial in study.trials])
         return
     console.print(trials_table(study.trials))
     console.print(counts_line(study), highlight=False)
+    for line in ranking_lines(study, rank(study.trials), folder):
+        say(console, line, "dim")
 
 
 def best(name: str, storage: Path | None, top: int, as_json: bool, console: Console) -> bool:
     """Print the ranking; return whether any trial could be ranked."""
-    study = load_study(find_study(name, storage))
+    folder = find_study(name, storage)
+    study = load_study(folder)
     ranked = rank(study.trials, top=top)
     if as_json:
-        console.print_json(data=[{"rank": r.rank, **_plain(r.trial)} for r in ranked])
+        ties = tied_with_first(ranked, study.noise)
+        rows = [{"rank": r.rank, "tied_with_first": ties.get(r.trial.number), **_plain(r.trial)} for r in ranked]
+        console.print_json(data=rows)
     elif ranked:
-        print_ranking(study, ranked, console)
+        print_ranking(study, ranked, folder, console)
     else:
         console.print(f"no trial of {name} has reported yet; {counts_line(study)}", highlight=False)
     return bool(ranked)
 
 
-def print_ranking(study: StudyRecord, ranked: list[Ranked], console: Console) -> None:
-    """Print ranked trials with what the ranking means."""
-    console.print(ranking_table(ranked))
-    console.print(
+def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder, console: Console) -> None:
+    """Print ranked trials with what the ranking means, and how much of it is noise."""
+    console.print(ranking_table(ranked, study.noise))
+    scale = (
         f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
-        f"ceiling {study.fid_ceiling:.1f} (noise); {counts_line(study)}",
-        highlight=False,
-        style="dim",
-        soft_wrap=True,
+        f"ceiling {study.fid_ceiling:.1f} (uniform noise); {counts_line(study)}"
     )
+    for line in (scale, *ranking_lines(study, ranked, folder)):
+        say(console, line, "dim")
 
 
 def list_studies(storage: Path | None, console: Console) -> None:
@@ -65,13 +72,19 @@ def list_studies(storage: Path | None, console: Console) -> None:
 def export_trial(name: str, storage: Path | None, file: Path, number: int | None, console: Console) -> None:
     """Write the best trial, or trial `number`, to `file`."""
     study = load_study(find_study(name, storage))
-    trial = _chosen(study, number)
+    trial = chosen_trial(study, number)
     exporting.export(study, trial, file)
     fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f} at {trial.kimg_best} kimg"
     console.print(f"{file}: trial {trial.number} of {name}{fid}", highlight=False, soft_wrap=True)
 
 
-def _chosen(study: StudyRecord, number: int | None) -> TrialRecord:
+def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:
+    """Return trial `number`, or the best one.
+
+    Raises:
+        InvalidInput: if there is no such trial.
+        GanStudyError: if none can be ranked.
+    """
     if number is None:
         ranked = rank(study.trials, top=1)
         if not ranked:
@@ -92,6 +105,8 @@ def _plain(trial: TrialRecord) -> dict[str, Any]:
         "fid": trial.fid,
         "fid_best": trial.fid_best,
         "kimg_best": trial.kimg_best,
+        "collapsed": trial.collapsed,
+        "collapsed_best": trial.collapsed_best,
         "fids": trial.curve,
         "origin": trial.origin,
         "config": trial.config,

@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.events import (
+    AttemptStarted,
+    Ended,
+    Event,
+    NoiseMeasured,
+    Reported,
+    StudyChanged,
+    StudyOpened,
+    TrialProposed,
+)
 from study.ledger_rows import Row
+from study.noise import Noise
 from trainables.errors import CorruptFile, InvalidInput
 
 
@@ -38,6 +48,12 @@ class Report:
     def fid(self) -> float:
         """The FID at this budget."""
         return self.metrics["fid"]
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether the generator had collapsed here; None in a ledger from before that was reported."""
+        flag = self.metrics.get("collapsed")
+        return None if flag is None else flag != 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,21 @@ class TrialRecord:
     @property
     def kimg_best(self) -> int | None:
         """The budget at which it first had its lowest FID."""
-        best = min(self.reports, key=lambda report: (report.fid, report.kimg), default=None)
-        return None if best is None else best.kimg
+        return None if self._best is None else self._best.kimg
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether its generator had collapsed by its last report; None if that is not known."""
+        return self.reports[-1].collapsed if self.reports else None
+
+    @property
+    def collapsed_best(self) -> bool | None:
+        """Whether it had collapsed where it had its lowest FID; None if that is not known."""
+        return None if self._best is None else self._best.collapsed
+
+    @property
+    def _best(self) -> Report | None:
+        return min(self.reports, key=lambda report: (report.fid, report.kimg), default=None)
 
     @property
     def curve(self) -> dict[int, float]:
@@ -95,7 +124,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study: its newest resolved configuration (changed `revision` times), FID scale, trials by number."""
+    """A study: its newest resolved configuration (changed `revision` times), FID scale, trials by number, noise."""
 
     uid: str
     config: dict[str, Any]
@@ -106,6 +135,7 @@ class StudyRecord:
     opened_at: float
     trials: tuple[TrialRecord, ...]
     revision: int = 0
+    noise: Noise = field(default_factory=Noise)
 
 
 @dataclass
@@ -142,6 +172,7 @@ class _Study:
     config: dict[str, Any]
     revision: int = 0
     trials: dict[int, _Trial] = field(default_factory=dict)
+    noise: list[NoiseMeasured] = field(default_factory=list)
 
     def trial(self, number: int) -> _Trial:
         if number not in self.trials:
@@ -190,6 +221,17 @@ def _ended(study: _Study, event: Ended, at: float) -> None:
     trial.ended, trial.ended_at = event, at
 
 
+def _noise(study: _Study, event: NoiseMeasured, at: float) -> None:
+    del at
+    if event.kimg not in study.trial(event.trial).reports:
+        raise CorruptFile(f"trial {event.trial} has not reported at kimg {event.kimg}")
+    kind = (event.trial, event.kimg, event.source)
+    before = sum((m.trial, m.kimg, m.source) == kind for m in study.noise)
+    if event.index != before + 1:
+        raise CorruptFile(f"it follows {before} such measurements")
+    study.noise.append(event)
+
+
 def _opened_again(study: _Study, event: StudyOpened, at: float) -> None:
     del study, event, at
     raise CorruptFile("the study was opened before")
@@ -202,6 +244,7 @@ _APPLY: Mapping[type[Event], Callable[[_Study, Any, float], None]] = {
     AttemptStarted: _started,
     Reported: _reported,
     Ended: _ended,
+    NoiseMeasured: _noise,
 }
 
 
@@ -242,4 +285,5 @@ def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
         opened_at=study.at,
         trials=tuple(study.trials[number].record(live) for number in sorted(study.trials)),
         revision=study.revision,
+        noise=Noise(tuple(study.noise)),
     )

@@ -1,13 +1,14 @@
 """Tables and numbers as people read them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from study.board import summary
-from study.ranking import Ranked
+from study.noise import Noise
+from study.ranking import Ranked, tied_with_first
 from study.records import StudyRecord, TrialRecord
 
 STATE_STYLES = {
@@ -49,25 +50,43 @@ def plain_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str 
     return table
 
 
-def ranking_table(ranked: Iterable[Ranked]) -> Table:
-    """Return trials in the order of their rank."""
+def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Table:
+    """Return trials in the order of their rank; where the noise is known with how far each is behind the first."""
+    ties = tied_with_first(ranked, noise)
+    trials = [r.trial for r in ranked]
+    behind = [("behind first", "left")] if ties else []
+    marks = _collapse_column(trials)
     columns = [
-        *(("rank", "right"), ("trial", "right"), ("state", "left"), ("kimg", "right")),
-        *(("best FID", "right"), ("at kimg", "right"), ("last FID", "right"), ("configuration", "left")),
+        *(("rank", "right"), ("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right"), *behind),
+        *(("at kimg", "right"), ("last FID", "right"), *marks, ("configuration", "left")),
     ]
-    return plain_table(columns, ([str(r.rank), *_cells(r.trial)] for r in ranked))
+    rows = []
+    for r in ranked:
+        cells = [str(r.rank), *_cells(r.trial, collapse=bool(marks))]
+        if ties:
+            tie = ties.get(r.trial.number)
+            gap = "" if tie is None else f"+{number(r.fid_best - ranked[0].fid_best)}"
+            cells.insert(5, f"{gap} tied" if tie else gap)
+        rows.append(cells)
+    return plain_table(columns, rows)
 
 
-def trials_table(trials: Iterable[TrialRecord]) -> Table:
+def trials_table(trials: Collection[TrialRecord]) -> Table:
     """Return trials in the order of their numbers."""
+    marks = _collapse_column(trials)
     columns = [
         *(("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right")),
-        *(("at kimg", "right"), ("last FID", "right"), ("configuration", "left")),
+        *(("at kimg", "right"), ("last FID", "right"), *marks, ("configuration", "left")),
     ]
-    return plain_table(columns, (_cells(trial) for trial in trials))
+    return plain_table(columns, (_cells(trial, collapse=bool(marks)) for trial in trials))
 
 
-def _cells(trial: TrialRecord) -> list[str | Text]:
+def _collapse_column(trials: Iterable[TrialRecord]) -> list[tuple[str, str]]:
+    """The column's head, if there is anything to say in it."""
+    return [("collapsed", "left")] if any(trial.collapsed or trial.collapsed_best for trial in trials) else []
+
+
+def _cells(trial: TrialRecord, collapse: bool) -> list[str | Text]:
     state = f"{trial.state} at {trial.rung}" if trial.rung else str(trial.state)
     return [
         str(trial.number),
@@ -76,12 +95,22 @@ def _cells(trial: TrialRecord) -> list[str | Text]:
         number(trial.fid_best),
         "" if trial.kimg_best is None else str(trial.kimg_best),
         number(trial.fid),
+        *([_collapse_mark(trial)] if collapse else []),
         Text(trial.cause or summary(trial.config), overflow="ellipsis"),
     ]
+
+
+def _collapse_mark(trial: TrialRecord) -> Text:
+    """Whether the checkpoint of the best FID, which one keeps, is of a collapsed generator, or only the last one."""
+    if trial.collapsed_best:
+        return Text("at its best", "red")
+    return Text("at its end" if trial.collapsed else "", "yellow")
 
 
 def counts_line(study: StudyRecord) -> str:
     """Return how many trials are in which state."""
     counts = Counter(str(trial.state) for trial in study.trials)
     parts = [f"{count} {state}" for state, count in counts.items()]
-    return f"{len(study.trials)} of {study.config['trials']} trials: " + (", ".join(parts) or "none yet")
+    line = f"{len(study.trials)} of {study.config['trials']} trials: " + (", ".join(parts) or "none yet")
+    collapsed = sum(bool(trial.collapsed) for trial in study.trials)
+    return f"{line}; {collapsed} collapsed at the end" if collapsed else line

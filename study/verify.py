@@ -17,6 +17,7 @@ from study.records import fold
 from study.verify_checkpoints import check_checkpoints
 from study.verify_decisions import Replay, check_sampler
 from study.verify_mlflow import check_mlflow
+from study.verify_noise import check_noise
 from trainables.errors import CorruptFile
 
 
@@ -49,6 +50,8 @@ def verify(folder: StudyFolder) -> list[Check]:
             run_check("checkpoints", lambda counts: check_checkpoints(folder, study, live, counts)),
             run_check("MLflow", lambda counts: check_mlflow(folder, study, ledger.read, live, counts)),
         ]
+        if study.noise.measured:
+            checks.append(run_check("noise", lambda counts: check_noise(folder, study, counts)))
     return checks
 
 

@@ -15,7 +15,17 @@ from search_spaces.space import Space
 from study.asha import ExactAsha
 from study.check import Discrepancy
 from study.config import StudyConfig, refuse_changes
-from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.events import (
+    SEED,
+    AttemptStarted,
+    Ended,
+    Event,
+    NoiseMeasured,
+    Reported,
+    StudyChanged,
+    StudyOpened,
+    TrialProposed,
+)
 from study.folder import StudyFolder
 from study.ledger_rows import Row
 from study.records import StudyRecord, TrialRecord, TrialState
@@ -57,6 +67,7 @@ class Replay:
             AttemptStarted: self._started,
             Reported: self._reported,
             Ended: self._ended,
+            NoiseMeasured: self._noise,
         }
 
     def take(self, rows: Iterable[Row]) -> None:
@@ -159,6 +170,12 @@ class Replay:
                 f"the ledger has {_shown(event)}; in the replay the trial {verdict} after {trial.kimg} kimg"
             )
         self._close(event)
+
+    def _noise(self, event: NoiseMeasured) -> None:
+        curve = self._trials[event.trial].curve
+        expected = max(curve) if event.source == SEED else min(curve, key=lambda kimg: (curve[kimg], kimg))
+        if event.kimg != expected:
+            raise Discrepancy(f"is of {event.kimg} kimg; the trial's {event.source} was to be measured at {expected}")
 
     def _judged(self, report: Reported) -> bool:
         return self._asha.goes_on(report.trial, report.kimg, report.metrics["fid"])

@@ -15,6 +15,7 @@ from study.events import (
     AttemptStarted,
     Ended,
     Event,
+    NoiseMeasured,
     Reported,
     StudyChanged,
     StudyOpened,
@@ -114,4 +115,5 @@ STORY: tuple[Event, ...] = (
     proposed(1),
     AttemptStarted(1, 1),
     Ended(1, 1, 0, "failed", None, "no memory"),
+    NoiseMeasured(0, 10, "evaluation", 1, 50.5, None),
 )

@@ -51,6 +51,7 @@ def test_help_names_every_command() -> None:
         "best",
         "export",
         "run-trial",
+        "noise",
         "ui",
         "sync",
         "verify",

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, reported
 
-from study.events import KINDS, AttemptStarted, Ended, Event, Reported, StudyChanged, from_json, to_json
+from study.events import (
+    KINDS,
+    NOISE_SOURCES,
+    AttemptStarted,
+    Ended,
+    Event,
+    NoiseMeasured,
+    Reported,
+    StudyChanged,
+    from_json,
+    to_json,
+)
 from trainables.errors import CorruptFile
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -26,6 +37,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, Any]: st.dictionaries(st.text(), values, max_size=3),
     dict[str, float]: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
     int | None: st.none() | st.integers(0, 2**60),
+    float | None: st.none() | finite,
     str | None: st.none() | st.text(),
 }
 
@@ -34,6 +46,10 @@ def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
     parts = {field.name: _BY_TYPE[field.type] for field in fields(cls)}
     if cls is Ended:
         parts["state"] = st.just("stopped")
+    if cls is NoiseMeasured:
+        parts["source"] = st.sampled_from(NOISE_SOURCES)
+        measured = st.builds(cls, **{**parts, "fid": finite, "cause": st.none()})
+        return measured | st.builds(cls, **{**parts, "fid": st.none(), "cause": st.text()})
     return st.builds(cls, **parts)
 
 
@@ -57,6 +73,7 @@ def test_keys_tell_events_apart() -> None:
     expected = ["study", "trial/0", "attempt/0/1", "report/0/10", "end/0/1", "change/1"]
     assert [event.key for event in STORY[:6]] == expected
     assert len({event.key for event in STORY}) == len(STORY)
+    assert STORY[-1].key == "noise/0/10/evaluation/1"
     assert reported(0, 10, fid=1.0, attempt=1).key == reported(0, 10, fid=2.0, attempt=2).key
 
 
@@ -93,6 +110,11 @@ def test_values_that_are_not_plain_data_are_refused() -> None:
         (lambda: Ended(0, 1, 10, "lost", None, None), "state 'lost'"),
         (lambda: Ended(0, 1, 10, "completed", 10, None), "only 'stopped' has a rung"),
         (lambda: StudyChanged(0, {}), "revision = 0"),
+        (lambda: NoiseMeasured(0, 10, "weather", 1, 5.0, None), "source 'weather'"),
+        (lambda: NoiseMeasured(0, 10, "seed", 0, 5.0, None), "index = 0"),
+        (lambda: NoiseMeasured(0, 0, "seed", 1, 5.0, None), "kimg = 0"),
+        (lambda: NoiseMeasured(0, 10, "seed", 1, None, None), "the one or the other"),
+        (lambda: NoiseMeasured(0, 10, "seed", 1, 5.0, "why"), "the one or the other"),
     ],
 )
 def test_an_impossible_event_cannot_be_built(build: Any, message: str) -> None:

@@ -1,5 +1,6 @@
 """Records: the fold of every possible history is what a naive reading of it says, and an impossible one is refused."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import OPENED, STORY, Backend, opened, proposed, reported
 
-from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.events import (
+    NOISE_SOURCES,
+    AttemptStarted,
+    Ended,
+    Event,
+    NoiseMeasured,
+    Reported,
+    StudyChanged,
+    StudyOpened,
+    TrialProposed,
+)
 from study.ledger_rows import Row
 from study.records import StudyRecord, TrialRecord, TrialState, fold
 from trainables.errors import CorruptFile, InvalidInput
@@ -26,7 +37,9 @@ def histories(draw: st.DrawFn) -> list[Event]:
     running: set[int] = set()
     told: set[tuple[int, int]] = set()
     revision = 0
-    for step in draw(st.lists(st.sampled_from(["propose", "start", "report", "report", "end", "change"]), max_size=40)):
+    measured: Counter[tuple[int, int, str]] = Counter()
+    steps = ["propose", "start", "report", "report", "end", "change", "noise"]
+    for step in draw(st.lists(st.sampled_from(steps), max_size=40)):
         if step == "propose":
             events.append(proposed(len(started)))
             started[len(started)] = 0
@@ -44,6 +57,11 @@ def histories(draw: st.DrawFn) -> list[Event]:
             if (trial, kimg) not in told:
                 told.add((trial, kimg))
                 events.append(reported(trial, kimg, fid, started[trial]))
+        elif step == "noise" and told:
+            trial, kimg = draw(st.sampled_from(sorted(told)))
+            kind = (trial, kimg, draw(st.sampled_from(NOISE_SOURCES)))
+            measured[kind] += 1
+            events.append(NoiseMeasured(*kind, measured[kind], draw(st.floats(0, 400)), None))
         elif step == "end" and running:
             trial = draw(st.sampled_from(sorted(running)))
             state = draw(st.sampled_from(["completed", "stopped", "diverged", "failed"]))
@@ -60,6 +78,7 @@ def check_against_naive_reading(record: StudyRecord, events: Sequence[Event], li
     assert record.revision == len(changes)
     assert (record.uid, record.fingerprint) == (OPENED.uid, OPENED.fingerprint)
     assert (record.fid_floor, record.fid_ceiling) == (OPENED.fid_floor, OPENED.fid_ceiling)
+    assert list(record.noise.measured) == [event for event in events if isinstance(event, NoiseMeasured)]
     proposals = [event for event in events if isinstance(event, TrialProposed)]
     assert [trial.number for trial in record.trials] == [event.trial for event in proposals]
     for trial in record.trials:
@@ -125,6 +144,22 @@ def test_a_reopened_trial_runs_again_and_keeps_its_reports() -> None:
     assert fold(again, live=False).trials[0].state == TrialState.INTERRUPTED
 
 
+@pytest.mark.parametrize(
+    ("flags", "last", "best"),
+    [((None, None), None, None), ((0.0, 0.0), False, False), ((0.0, 1.0), True, False), ((1.0, 0.0), False, True)],
+)
+def test_whether_a_trial_had_collapsed_at_its_end_and_at_its_best(
+    flags: tuple[float | None, ...], last: bool | None, best: bool | None
+) -> None:
+    """The first report has the best FID; a ledger from before the flag has none."""
+    reports = [
+        Reported(0, kimg, 1, {"fid": float(kimg)} | ({} if flag is None else {"collapsed": flag}))
+        for kimg, flag in zip((10, 20), flags, strict=True)
+    ]
+    trial = fold(rows(*BEGUN, *reports), live=False).trials[0]
+    assert (trial.collapsed, trial.collapsed_best) == (last, best)
+
+
 def test_times_are_those_of_the_rows() -> None:
     study = fold(rows(*STORY), live=False)
     first = study.trials[0]
@@ -151,6 +186,10 @@ BEGUN = (OPENED, proposed(0), AttemptStarted(0, 1))
         ((*BEGUN, Ended(0, 1, 0, "failed", None, None), reported(0, 10)), "has ended"),
         ((*BEGUN, Ended(0, 1, 0, "failed", None, None), Ended(0, 1, 0, "completed", None, None)), "has ended"),
         ((OPENED, StudyChanged(2, {})), "follows revision 0"),
+        ((OPENED, NoiseMeasured(0, 10, "seed", 1, 5.0, None)), "trial 0 was never proposed"),
+        ((*BEGUN, NoiseMeasured(0, 10, "seed", 1, 5.0, None)), "trial 0 has not reported at kimg 10"),
+        ((*BEGUN, reported(0, 10), NoiseMeasured(0, 10, "seed", 2, 5.0, None)), "follows 0 such measurements"),
+        ((*STORY, NoiseMeasured(0, 10, "evaluation", 1, 5.0, None)), "follows 1 such measurements"),
     ],
 )
 def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...], message: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from toys import Crash, drive, open_study, toy_config
+from toys import REPORTED, Crash, drive, open_study, toy_config
 from typer.testing import CliRunner
 
 from study.check import Check
@@ -32,7 +32,6 @@ from study.mlflow_thread import sync
 from study.records import TrialState, fold
 from study.verify import verify
 from trainables.checkpoint import NETWORKS, Checkpoint, CheckpointStore
-from trainables.trial import METRICS
 
 LINES = ("ledger", "decisions", "sampler", "checkpoints", "MLflow")
 
@@ -133,13 +132,13 @@ def test_a_sound_study_passes_and_the_counts_say_how_much_was_checked(folder: St
         "decisions": {"configurations": 12, "reports": reports, "outcomes": 12},
         "sampler": {"trials": 12},
         "checkpoints": {"checkpoints": checkpoints, "trials": 12},
-        "MLflow": {"runs": 13, "points": reports * len(METRICS)},
+        "MLflow": {"runs": 13, "points": reports * len(REPORTED)},
     }
     code, text = ganstudy("verify", "toy", "--storage", folder.root)
     lines = text.splitlines()
     assert code == 0
     assert [line.split()[1] for line in lines[: len(LINES)]] == list(LINES)
-    assert f"{reports * len(METRICS):,} points" in text
+    assert f"{reports * len(REPORTED):,} points" in text
 
 
 def test_it_changes_nothing_on_disk(folder: StudyFolder) -> None:
@@ -218,7 +217,7 @@ def test_the_checkpoint_after_the_last_report_may_be_there_already(tmp_path: Pat
     store = CheckpointStore(config.folder.checkpoints(0))
     weights = {"weight": torch.zeros(3)}
     for kimg, sound in ((3, True), (4, False)):
-        store.save(kimg, Checkpoint(dict.fromkeys(NETWORKS, weights), dict.fromkeys(METRICS, 1.0) | {"kimg": kimg}))
+        store.save(kimg, Checkpoint(dict.fromkeys(NETWORKS, weights), dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg}))
         assert (problems(config.folder) == {}) is sound
     assert "never reported at 4 kimg" in only(config.folder, "checkpoints")
 
@@ -488,7 +487,7 @@ def test_checkpoints_that_are_gone_are_missed(folder: StudyFolder) -> None:
 
 def test_the_best_checkpoint_is_missed(tmp_path: Path) -> None:
     config = begin(tmp_path, trials=1)
-    worse = lambda c, kimg: dict.fromkeys(METRICS, 1.0) | {"kimg": kimg, "fid": 20.0 + kimg}  # noqa: E731
+    worse = lambda c, kimg: dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg, "fid": 20.0 + kimg}  # noqa: E731
     drive(config.folder.ledger, config, result=worse)
     write_checkpoints(config.folder)
     store = CheckpointStore(config.folder.checkpoints(0))
@@ -606,7 +605,7 @@ def test_a_server_is_asked_for_every_point_and_its_end_is_said(tmp_path: Path) -
         with Ledger.open(config.folder.ledger, schema="toy", create=False) as ledger:
             sync(ledger.read, MlflowProjection(config.mlflow.uri, config.folder, "toy"), Finish("finished"))
         assert problems(config.folder) == {}
-        points = sum(len(trial.reports) for trial in study.trials) * len(METRICS)
+        points = sum(len(trial.reports) for trial in study.trials) * len(REPORTED)
         assert checks_of(config.folder)["MLflow"].counts == {"runs": 3, "points": points}
         client = open_client(config.mlflow.uri or "")
         client.log_metric(run_of(client, 1).info.run_id, "fid", 1.25, step=1)
