@@ -19,6 +19,9 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 END_TO_END, LEDGER = "tests/test_end_to_end.py", "tests/study/test_ledger.py"
+JOURNAL, CHECKPOINT = "tests/faults/test_faults_journal.py", "tests/trainables/test_checkpoint.py"
+PROJECTION = "tests/study/test_mlflow_projection.py"
+ANY_CALL = "test_an_error_at_any_call_loses_and_doubles_nothing"
 
 # (fault, expected, test): each of these tests injects its fault itself.
 ELSEWHERE = (
@@ -34,7 +37,7 @@ ELSEWHERE = (
         f"{END_TO_END}::test_a_second_driver_is_refused_and_told_who_runs_the_study",
     ),
     (
-        "a crash between any two commits",
+        "a crash after any commit of a study",
         "resume exact",
         "tests/study/test_conductor.py::test_a_crash_after_any_commit_changes_nothing",
     ),
@@ -45,7 +48,11 @@ ELSEWHERE = (
     ),
     ("bad reports of every kind", "trial fails, typed", "tests/study/test_conductor_bad_reports.py"),
     ("a ledger damaged anywhere", "refused, place named", LEDGER),
-    ("a checkpoint damaged or missing", "the one before, or refused", "tests/trainables/test_checkpoint.py"),
+    ("a crash within a commit; the journal stays, is deleted or damaged", "rolled back, or refused", JOURNAL),
+    ("a checkpoint damaged, missing, or cut off at any step", "the one before, or refused", CHECKPOINT),
+    ("MLflow: an error at any call", "nothing lost, nothing twice", f"{PROJECTION}::{ANY_CALL}"),
+    ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
+    ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 
 _HEAD = """# The fault matrix

@@ -1,6 +1,7 @@
 """What Ray reads from the environment when it is imported; so it is set before, by whoever starts a driver."""
 
 import os
+import secrets
 
 from trainables.errors import InvalidInput
 
@@ -18,7 +19,9 @@ _LOCAL = {
     # Ray's switch against firewall questions on laptops. Off, all its servers bind to 127.0.0.1; by default they
     # listen on every interface, and `_node_ip_address="127.0.0.1"` is turned back into the host's own address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
 }
+_TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def cluster_address(given: str | None) -> str | None:
@@ -43,3 +46,6 @@ def prepare_ray_environment(local: bool) -> None:
     """
     for name, value in (_ALWAYS | (_LOCAL if local else {})).items():
         os.environ.setdefault(name, value)
+    if local and not any(name in os.environ for name in _TOKEN):
+        # One for each Ray of our own. Left to itself Ray writes one to ~/.ray/auth_token, which every user can read.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

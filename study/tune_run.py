@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ray import tune
 from ray.tune import Callback, Stopper
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -153,6 +154,7 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
             **_of_attempt(running),
         }
 
+    _keep_secrets_at_home()
     budget = config.time_budget_minutes
     tuner = tune.Tuner(
         tune.with_resources(
@@ -184,6 +186,15 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
         shutil.rmtree(folder.ray, ignore_errors=True)
     if halt.error:
         raise halt.error
+
+
+def _keep_secrets_at_home() -> None:
+    """Have Tune not copy the driver's cloud keys into each worker's description, which Ray logs for all to read.
+
+    No trial needs them: the driver alone talks to MLflow's store.
+    """
+    copied = class_cache.ENV_VARS_TO_PROPAGATE
+    copied.difference_update([name for name in copied if name.startswith("AWS_")])
 
 
 def _of_attempt(running: Running) -> dict[str, Any]:

@@ -14,7 +14,7 @@ done = subprocess.run(
     [sys.executable, "-m", "study.cli", "launch", sys.argv[1], "--address", cluster.address],
     capture_output=True,
     text=True,
-    timeout=240,
+    timeout=500,
 )
 ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
 alive = sum(node["Alive"] for node in ray.nodes())

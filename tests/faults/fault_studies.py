@@ -23,7 +23,7 @@ from study.records import StudyRecord, TrialState, fold
 from study.schedule import Schedule
 
 INJECT = Path(__file__).parent / "inject"
-PATIENCE = 240.0  # seconds for anything at all: never what a test waits for, only when it gives up
+PATIENCE = 600.0  # seconds for anything at all: never what a test waits for, only when it gives up
 _MARK = "GANSTUDY_TEST_MARK"
 
 Record = Callable[..., None]

@@ -104,17 +104,16 @@ class TwoNodes:
         return found
 
 
-def test_a_node_is_killed(study: Struck, record: Record) -> None:
+@pytest.mark.parametrize("what", ["all it runs", "its raylet"])
+def test_a_node_is_killed(study: Struck, record: Record, what: str) -> None:
     two = TwoNodes(study)
     struck_at = time.monotonic()
-    two.kill_the_node()
+    {"all it runs": two.kill_the_node, "its raylet": two.other.kill}[what]()
     two.second_attempt()
     seconds = time.monotonic() - struck_at
     study.open()
     two.check_the_end()
-    record(
-        "a node: SIGKILL of all it runs", "its trial goes on elsewhere", "all trials end, none counted twice", seconds
-    )
+    record(f"a node: SIGKILL of {what}", "its trial goes on elsewhere", "all trials end, none counted twice", seconds)
 
 
 def test_a_raylet_and_its_trial_stop_and_come_back_too_late(study: Struck, record: Record) -> None:

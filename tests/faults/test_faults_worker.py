@@ -47,9 +47,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "metric None": ({"do": "set", "name": "fid", "value": None}, "failed", "error: metric fid is None"),
     "metric a string": ({"do": "set", "name": "fid", "value": "12"}, "failed", "error: metric fid is '12'"),
     "metric missing": ({"do": "drop", "name": "fid"}, "failed", "error: metric fid is missing"),
+    "a trial that hangs": ({"do": "hang", "after": 2}, "failed", "deadline: no report within the deadline; "),
     "time backward": ({"do": "set", "name": "kimg", "value": 1}, "failed", "error: metric kimg went backward: 1 after"),
 }
-STARTS = {"a worker that always dies": 2}
+STARTS = {"a worker that always dies": 2, "a trial that hangs": 2}  # the second finds why the first ended
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def full_of_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Struck]
         "trials": len(FAULTS) + 2,
         "concurrency": 2,
         "max_failures": 1,
+        "report_deadline_minutes": 0.05,  # for the trial that hangs alone: see `inject`
         "schedule": {"grace_kimg": 6, "max_kimg": 6, "report_kimg": 2},
     }
     with struck(tmp_path_factory.mktemp("faults"), **changes) as study:

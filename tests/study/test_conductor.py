@@ -1,6 +1,9 @@
 """The study's heart: decisions, resume, and that a crash at any point changes nothing."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
@@ -10,8 +13,8 @@ from toys import CEILING, Crash, drive, fid_of, open_study, result_of, toy_confi
 from study.asha import ExactAsha
 from study.board import Board
 from study.conductor import Conductor
-from study.events import Reported
-from study.ledger import Ledger
+from study.events import Event, Reported
+from study.ledger import Ledger, Writer
 from study.records import StudyRecord, TrialState, fold
 
 
@@ -42,15 +45,48 @@ def test_a_whole_study_has_every_kind_of_end(uninterrupted: StudyRecord) -> None
         assert trial.curve == {k: fid_of(trial.config, k) for k in range(1, trial.kimg + 1)}
 
 
-@pytest.mark.parametrize("crash_after", range(0, 60, 5))
-def test_a_crash_after_any_commit_changes_nothing(tmp_path: Path, uninterrupted: StudyRecord, crash_after: int) -> None:
-    place = tmp_path / "ledger.db"
+@pytest.fixture(scope="module")
+def commits(in_memory: Path) -> list[bytes]:
+    """The ledger's file as each commit of an uninterrupted study left it, from the opening on."""
+    place = in_memory / "observed.db"
     open_study(place, toy_config())
-    try:
-        drive(place, toy_config(), crash_after=crash_after)
-    except Crash:
-        assert len(rows(place)) < 200
-    assert outcome(drive(place, toy_config())) == outcome(uninterrupted)
+    after_each, append = [place.read_bytes()], Writer.append
+
+    def observed(writer: Writer, *events: Event) -> list[bool]:
+        done = append(writer, *events)
+        after_each.append(place.read_bytes())
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Writer, "append", observed)
+        drive(place, toy_config())
+    return after_each
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder where thousands of commits wait for no disk, if there is one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path_factory.mktemp("commits")
+        return
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+PARTS = 4  # one of them in the quick suite, all in the whole
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))])
+def test_a_crash_after_any_commit_changes_nothing(
+    in_memory: Path, uninterrupted: StudyRecord, commits: list[bytes], part: int
+) -> None:
+    """After each of them, and so between any two: a commit is one step (within one: test_faults_journal.py)."""
+    reports = sum(len(trial.curve) for trial in uninterrupted.trials)
+    assert len(set(commits)) == len(commits) >= 1 + len(uninterrupted.trials) + reports
+    for number in range(part, len(commits), PARTS):
+        place = in_memory / f"{number}.db"
+        place.write_bytes(commits[number])
+        assert outcome(drive(place, toy_config())) == outcome(uninterrupted), f"after commit {number}"
 
 
 def test_crashing_again_and_again_gets_there_too(tmp_path: Path, uninterrupted: StudyRecord) -> None:
@@ -145,6 +181,15 @@ def test_a_failed_trial_teaches_the_sampler_nothing(tmp_path: Path) -> None:
     study = drive(place, config, result=lambda c, k: failing)
     assert [(t.state, t.cause) for t in study.trials] == [(TrialState.FAILED, "ValueError: no")] * 2
     assert {t.state for t in history(place)} == {optuna.trial.TrialState.FAIL}
+
+
+def test_a_trial_that_ran_out_of_memory_is_told_the_ceiling_and_not_tried_again(tmp_path: Path) -> None:
+    place, config = tmp_path / "ledger.db", toy_config(trials=2)
+    open_study(place, config)
+    too_large = {"kimg": 0, "ended": "failed", "cause": "out_of_memory: OutOfMemoryError: CUDA out of memory"}
+    study = drive(place, config, result=lambda c, k: too_large)
+    assert [(t.state, t.attempts) for t in study.trials] == [(TrialState.FAILED, 1)] * 2
+    assert [(t.state, t.value) for t in history(place)] == [(optuna.trial.TrialState.COMPLETE, CEILING)] * 2
 
 
 def test_a_report_made_twice_counts_once(tmp_path: Path) -> None:

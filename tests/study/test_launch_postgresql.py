@@ -37,7 +37,7 @@ def test_a_study_on_postgresql_survives_its_driver(postgresql: Server, tmp_path:
     wait_for_rows(postgresql.url, 8, driver)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
-    done = subprocess.run(command("launch", file), capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command("launch", file), capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "runs/on-a-server/ledger.db").exists()
     shown = subprocess.run(
@@ -52,7 +52,7 @@ def test_a_study_on_postgresql_survives_its_driver(postgresql: Server, tmp_path:
 
 
 def wait_for_rows(url: str, count: int, driver: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while True:
         assert time.monotonic() < deadline
         assert driver.poll() is None, driver.communicate()

@@ -12,6 +12,7 @@ from urllib.error import URLError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from study.events import AttemptStarted, Reported, StudyOpened, TrialProposed
@@ -107,6 +108,8 @@ def test_serve_starts_shows_and_ends_a_server(projected: StudyFolder, taken_port
             server = f"http://{parts.netloc}"
             assert parts.hostname == HOST
             assert parts.port != taken_port
+            listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+            assert {c.laddr.ip for c in listening if c.laddr.port == parts.port} == {HOST}
             assert find_study(server, "digits") == find_study(server, "digits", UID) == address
             assert query_of(address)["viewStateShareKey"] == [view_id(UID)]
             with urlopen(f"{server}/api/2.0/mlflow/experiments/get-by-name?experiment_name=ganstudy/digits") as answer:
