@@ -1,9 +1,9 @@
 """`kurach`: the ranges of Kurach et al. 2019, "A Large-Scale Study on Regularization and Normalization in GANs".
 
 As there: G and D share Adam's rate and betas, a loss goes with any penalty and any normalisation of D, batches of 64,
-a latent of N(0, 1). Not as there: a gradient penalty with batch norm in D, and L2 with spectral norm, are left out
-(`TrialConfig` says why); the residual network is half as wide, which `space.fix.model.width: 128` mends; the budget is
-the study's. At 28 pixels both networks are those of 32.
+a latent of N(0, 1); a penalty's weight is 10^U(-1, 2), but that of L2 10^U(-4, 1). Not as there: a gradient penalty
+with batch norm in D, and L2 with spectral norm, are left out (`TrialConfig` says why); the residual network is half as
+wide, which `space.fix.model.width: 128` mends; the budget is the study's. At 28 pixels both networks are those of 32.
 """
 
 from search_spaces import settings
@@ -40,10 +40,13 @@ KURACH = with_baselines(
             "ema_kimg": 0.0,
         },
     ),
-    sndcgan=settings.COMPARE_GAN_SNDCGAN.on({"name": "sndcgan", "width": 64}),
-    resnet=settings.COMPARE_GAN_RESNET.on({"name": "resnet", "width": 64}),
-    wgan_gp=settings.WGAN_GP.on({"name": "resnet", "width": 64}),
+    sndcgan=settings.COMPARE_GAN_SNDCGAN.on(_SNDCGAN),
+    resnet=settings.COMPARE_GAN_RESNET.on(_RESNET, ", half as wide"),
+    wgan_gp=settings.WGAN_GP.on(_RESNET, ", on the ResNet, half as wide"),
     dragan=settings.DRAGAN.on(
-        {"name": "sndcgan", "width": 64}, batch_size=64, latent={"name": "normal", "dimension": 128}
+        _SNDCGAN,
+        ", on SNDCGAN with its latent and batches of 64",
+        batch_size=64,
+        latent={"name": "normal", "dimension": 128},
     ),
 )

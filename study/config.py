@@ -16,7 +16,7 @@ from study.folder import StudyFolder, check_name
 from study.sampling import SAMPLERS
 from study.schedule import Schedule
 from study.yaml_file import parse_value, read_yaml
-from trainables.data import SOURCES
+from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
@@ -123,6 +123,11 @@ class StudyConfig(Variant):
     def _resolvable(self) -> Self:
         if self.concurrency != "auto" and self.concurrency < 1:
             raise ValueError(f"concurrency {self.concurrency} must be at least 1")
+        if self.evaluation.split != Split.VALIDATION:
+            raise ValueError(
+                f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
+                "images can tell later how good the winner is; leave it out"
+            )
         self.space.resolve()
         return self
 

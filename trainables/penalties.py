@@ -86,7 +86,7 @@ class Dragan(Penalty):
     """DRAGAN: weight * E(||grad D(x + d)||_2 - 1)^2 around real images, d = 0.5 std u, u ~ U(0, 1) per pixel.
 
     std is over all pixels of the batch (the mean square, not the unbiased one). Kodali et al. 2017, algorithm 1
-    and section 2.5 (k = 1), with the noise of the authors' code.
+    and section 2.5 (k = 1), with d of the authors' code (which goes only a random part of the way to x + d).
     """
 
     name: Literal["dragan"] = "dragan"

@@ -253,6 +253,7 @@ def test_kurach_ranges_are_the_papers() -> None:
     assert ranges["beta1"] == ranges["beta2"] == "0 .. 0.999"
     assert ranges["n_critic"] == "1, 5"
     assert ranges["one_centred.weight"] == "0.1 .. 100 log"
+    assert ranges["l2.weight"] == "0.0001 .. 10 log"  # in their code L2 alone has a range of its own
     pairs = {
         (config.normalisation, config.penalty.name)
         for config in (built(space, space.sample(drawing(seed))) for seed in range(300))

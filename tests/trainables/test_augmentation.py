@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 import torch
 from small_trials import example, global_randomness_untouched
@@ -152,7 +154,13 @@ def test_cutout_leaves_a_square_hole_whose_middle_is_anywhere(channels: int, sid
         assert torch.equal(line, (torch.arange(8) >= starts[:, None]) & (torch.arange(8) < (starts + length)[:, None]))
         assert length.max() == side
         assert length.min() == -(-side // 2)  # half of it at least is inside
-        assert line.any(0).all()  # everywhere
+        # Middles as in the authors' code: all pixels, and for an even side the far edge too, equally likely.
+        middles = range(8 + (side % 2 == 0))
+        expected = [tuple(0 <= pixel - middle + side // 2 < side for pixel in range(8)) for middle in middles]
+        counts = Counter(tuple(row) for row in line.tolist())
+        assert set(counts) == set(expected)
+        mean = 500 / len(middles)
+        assert all(abs(count - mean) < 5 * mean**0.5 for count in counts.values())
 
 
 def test_the_knobs_say_how_far_and_how_large() -> None:

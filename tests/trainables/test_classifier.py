@@ -82,6 +82,15 @@ def test_training_is_repeatable_and_leaves_all_global_generators_alone(short_rec
     assert str(np.random.get_state()) == numpy_before
 
 
+def test_training_sees_the_train_split_alone(short_recipe: Path) -> None:
+    dataset = Digits().load()
+    noise = LabelledImages(random_images(180, 1, 8).numpy(), np.zeros(180, np.int64))
+    elsewhere = Dataset("digits", dataset.train, noise, noise, classes=10)
+    swapped = Dataset("digits", dataset.test, dataset.validation, dataset.train, classes=10)
+    one, same, other = (weights_digest(state_arrays(train(d))) for d in (dataset, elsewhere, swapped))
+    assert one == same != other
+
+
 def test_training_without_classes_to_tell_apart_is_refused() -> None:
     for classes in (None, 1):
         with pytest.raises(InvalidInput, match=f"classes={classes}; a classifier needs labels"):

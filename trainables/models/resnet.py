@@ -33,7 +33,8 @@ class Resnet(Model):
     def generator(self, latent: int, shape: ImageShape) -> nn.Module:
         """Return (N, latent) -> (N, C, H, W) in [-1, 1]; batch norm before each ReLU.
 
-        No layer but the last has a bias: shortcuts would carry it to the last batch norm, which cancels it.
+        No layer but the last has a bias: shortcuts would carry that of a convolution to the last batch norm, which
+        cancels it; the dense layer goes without as DCGAN's does.
         """
         count = _halvings_of_g(shape.size)
         widths, sizes = self._generator_widths(shape.size), doubled_sizes(shape.size, count)
