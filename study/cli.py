@@ -109,6 +109,68 @@ def export(
     reading.export_trial(name, storage, file, trial, console)
 
 
+@app.command()
+def report(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="The file to write [report.html in the study's folder].")] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write a study's report: one HTML page that needs nothing else.
+
+    Example: ganstudy report quickstart --out report.html
+    """
+    from study import report_commands
+
+    report_commands.report(name, storage, out, console)
+
+
+@app.command()
+def results(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file [CSV to standard output].")] = None,
+    table: Annotated[str, typer.Option(help="trials: a row per trial; reports: a row per report.")] = "trials",
+    storage: StorageOption = None,
+) -> None:
+    """Write a study's trials as a table; from Python: study.load(NAME).trials_frame().
+
+    Example: ganstudy results quickstart --out trials.parquet
+    """
+    from study import report_commands
+
+    report_commands.results(name, storage, table, out, console)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A study's name.")],
+    b: Annotated[str, typer.Argument(help="Another study's name.")],
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set two studies side by side, at equal budgets and at equal cost.
+
+    Example: ganstudy compare quickstart other
+    """
+    from study import report_commands
+
+    report_commands.compare(a, b, storage, as_json, console)
+
+
+@app.command(name="export-optuna")
+def export_optuna(
+    name: Name,
+    target: Annotated[str, typer.Argument(help="sqlite:///FILE or another database's URL, or a journal file's path.")],
+    storage: StorageOption = None,
+) -> None:
+    """Copy a study to an Optuna storage, for optuna-dashboard (pip install 'ganstudy[dashboard]').
+
+    Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
+    """
+    from study import report_commands
+
+    report_commands.export_optuna(name, storage, target, console)
+
+
 @app.command(name="run-trial")
 def run_trial(
     file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
