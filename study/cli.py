@@ -190,6 +190,79 @@ def run_trial(
 
 
 @app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
+    kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.")
+    ] = None,
+    report_kimg: Annotated[
+        int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Train afresh from this seed; default: the exported one, which repeats the trial."),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Keep the last generator, not that of the best FID.")] = False,
+    mlflow: Annotated[str | None, typer.Option(help="Record it in the MLflow store at this address.")] = None,
+) -> None:
+    """Train an exported configuration for production; the same command again goes on where it was.
+
+    It ends with generator.safetensors, config.yaml, metrics.json, samples.png and a model card, README.md.
+
+    Example: ganstudy train best.yaml --kimg 5000
+    """
+    from study import production
+
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow)
+    production.train(order, console)
+
+
+@app.command()
+def sample(
+    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=1, help="How many; default: 64, of a strip 8.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides latents and classes.")] = 0,
+    label: Annotated[
+        int | None, typer.Option("--class", min=0, help="The class of all, of a generator that takes one.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture to write; default: samples.png.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="Write the images as an array to this .npz file.")] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+) -> None:
+    """Draw images of a trained generator; the data is not needed.
+
+    Example: ganstudy sample best -n 64 --seed 1 --out grid.png
+    """
+    from study import generators
+
+    wanted = generators.Wanted(count, seed, label, out, npz, interpolate)
+    generators.sample(path, wanted, device, console)
+
+
+@app.command()
+def evaluate(
+    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
+    split: Annotated[str | None, typer.Option(help="validation or test; default: that of its training.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
+
+    Example: ganstudy evaluate best --split test
+    """
+    from study import generators
+
+    generators.evaluate(path, split, device, as_json, console)
+
+
+@app.command()
 def noise(
     name: Name,
     trial: Annotated[int | None, typer.Option(help="This trial instead of the best one.")] = None,
