@@ -30,7 +30,8 @@ def space(facts: Facts) -> Html | None:
     order = sorted(facts.axes, key=lambda axis: -facts.importances.get(axis.name, 0.0))
     label = (
         f"All of this compares {count} trials at {common.kimg} kimg, the largest budget that every ended trial "
-        f"reached: the best FID up to there. What happened later does not count here. Axes show the values tried."
+        "reached which did not diverge or fail: the best FID up to there. What happened later does not count here. "
+        "Axes show the values tried."
     )
     parts = [el("p", label)]
     if facts.importances:

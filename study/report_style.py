@@ -44,7 +44,7 @@ svg { display:block; width:100%; height:auto; }
 .pictures { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(45%,280px),1fr)); gap:14px; }
 .pictures img { width:100%; max-width:560px; display:block; border-radius:4px; image-rendering:pixelated; }
 svg text { fill:var(--fg); font:13px system-ui, "DejaVu Sans", sans-serif; }
-svg .small { font-size:11px; }
+svg .small, .small3 svg text { font-size:11px; }
 svg .middle { text-anchor:middle; }
 svg .end { text-anchor:end; }
 svg .name, svg text.small { fill:var(--dim); }
