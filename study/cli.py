@@ -33,7 +33,7 @@ console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ e
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Name = Annotated[str, typer.Argument(help="The study's name.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set schedule.max_kimg=30")]
-StorageOption = Annotated[Path | None, typer.Option("--storage", help="Folder of studies [$GANSTUDY_STORAGE or runs].")]
+StorageOption = Annotated[Path | None, typer.Option("--storage", help="Default: $GANSTUDY_STORAGE, or runs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -109,11 +109,73 @@ def export(
     reading.export_trial(name, storage, file, trial, console)
 
 
+@app.command()
+def report(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="Default: report.html in the study's folder.")] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write a study's report: one HTML page that needs nothing else.
+
+    Example: ganstudy report quickstart --out report.html
+    """
+    from study import report_commands
+
+    report_commands.report(name, storage, out, console)
+
+
+@app.command()
+def results(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.")] = None,
+    table: Annotated[str, typer.Option(help="trials: a row per trial; reports: a row per report.")] = "trials",
+    storage: StorageOption = None,
+) -> None:
+    """Write a study's trials as a table; from Python: study.load(NAME).trials_frame().
+
+    Example: ganstudy results quickstart --out trials.parquet
+    """
+    from study import report_commands
+
+    report_commands.results(name, storage, table, out, console)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A study's name.")],
+    b: Annotated[str, typer.Argument(help="Another study's name.")],
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set two studies side by side, at equal budgets and at equal cost.
+
+    Example: ganstudy compare quickstart other
+    """
+    from study import report_commands
+
+    report_commands.compare(a, b, storage, as_json, console)
+
+
+@app.command(name="export-optuna")
+def export_optuna(
+    name: Name,
+    target: Annotated[str, typer.Argument(help="sqlite:///FILE or another database's URL, or a journal file's path.")],
+    storage: StorageOption = None,
+) -> None:
+    """Copy a study to an Optuna storage, for optuna-dashboard (pip install 'ganstudy[dashboard]').
+
+    Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
+    """
+    from study import report_commands
+
+    report_commands.export_optuna(name, storage, target, console)
+
+
 @app.command(name="run-trial")
 def run_trial(
     file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
-    report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many kimg [the study's].")] = None,
+    report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many; default: the study's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -125,6 +187,79 @@ def run_trial(
 
     if not commands.run_trial(file, kimg, report_kimg, out, device, console):
         raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
+    kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.")
+    ] = None,
+    report_kimg: Annotated[
+        int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Train afresh from this seed; default: the exported one, which repeats the trial."),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Keep the last generator, not that of the best FID.")] = False,
+    mlflow: Annotated[str | None, typer.Option(help="Record it in the MLflow store at this address.")] = None,
+) -> None:
+    """Train an exported configuration for production; the same command again goes on where it was.
+
+    It ends with generator.safetensors, config.yaml, metrics.json, samples.png and a model card, README.md.
+
+    Example: ganstudy train best.yaml --kimg 5000
+    """
+    from study import production
+
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow)
+    production.train(order, console)
+
+
+@app.command()
+def sample(
+    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=1, help="How many; default: 64, of a strip 8.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides latents and classes.")] = 0,
+    label: Annotated[
+        int | None, typer.Option("--class", min=0, help="The class of all, of a generator that takes one.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture to write; default: samples.png.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="Write the images as an array to this .npz file.")] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+) -> None:
+    """Draw images of a trained generator; the data is not needed.
+
+    Example: ganstudy sample best -n 64 --seed 1 --out grid.png
+    """
+    from study import generators
+
+    wanted = generators.Wanted(count, seed, label, out, npz, interpolate)
+    generators.sample(path, wanted, device, console)
+
+
+@app.command()
+def evaluate(
+    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
+    split: Annotated[str | None, typer.Option(help="validation or test; default: that of its training.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
+
+    Example: ganstudy evaluate best --split test
+    """
+    from study import generators
+
+    generators.evaluate(path, split, device, as_json, console)
 
 
 @app.command()

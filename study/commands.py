@@ -92,8 +92,10 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
     console.print(f"\nbest configuration: {best}\nnext:", highlight=False, soft_wrap=True)
     for command, what in (
         (typed("ui", name, folder=folder), "compare the trials in MLflow"),
-        (typed("best", name, "--top", "5", folder=folder), "this ranking again"),
+        (typed("report", name, folder=folder), "one page on all of it"),
+        (typed("noise", name, folder=folder), "how much of the ranking is chance"),
         (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
+        (typed("train", best, "--kimg", str(20 * kimg)), "train it further, to a generator as a file"),
     ):
         console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
 

@@ -20,9 +20,14 @@ _HEAD = """\
 """
 
 
-class Origin(BaseModel, frozen=True):
+class Origin(BaseModel, frozen=True, extra="allow"):
     """Where a configuration was found, as far as repeating it needs that; what else is there is for people."""
 
+    study: str | None = None
+    study_uid: str | None = None
+    trial: int | None = None
+    fid_best: float | None = None
+    kimg_best: int | None = None
     fid_fingerprint: str | None = None
     fids: dict[int, float] = {}
     report_kimg: int | None = Field(default=None, ge=1)

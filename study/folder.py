@@ -55,6 +55,11 @@ class StudyFolder:
         return self.path / "best.yaml"
 
     @property
+    def report_file(self) -> Path:
+        """The report, written when a launch ends."""
+        return self.path / "report.html"
+
+    @property
     def mlflow_db(self) -> Path:
         """The embedded MLflow store."""
         return self.path / "mlflow.db"

@@ -1,5 +1,6 @@
 """`ganstudy launch`: runs a study to its end, or goes on where an earlier launch was cut off."""
 
+import logging
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from study.mlflow_thread import ProjectionThread
 from study.progress import progress
 from study.ranking import rank
 from study.records import StudyRecord, fold
+from study.report import report
 from study.tune_run import Halt, run_trials
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import write_atomically
@@ -36,6 +38,7 @@ from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 _MLFLOW_SECONDS_AT_END = 60.0
+_log = logging.getLogger(__name__)
 _MLFLOW_SECONDS_AFTER_ERROR = 10.0
 
 
@@ -173,11 +176,23 @@ def _finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, conso
     if best:
         export(study, best[0].trial, config.folder.best_file)
         artifacts["best.yaml"] = config.folder.best_file
+    if page := _report(study, config):
+        artifacts["report.html"] = page
     complete = len(study.trials) >= config.trials and not any(trial.unfinished for trial in study.trials)
     winner = (best[0].trial.number, best[0].fid_best) if best else None
     status: FinalStatus = "finished" if complete else "interrupted"
     with console.status("bringing MLflow up to date"):
         return thread.close(_MLFLOW_SECONDS_AT_END, Finish(status, artifacts, winner))
+
+
+def _report(study: StudyRecord, config: StudyConfig) -> Path | None:
+    """Write the report; a study never fails for want of one."""
+    try:
+        write_atomically(config.folder.report_file, report(study, config.folder).encode())
+    except Exception as error:  # whatever it is, the results are in the ledger
+        _log.warning("the report could not be written (%s); again: ganstudy report %s", error, config.name)
+        return None
+    return config.folder.report_file
 
 
 def _create(path: Path) -> None:

@@ -84,7 +84,7 @@ class Sampling:
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
-            value, state = self._verdict(record.state, record.fid_best, record.fid, record.cause)
+            value, state = verdict(record.state, record.fid_best, record.fid, record.cause, self._ceiling)
             self.history.add_trial(
                 optuna.trial.create_trial(
                     state=state,
@@ -109,18 +109,20 @@ class Sampling:
 
     def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None) -> None:
         """Tell what became of a trial."""
-        value, verdict = self._verdict(state, fid_best, fid, cause)
-        self.history.tell(self._open.pop(number), value if verdict == OptunaState.COMPLETE else None, verdict)
+        value, told = verdict(state, fid_best, fid, cause, self._ceiling)
+        self.history.tell(self._open.pop(number), value if told == OptunaState.COMPLETE else None, told)
 
-    def _verdict(
-        self, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None
-    ) -> tuple[float | None, OptunaState]:
-        too_large = state == TrialState.FAILED and (cause or "").startswith(f"{OUT_OF_MEMORY}:")
-        if too_large:
-            return self._ceiling, OptunaState.COMPLETE
-        return {
-            TrialState.COMPLETED: (fid_best, OptunaState.COMPLETE),
-            TrialState.STOPPED: (fid, OptunaState.PRUNED),
-            TrialState.DIVERGED: (self._ceiling, OptunaState.COMPLETE),
-            TrialState.FAILED: (None, OptunaState.FAIL),
-        }[state]
+
+def verdict(
+    state: TrialState, fid_best: float | None, fid: float | None, cause: str | None, ceiling: float
+) -> tuple[float | None, OptunaState]:
+    """Return what Optuna is told of an ended trial: its value and state."""
+    too_large = state == TrialState.FAILED and (cause or "").startswith(f"{OUT_OF_MEMORY}:")
+    if too_large:
+        return ceiling, OptunaState.COMPLETE
+    return {
+        TrialState.COMPLETED: (fid_best, OptunaState.COMPLETE),
+        TrialState.STOPPED: (fid, OptunaState.PRUNED),
+        TrialState.DIVERGED: (ceiling, OptunaState.COMPLETE),
+        TrialState.FAILED: (None, OptunaState.FAIL),
+    }[state]

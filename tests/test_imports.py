@@ -15,7 +15,10 @@ FORBIDDEN = {
     "study": set(),
 }
 EXCEPTIONS = {("trainables/tune.py", "ray")}
-READERS = ("events", "ledger", "records", "ranking", "folder", "export", "catalogue", "reading", "tables", "board")
+READERS = (
+    *("events", "ledger", "records", "ranking", "folder", "export", "catalogue", "reading", "tables", "board"),
+    *("loaded", "report", "report_commands", "compare", "results"),
+)
 
 
 def sources(package: str) -> list[Path]:

@@ -1,0 +1,189 @@
+"""The report's page: whole for every kind of study, safe, small, and needing nothing but itself."""
+
+import base64
+import random
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made_up import study, trial
+from PIL import Image
+
+from study.events import NoiseMeasured
+from study.folder import StudyFolder
+from study.markup import el, join, table
+from study.noise import Noise
+from study.ranking import rank
+from study.records import StudyRecord, TrialRecord
+from study.report import SECTIONS, report
+from study.report_pictures import sample_grids
+
+_VOID = {"meta", "img", "br"}
+
+
+class Outline(HTMLParser):
+    """Reads a page strictly: every tag is closed in order, and ids of text are collected by tag."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in _VOID:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts[self.open[-1]][-1] += data
+
+
+def page_of(made: StudyRecord, tmp_path: Path) -> tuple[str, Outline]:
+    page = report(made, StudyFolder(tmp_path, "toy"))
+    return page, Outline(page)
+
+
+def finished() -> StudyRecord:
+    curves = [{1: 40.0, 3: 30.0, 9: 20.0}, {1: 50.0}, {1: 60.0, 3: 45.0}, {1: 35.0, 3: 33.0, 9: 21.0}]
+    fates = [("completed", None), ("stopped", 1), ("stopped", 3), ("completed", None)]
+    return study(
+        *(
+            trial(i, curve, state, rung=rung, params={"lr": 10.0**-i, "loss": "hinge" if i % 2 else "lsgan"})
+            for i, (curve, (state, rung)) in enumerate(zip(curves, fates, strict=True))
+        ),
+        trial(4, {1: 90.0}, "diverged", params={"lr": 1.0, "loss": "lsgan"}, cause="Diverged: loss_d is <0> & gone"),
+    )
+
+
+ALONE = trial(0, {1: 40.0, 3: 30.0, 9: 20.0}, params={"lr": 1e-3})
+KINDS: dict[str, tuple[TrialRecord, ...]] = {
+    "none yet": (),
+    "one": (ALONE,),
+    "one without a report": (trial(0, {}, "running"),),
+    "all diverged": tuple(trial(i, {1: 9.0} if i else {}, "diverged", params={"lr": 0.1 * i}) for i in range(3)),
+    "all failed": tuple(trial(i, {}, "failed", cause="OSError: gone") for i in range(3)),
+    "all stopped": tuple(trial(i, {1: 9.0 + i}, "stopped", rung=1, params={"lr": 0.1 * i}) for i in range(12)),
+    "all equal": tuple(trial(i, {1: 9.0, 3: 9.0, 9: 9.0}, params={"lr": 0.1 * i}) for i in range(12)),
+    "fid of zero": tuple(trial(i, {1: 0.0, 3: -1e-9, 9: float(i)}, params={"lr": i}) for i in range(12)),
+    "interrupted": (ALONE, trial(1, {1: 50.0}, "interrupted", params={"lr": 1e-4})),
+    "mixed": finished().trials,
+}
+
+
+@pytest.mark.parametrize("trials", KINDS.values(), ids=KINDS.keys())
+def test_every_kind_of_study_has_a_whole_page(trials: tuple[TrialRecord, ...], tmp_path: Path) -> None:
+    page, outline = page_of(study(*trials), tmp_path)
+    assert outline.texts["h1"] == ["toy"]
+    assert {"Cost", "Diverged, collapsed, failed", "Everything"} <= {*outline.texts["h2"]} <= {*SECTIONS}
+    assert not re.search(r"\bnan\b|\binf\b|None", page)
+    ranked = rank(trials)
+    assert ("No trial can be ranked" in page) == (not ranked)
+    if ranked:
+        assert f"<b>{ranked[0].fid_best:.2f}</b>" in page
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
+    page, outline = page_of(finished(), tmp_path)
+    assert all(address.startswith("data:image/png;base64,") for address in outline.addresses)
+    assert not outline.tags & {"script", "link", "iframe", "object", "form", "base"}
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src &#x27;none&#x27;" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
+    evil = "</style><script>alert(1)</script>\"'"
+    made = study(
+        trial(0, {1: 5.0}, params={evil: 1, "loss": evil}, config={"loss": evil}),
+        trial(1, {1: 6.0}, params={evil: 2, "loss": "x"}, config={"loss": "x"}),
+        trial(2, {}, "failed", cause=evil, params={evil: 2, "loss": "x"}),
+        fingerprint=evil,
+        note=evil,
+    )
+    page, outline = page_of(made, tmp_path)
+    assert "<script" not in page
+    assert "script" not in outline.tags
+    assert "alert(1)" in page
+
+
+def test_what_the_page_says_of_rungs_cost_and_trouble(tmp_path: Path) -> None:
+    page, outline = page_of(finished(), tmp_path)
+    cells = outline.texts["td"]
+    assert "2 of 5" in cells  # trial 0 had the second FID of five at 1 kimg
+    # Stopped: 1 and 3 of 9 kimg, so 8 + 6 are left, at 3 s a kimg; spent: 9 + 1 + 3 + 9 + 1 kimg.
+    assert "14 kimg and 42 s more" in page
+    assert "37 kimg and 1:51 min in all" in page
+    assert "1 diverged, 0 more had collapsed" in page
+    assert "Diverged: loss_d is &lt;0&gt; &amp; gone" in page
+    assert "compares 4 trials at 1 kimg" in page
+
+
+def test_ties_are_named_once_the_noise_is_known(tmp_path: Path) -> None:
+    """Seeds 19, 20, 21: s = 1 with two degrees of freedom: 4.30 sqrt(2) = 6.08, and trial 3 is 1.0 behind."""
+    seeds = tuple(NoiseMeasured(0, 9, "seed", i, 18.0 + i, None) for i in (1, 2, 3))
+    page, outline = page_of(replace(finished(), noise=Noise(seeds)), tmp_path)
+    assert "1 trial cannot be told from the first: 3" in page
+    assert "+1.00, tied" in outline.texts["td"]
+    assert "6.08" in page
+
+
+def test_a_thousand_trials_stay_below_ten_megabytes(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    made = study(
+        *(
+            trial(
+                i,
+                {kimg: rng.uniform(5, 100) for kimg in range(1, 28 if i % 9 == 0 else 2)},
+                "completed" if i % 9 == 0 else "diverged" if i % 9 == 1 else "stopped",
+                rung=None if i % 9 < 2 else 1,
+                params={f"section.parameter_{j}": rng.random() for j in range(40)} | {"loss": rng.choice("abcdef")},
+                cause="Diverged: loss_d became non-finite" if i % 9 == 1 else None,
+            )
+            for i in range(1000)
+        ),
+        schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3},
+    )
+    page, _ = page_of(made, tmp_path)
+    assert len(page.encode()) < 3_000_000  # leaves room for six pictures of 0.53 MB each and more
+
+
+def grid(folder: StudyFolder, number: int, kimg: int, side: int) -> Path:
+    file = folder.samples(number) / f"kimg-{kimg:06d}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise((side, side), 90).save(file)
+    return file
+
+
+def test_pictures_of_the_best_checkpoints_are_inside(tmp_path: Path) -> None:
+    folder, made = StudyFolder(tmp_path, "toy"), finished()
+    first = grid(folder, 0, 9, 32)
+    grid(folder, 0, 3, 32)  # not of the best FID
+    huge = grid(folder, 3, 9, 1200)
+    grid(folder, 2, 3, 32).write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    found = sample_grids(rank(made.trials), folder)
+    assert [(p.ranked.trial.number, p.kimg) for p in found] == [(0, 9), (3, 9)]
+    assert base64.b64decode(found[0].url.partition(",")[2]) == first.read_bytes()
+    assert len(found[1].url) < 600_000 < huge.stat().st_size
+    page, outline = page_of(made, tmp_path)
+    assert len(outline.addresses) == 2
+    assert "rank 1: trial 0 at 9 kimg, FID 20.00" in page
+
+
+def test_markup_escapes_what_is_not_markup() -> None:
+    assert el("a", "<", el("b", "&"), None, 3, class_='"') == '<a class="&quot;">&lt;<b>&amp;</b>3</a>'
+    assert join(["<", el("br")]) == "&lt;<br>"
+    assert '<td class="right">&lt;i&gt;</td>' in table([("n", "right")], [["<i>"]])

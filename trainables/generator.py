@@ -1,0 +1,236 @@
+"""A trained generator as one file: weights and all it takes to draw images from them, without the data set.
+
+`generator.safetensors` holds the weights, and in its header (`GeneratorFacts` as JSON) the configuration, the shape
+of the images, how frequent their classes were, and what the generator was judged. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from trainables.config import TrialConfig
+from trainables.data.places import is_file, is_folder
+from trainables.errors import CorruptFile, CorruptInput, InvalidInput
+from trainables.files import write_atomically
+from trainables.images import to_bytes
+from trainables.latents import NormalLatent
+from trainables.models import ImageShape
+from trainables.networks import check_fit
+from trainables.streams import Streams
+from trainables.threads import fixed_threads
+from trainables.validation import validated
+from trainables.variants import Variant
+
+FILE = "generator.safetensors"
+"""What the file is called in the folder of a training."""
+
+_KEY = "ganstudy"  # one key: the order of several is not kept, and equal generators shall be equal files
+_CHUNK = 64  # latents drawn and run at a time: so the first n images are the same whatever the count
+
+
+class GeneratorFacts(Variant):
+    """What a generator's file says of it."""
+
+    format: Literal[1] = 1
+    trial: TrialConfig
+    channels: Literal[1, 3]
+    size: int = Field(ge=1, le=4096, description="pixels a side")
+    class_counts: tuple[int, ...] = Field(default=(), description="training images of each class; empty: no labels")
+    kimg: int = Field(ge=0, description="thousands of real images that D had seen")
+    fid: float
+    fid_fingerprint: str = Field(description="of `fid`: what it was measured against")
+    threads: int = Field(default=1, ge=1, le=4096, description="torch threads: on a CPU the last bits depend on them")
+    weights: str = Field(description="SHA-256 (hex) of the weights")
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data had, 0 for none."""
+        return len(self.class_counts)
+
+    @property
+    def shape(self) -> ImageShape:
+        """Of the images."""
+        return ImageShape(self.channels, self.size)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Generated images, uint8 (N, C, H, W), and the classes they were asked to have, int64 (N,), if it takes any."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+class Generator:
+    """A trained generator that needs nothing but its file."""
+
+    def __init__(self, facts: GeneratorFacts, weights: Mapping[str, Tensor], device: str = "cpu") -> None:
+        """Build the network of `facts` with these weights, in eval mode on `device`.
+
+        Raises:
+            CorruptInput: if they do not fit each other.
+        """
+        self.facts = facts
+        self.device = torch.device(device)
+        self.network = _network(facts)
+        try:
+            self.network.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise CorruptInput(f"weights of another network: {' '.join(str(error).split())[:200]}") from error
+        self.network.requires_grad_(False).eval().to(self.device)
+
+    @classmethod
+    def read(cls, path: Path, device: str = "cpu") -> Self:
+        """Read a file that `write_generator` wrote, or the one in the folder `path`.
+
+        Raises:
+            InvalidInput: if there is none, or it is something else.
+            CorruptInput: if it is damaged.
+        """
+        file = _find(path)
+        facts, weights = _read(file)
+        if digest(weights) != facts.weights:
+            raise CorruptInput(f"{file}: damaged: its weights are not those that were written; bring it again")
+        try:
+            return cls(facts, weights, device)
+        except InvalidInput as error:
+            raise CorruptInput(f"{file}: {error}") from error
+
+    def sample(self, count: int, seed: int = 0, label: int | None = None) -> Samples:
+        """Draw `count` images, always the same for a seed; fewer are the first of more.
+
+        Args:
+            count: images, 1 or more.
+            seed: decides latents and classes, the same on every device; not related to the trial's.
+            label: the class of all of them; None: classes as frequent as in the data. It does not change the latents.
+
+        Raises:
+            InvalidInput: if the generator does not take classes, or not this one.
+        """
+        self._check_label(label)
+        chunks = [self._chunk(seed, index, label) for index in range(math.ceil(count / _CHUNK))]
+        images = torch.cat([images for images, _ in chunks])[:count]
+        labels = [drawn for _, drawn in chunks if drawn is not None]
+        return Samples(images, torch.cat(labels)[:count] if labels else None)
+
+    def interpolate(self, count: int, seed: int = 0, label: int | None = None) -> Samples:
+        """Draw images at `count` equal steps on the way from one latent to another, of one class.
+
+        Normal latents go along cos(t) a + sin(t) b, so that each on the way is distributed as the ends are; others go
+        straight, within the support that they have.
+
+        Args:
+            count: images with both ends, 2 or more.
+            seed: decides both ends and the class.
+            label: the class; None: drawn.
+
+        Raises:
+            InvalidInput: as `sample`.
+        """
+        self._check_label(label)
+        rng = self._stream(seed, "interpolate", 0)
+        labels = self._labels(2, rng, label)
+        if labels is not None:
+            labels = labels[:1].expand(2)
+        first, last = self.facts.trial.latent.sample(2, rng, labels)
+        way = torch.linspace(0, 1, count)[:, None]
+        if isinstance(self.facts.trial.latent, NormalLatent):
+            latents = torch.cos(way * torch.pi / 2) * first + torch.sin(way * torch.pi / 2) * last
+        else:
+            latents = torch.lerp(first, last, way)
+        labels = None if labels is None else labels[:1].repeat(count)
+        return Samples(self._images(latents, labels), labels)
+
+    def _chunk(self, seed: int, index: int, label: int | None) -> tuple[Tensor, Tensor | None]:
+        rng = self._stream(seed, "sample", index)
+        labels = self._labels(_CHUNK, rng, label)
+        return self._images(self.facts.trial.latent.sample(_CHUNK, rng, labels), labels), labels
+
+    def _stream(self, seed: int, purpose: str, index: int) -> torch.Generator:
+        return Streams(seed, torch.device("cpu")).at(purpose, index)
+
+    def _labels(self, count: int, rng: torch.Generator, label: int | None) -> Tensor | None:
+        if not self.facts.trial.uses_labels:
+            return None
+        ends = torch.tensor(self.facts.class_counts).cumsum(0)
+        drawn = torch.searchsorted(ends, torch.randint(int(ends[-1]), (count,), generator=rng), right=True)
+        return drawn if label is None else torch.full_like(drawn, label)
+
+    @torch.no_grad()
+    def _images(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        inputs = self.facts.trial.conditioning.generator_input(latents, labels, self.facts.classes)
+        with fixed_threads(self.facts.threads):
+            images: Tensor = self.network(inputs.to(self.device))
+        if not images.isfinite().all():
+            raise CorruptFile("the generator's images are not finite: its training had diverged; take an earlier one")
+        return to_bytes(images).cpu()
+
+    def _check_label(self, label: int | None) -> None:
+        if label is None:
+            return
+        if not self.facts.trial.uses_labels:
+            raise InvalidInput(f"class {label}: this generator was trained without classes; leave it out")
+        if not 0 <= label < self.facts.classes:
+            raise InvalidInput(f"class {label}: this generator has the classes 0 to {self.facts.classes - 1}")
+
+
+def write_generator(file: Path, facts: GeneratorFacts, weights: Mapping[str, Tensor]) -> None:
+    """Write a generator atomically; the same generator is the same bytes."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    header = json.dumps(facts.model_dump(mode="json"), sort_keys=True)
+    write_atomically(file, save(tensors, {_KEY: header}))
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of names, types, shapes and bytes."""
+    state = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        array = value.detach().cpu().contiguous().numpy()
+        state.update(f"{name}/{array.dtype.str}/{array.shape};".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def _network(facts: GeneratorFacts) -> nn.Module:
+    trial = facts.trial
+    check_fit(trial, facts.shape, facts.classes)
+    with torch.random.fork_rng(devices=[]):  # constructors draw first weights from the global generator
+        return trial.model.generator(
+            trial.conditioning.latent_inputs(trial.latent.dimension, facts.classes), facts.shape
+        )
+
+
+def _find(path: Path) -> Path:
+    file = path / FILE if is_folder(path) else path
+    if is_file(file):
+        return file
+    if is_folder(path):
+        raise InvalidInput(f"{path}: no {FILE} in it; is its training finished? `ganstudy train` again goes on with it")
+    raise InvalidInput(f"{path}: not there; name a folder that `ganstudy train` wrote, or its {FILE}")
+
+
+def _read(file: Path) -> tuple[GeneratorFacts, dict[str, Tensor]]:
+    foreign = InvalidInput(f"{file}: not a generator that `ganstudy train` wrote")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header: Any = (opened.metadata() or {}).get(_KEY)
+            if header is None:
+                raise foreign
+            facts = validated(GeneratorFacts, json.loads(header), f"{file}: its header")
+            return facts, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise CorruptInput(f"{file}: no safetensors file, or damaged ({' '.join(str(error).split())[:120]})") from error
+    except OSError as error:
+        raise InvalidInput(f"{file}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise foreign from error

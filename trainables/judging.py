@@ -1,0 +1,56 @@
+"""Measures a finished generator as its trial was measured: the same latents, so the same numbers."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trainables.batches import Batches
+from trainables.errors import Diverged, InvalidInput
+from trainables.evaluator import Evaluator
+from trainables.generator import Generator
+from trainables.images import to_bytes
+from trainables.prepare import Prepared
+from trainables.streams import Streams
+from trainables.tensors import as_tensor
+from trainables.threads import fixed_threads
+
+
+def judge(generator: Generator, prepared: Prepared) -> dict[str, float]:
+    """Return all metrics of `prepared.evaluation`, `fid` first.
+
+    With the trial's own evaluation, data, device and version they are those of its report at `facts.kimg`, to the
+    last bit on a CPU: latents and classes come from the stream that `Session.evaluate` takes.
+
+    Args:
+        generator: what to judge, on its device.
+        prepared: data and FID reference, from `prepare(generator.facts.trial.data, evaluation)`.
+
+    Raises:
+        InvalidInput: if the data is not such as it was trained on.
+        Diverged: if an image or a metric is not finite.
+    """
+    facts, dataset = generator.facts, prepared.dataset
+    found = (dataset.channels, dataset.size, dataset.classes or 0)
+    if found != (facts.channels, facts.size, facts.classes):
+        raise InvalidInput(
+            f"{dataset.name}: channels, pixels a side and classes are {found}, the generator's "
+            f"{(facts.channels, facts.size, facts.classes)}; bring back the data that it was trained on"
+        )
+    with fixed_threads(facts.threads):
+        return Evaluator(prepared, generator.device).judge(_generated(generator, prepared))
+
+
+@torch.no_grad()
+def _generated(generator: Generator, prepared: Prepared) -> Iterator[Tensor]:
+    config, train = generator.facts.trial, prepared.dataset.train
+    labels = as_tensor(train.labels).to(generator.device) if config.uses_labels and train.labels is not None else None
+    batches = Batches(config, as_tensor(train.images).to(generator.device), labels, generator.facts.classes)
+    rng = Streams(config.seed, generator.device).at("evaluate", generator.facts.kimg)
+    count, size = prepared.evaluation.count, prepared.evaluation.batch
+    for start in range(0, count, size):
+        inputs, _ = batches.inputs(min(size, count - start), rng)
+        images: Tensor = generator.network(inputs)
+        if not images.isfinite().all():
+            raise Diverged("the generator's images are not finite")
+        yield to_bytes(images)
