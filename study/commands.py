@@ -31,6 +31,7 @@ from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.prepare import check as check_evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
 from trainables.validation import validated
@@ -79,6 +80,7 @@ def _dry_run(config: StudyConfig, console: Console) -> int:
     from study.plan import show_plan
 
     dataset = config.data.load()
+    check_evaluation(dataset, config.evaluation)
     check_fit(config, dataset)
     cpus = 1.0 if config.resources.cpus == "auto" else config.resources.cpus
     possible = max(1, int((os.cpu_count() or 1) / cpus))

@@ -128,7 +128,12 @@ class StudyConfig(Variant):
                 f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
                 "images can tell later how good the winner is; leave it out"
             )
-        self.space.resolve()
+        for place, value in self.space.resolve().constants.items():
+            if place.endswith(".decay_kimg") and 0 < int(value) < self.schedule.max_kimg:
+                raise ValueError(
+                    f"space.fix {place} {value}: the rate would be 0 from there to schedule.max_kimg "
+                    f"{self.schedule.max_kimg}; give at least that"
+                )
         return self
 
     @property

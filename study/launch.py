@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -69,8 +70,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     _check_places(config)
     _check_existing(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
-    prepared = prepare(config.data, config.evaluation)
-    check_fit(config, prepared.dataset)
+    prepared = prepare(config.data, config.evaluation, partial(check_fit, config))
     halt = Halt()
     with connected(address, halt.lose):
         slots = plan_slots(config)

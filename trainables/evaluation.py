@@ -22,7 +22,9 @@ class Evaluation(Variant):
         default=("kid", "prdc", "modes", "inception_score"), description="what is measured beside the FID"
     )
     kid_subsets: int = Field(default=10, ge=1, description="subsets that the KID is averaged over")
-    kid_subset_size: int = Field(default=500, ge=2, description="images per subset; at most those that there are")
+    kid_subset_size: int = Field(
+        default=500, ge=2, description="images per subset; where there are no more, half of them"
+    )
     prdc_images: int = Field(default=1000, ge=10, description="real and generated images each; at most those there are")
 
     @model_validator(mode="after")

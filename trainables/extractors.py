@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import safetensors
 import safetensors.numpy
@@ -41,6 +41,19 @@ class ClassifierExtractor(ExtractorConfig):
     """
 
     name: Literal["classifier"] = "classifier"
+    dimension: ClassVar[int] = classifier.DIMENSION
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse data without labels.
+
+        Raises:
+            InvalidInput: says what the data source takes for labels, and what else there is to do.
+        """
+        if dataset.classes is None:
+            raise InvalidInput(
+                f"{dataset.name}: has no labels, and the classifier extractor is trained on them; label the data "
+                "(folder: a sub-folder per class; npz: `labels`), or set evaluation.extractor: {name: inception}"
+            )
 
     def prepare(self, dataset: Dataset) -> ExtractorState:
         """The shipped classifier, or the cached one, or a new one.
@@ -49,6 +62,7 @@ class ClassifierExtractor(ExtractorConfig):
             InvalidInput: when the data has no labels.
             CorruptFile: when the shipped or cached file is damaged.
         """
+        self.check(dataset)
         if dataset.name == "fashion_mnist" and dataset.size in _SHIPPED_FOR:
             arrays, test_accuracy = read_shipped()
             crop = _SHIPPED_SIZE
@@ -58,7 +72,7 @@ class ClassifierExtractor(ExtractorConfig):
         return ExtractorState(
             name=self.name,
             digest=weights_digest(arrays),
-            dimension=classifier.DIMENSION,
+            dimension=self.dimension,
             input_shape=(dataset.channels, dataset.size, dataset.size),
             crop=crop,
             arrays=arrays,
@@ -138,10 +152,6 @@ def read_shipped() -> tuple[dict[str, NDArray[Any]], float]:
 
 
 def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
-    if dataset.classes is None:
-        raise InvalidInput(
-            f"{dataset.name}: has no labels, and the classifier extractor is trained on them; add `labels` to the data"
-        )
     key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
     if not path.is_file():

@@ -4,7 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -58,6 +58,16 @@ class ExtractorConfig(Variant, ABC):
     """Says which extractor a study uses."""
 
     name: str
+    dimension: ClassVar[int]
+    """The number of features."""
+
+    @abstractmethod
+    def check(self, dataset: Dataset) -> None:
+        """Refuse at once what `prepare` would refuse, as far as it can be known without work.
+
+        Raises:
+            InvalidInput: naming what is missing.
+        """
 
     @abstractmethod
     def prepare(self, dataset: Dataset) -> ExtractorState:

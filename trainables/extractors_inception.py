@@ -7,7 +7,7 @@ to an FID). Nothing here opens the network: the file is brought by hand.
 
 import io
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,18 @@ class InceptionExtractor(ExtractorConfig):
     name: Literal["inception"] = "inception"
     weights: Path | None = Field(default=None, description=f"{FILE}; None for torch hub's cache")
 
+    dimension: ClassVar[int] = DIMENSION
+
+    def check(self, dataset: Dataset) -> None:
+        """Look whether there is a file.
+
+        Raises:
+            InvalidInput: when the file is nowhere; says where it was looked for and how to bring it.
+        """
+        path = self.weights or cached_path()
+        if not path.is_file():
+            raise _missing(path)
+
     def prepare(self, dataset: Dataset) -> ExtractorState:
         """Read the weights; looks at no image.
 
@@ -48,7 +60,7 @@ class InceptionExtractor(ExtractorConfig):
         return ExtractorState(
             name=self.name,
             digest=weights_digest(arrays),
-            dimension=DIMENSION,
+            dimension=self.dimension,
             input_shape=(dataset.channels, dataset.size, dataset.size),
             crop=dataset.size,
             arrays=arrays,
@@ -77,10 +89,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         arrays = {str(name): np.ascontiguousarray(value.numpy()) for name, value in state.items()}
     except (FileNotFoundError, IsADirectoryError):
-        raise InvalidInput(
-            f"inception weights {path}: not there; fetch {URL} on a machine with internet and put it there, "
-            "or set evaluation.extractor.weights to where it lies"
-        ) from None
+        raise _missing(path) from None
     except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
         reason = " ".join(str(error).split())[:150]
         raise CorruptInput(f"inception weights {path}: not a state dict ({reason}); fetch {URL} again") from None
@@ -91,6 +100,13 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
             f"Inception v3; fetch {URL}"
         )
     return arrays
+
+
+def _missing(path: Path) -> InvalidInput:
+    return InvalidInput(
+        f"inception weights {path}: not there; fetch {URL} on a machine with internet and put it there, "
+        "or set evaluation.extractor.weights to where it lies"
+    )
 
 
 class _InceptionFeatures:

@@ -5,7 +5,7 @@ that is run again from its file must reproduce its FIDs.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,18 +63,35 @@ class Prepared:
         return Reference(as_tensor(self.mean), as_tensor(self.covariance), as_tensor(self.root), self.count)
 
 
-def prepare(data: DataSource, evaluation: Evaluation) -> Prepared:
-    """Load the data, get the extractor, and measure real images and noise with it.
+def check(dataset: Dataset, evaluation: Evaluation) -> None:
+    """Refuse what `prepare` would refuse, as far as it can be known without work.
 
     Raises:
         InvalidInput: when there are not more images than features, generated or real: their covariance would
-            be singular and the FID's bias large.
+            be singular and the FID's bias large; or when the extractor lacks labels or its weights.
+    """
+    evaluation.extractor.check(dataset)
+    _check_counts(dataset, evaluation, evaluation.extractor.dimension)
+
+
+def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None) -> Prepared:
+    """Load the data, get the extractor, and measure real images and noise with it.
+
+    Args:
+        data: the source.
+        evaluation: how generators are judged.
+        fits: called with the data before anything is computed; may refuse it.
+
+    Raises:
+        InvalidInput: as `check`, before anything is computed.
         DataNotFound: when the data is nowhere.
         CorruptFile: when a file of the data or the extractor is damaged.
     """
     dataset = data.load()
+    check(dataset, evaluation)
+    if fits is not None:
+        fits(dataset)
     state = evaluation.extractor.prepare(dataset)
-    _check_counts(dataset, evaluation, state.dimension)
     with fixed_threads(1):
         extractor = extractors.build_extractor(state)
         seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]

@@ -15,6 +15,7 @@ from trainables.ema import Ema
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluator import Evaluator
 from trainables.images import to_bytes
+from trainables.losses import LOSSES
 from trainables.models import ImageShape
 from trainables.networks import build_networks
 from trainables.prepare import Prepared
@@ -176,9 +177,10 @@ class Session:
 
     @torch.no_grad()
     def discriminator_probabilities(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return sigmoid(D's logit) in eval mode on `count` training and `count` judged images, (count,) each.
+        """Return how sure D is in eval mode that `count` training and `count` judged images are real, (count,) each.
 
-        Draws from a stream of its own, as `evaluate` does.
+        It is sigmoid(logit - boundary), one half where D is undecided; for losses of which only differences of logits
+        have a meaning, sigmoid(logit). Draws from a stream of its own, as `evaluate` does.
         """
         rng = self._streams.at("probabilities", self.kimg)
         self.discriminator.eval()
@@ -190,7 +192,7 @@ class Session:
 
     def _probability(self, images: Tensor, labels: Tensor | None) -> Tensor:
         scores: Scores = self.discriminator(images, labels)
-        return scores.logits.sigmoid()
+        return (scores.logits - (LOSSES[self.config.loss].boundary or 0.0)).sigmoid()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes in training: tensors, and plain values that `torch.load(weights_only=True)` reads."""

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from study.cli import app, main
 from trainables.config import TrialConfig
+from trainables.errors import InvalidInput
 
 runner = CliRunner()
 
@@ -128,6 +129,14 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert f"{g:,}" in text
     assert f"{d:,}" in text
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_refuses_what_a_launch_would(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(toy_config().to_dict()))
+    result = runner.invoke(app, ["launch", str(file), "--dry-run", "--set", "evaluation.count=64"])
+    assert isinstance(result.exception, InvalidInput)
+    assert "evaluation.count=64: must be more than" in str(result.exception)
 
 
 @pytest.mark.parametrize(

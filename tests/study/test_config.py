@@ -73,6 +73,7 @@ def test_overrides_reach_nested_keys_and_are_read_as_yaml(tmp_path: Path) -> Non
         ({"resources": {"gpus": 1.5}}, "a fraction up to 1"),
         ({"resources": {"cpus": 0}}, "above 0"),
         ({"data": {"name": "fashion_minst"}}, "fashion_mnist"),
+        ({"space": {"base": "gan28", "fix": {"generator_optimiser.decay_kimg": 1}}}, "the rate would be 0"),
         ({"evaluation": {"split": "test"}}, "ranked on validation images"),
         ({"evaluation": {"count": 1}}, "greater than or equal to 2"),
         ({"seed": -1}, "greater than or equal to 0"),

@@ -1,7 +1,7 @@
 """A space that its data does not allow is refused in one line, and what the line says to write mends it."""
 
 import re
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,11 @@ def test_a_launch_is_refused_before_ray_starts(tmp_path: Any, monkeypatch: pytes
     def started(*_: object) -> None:
         raise AssertionError("Ray was started")
 
-    monkeypatch.setattr(launch, "prepare", lambda *_: SimpleNamespace(dataset=data(size=30)))
+    def prepare(source: object, evaluation: object, fits: Callable[[Dataset], None]) -> None:
+        fits(data(size=30))
+        raise AssertionError("an extractor was prepared")
+
+    monkeypatch.setattr(launch, "prepare", prepare)
     monkeypatch.setattr(launch, "connected", started)
     config = toy_config(space={"base": "gan28"}, storage={"path": str(tmp_path / "runs")})
     with pytest.raises(InvalidInput, match=r"model\.name .* space\.narrow"):

@@ -114,6 +114,12 @@ def test_fresh_images_of_the_same_kind_are_nearly_ideal_and_noise_is_bad(name: s
 def test_the_order_of_the_images_does_not_matter(name: str, seed: int) -> None:
     real, fake = looks(0, spread=3), looks(2, spread=4)
     expected = measure(name, real, fake)
+    if name == "kid":  # its subsets are drawn by position: the same up to their deviation
+        expected = measure(name, real, fake, Evaluation())
+        again = measure(name, permuted(real, seed), permuted(fake, seed + 1), Evaluation())
+        assert abs(again["kid"] - expected["kid"]) < 4 * max(again["kid_std"], expected["kid_std"])
+        assert 0 < again["kid_std"] < 4 * expected["kid_std"]
+        return
     assert measure(name, permuted(real, seed), permuted(fake, seed + 1)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 

@@ -3,6 +3,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import torch
 from pydantic import ValidationError
 
 from trainables import classifier
-from trainables.data import Digits, Npz, Split
+from trainables.data import Dataset, Digits, Npz, Split
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.extractors import EXTRACTORS
 from trainables.fid import FeatureMoments, frechet_distance
-from trainables.prepare import Prepared, describe, prepare
+from trainables.prepare import Prepared, check, describe, prepare
 from trainables.threads import fixed_threads
 
 EVALUATION = Evaluation(count=300, batch=64)
@@ -156,6 +158,62 @@ def test_there_must_be_more_images_than_features(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", images=images.astype(np.uint8), labels=np.arange(400) % 2)
     with pytest.raises(InvalidInput, match="npz: 40 validation images: must be more than"):
         prepare(Npz(path=tmp_path / "few.npz"), EVALUATION)
+
+
+UNWORKABLE: dict[str, tuple[str, dict[str, Any], str]] = {
+    "too few generated": ("labelled", {"count": 64}, r"count=64: must be more than the extractor's 64 features"),
+    "no labels": (
+        "unlabelled",
+        {"count": 300},
+        r"a sub-folder per class.*evaluation\.extractor: \{name: inception\}",
+    ),
+    "no weights": (
+        "labelled",
+        {"extractor": {"name": "inception", "weights": "nowhere.pth"}},
+        "nowhere.pth: not there",
+    ),
+    "too few for inception": (
+        "labelled",
+        {"extractor": {"name": "inception", "weights": "weights.pth"}, "count": 2048},
+        "count=2048: must be more than the extractor's 2048",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNWORKABLE)
+def test_what_cannot_be_measured_is_refused_before_any_work(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No classifier is trained and no weights are read: of these there is only an empty file."""
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pth").touch()
+    name, evaluation, says = UNWORKABLE[case]
+    digits = Digits().load()
+    labels = {} if name == "unlabelled" else {"labels": np.asarray(digits.train.labels)}
+    np.savez("made.npz", images=digits.train.images[:, 0], **labels)
+
+    def worked(*_: object) -> None:
+        raise AssertionError("work was done")
+
+    for extractor in EXTRACTORS.values():
+        monkeypatch.setattr(extractor, "prepare", worked)
+    data, judged = Npz(path=Path("made.npz")), Evaluation.model_validate(evaluation)
+    for refuse in (lambda: check(data.load(), judged), lambda: prepare(data, judged)):
+        with pytest.raises(InvalidInput, match=says):
+            refuse()
+
+
+def test_misfits_are_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(dataset: Dataset) -> None:
+        raise InvalidInput(f"{dataset.name} does not fit")
+
+    monkeypatch.setattr(EXTRACTORS["classifier"], "prepare", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(InvalidInput, match="digits does not fit"):
+        prepare(Digits(), EVALUATION, refuse)
+
+
+def test_the_number_of_features_is_known_beforehand(prepared: Prepared) -> None:
+    assert features_of(prepared, Split.TEST).shape == (180, EXTRACTORS["classifier"].dimension)
 
 
 def test_an_evaluation_is_strict_and_frozen() -> None:

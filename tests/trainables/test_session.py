@@ -363,7 +363,11 @@ def test_other_draws_are_other_images_of_the_same_generator(prepared: Prepared) 
     assert same(all_weights(session), all_weights(other))
 
 
-@pytest.mark.parametrize("changes", [{}, {"normalisation": "batch"}, {"conditioning": {"name": "projection"}}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"loss": "lsgan"}, {"normalisation": "batch"}, {"conditioning": {"name": "projection"}}],
+    ids=str,
+)
 def test_probabilities_are_ds_of_training_and_of_judged_images(changes: dict[str, Any], prepared: Prepared) -> None:
     session, quiet = (Session(small(ema_kimg=1, **changes), prepared) for _ in range(2))
     session.train(1)
@@ -382,7 +386,8 @@ def test_probabilities_are_ds_of_training_and_of_judged_images(changes: dict[str
         torch.from_numpy(prepared.dataset.train.labels.copy()) if prepared.dataset.train.labels is not None else None
     )
     with torch.no_grad():
-        each = session.discriminator.eval()(images, labels).logits.sigmoid()
+        boundary = LOSSES[session.config.loss].boundary or 0.0
+        each = (session.discriminator.eval()(images, labels).logits - boundary).sigmoid()
     assert ((real[:, None] - each[None, :]).abs().min(1).values < 1e-6).all()
     assert len(real.unique()) > 200
     break_weight(session.generator, math.nan)  # the average is judged, not the weights in training
