@@ -49,7 +49,7 @@ def narrow(
         left, _ = _reduced(left, target, _narrowed, spec)
         targets.append(target)
     done = simplified(left, constants)
-    _check_still_active(done, targets)
+    _check_still_active(done, targets, parameters)
     return done
 
 
@@ -69,23 +69,28 @@ def fix(
             changes make inactive.
     """
     left, targets = list(parameters), list[_Target]()
-    constant, places = dict(constants), dict[str, Value]()
-    for key, value in flatten(changes).items():
-        target = _find(parameters, key)
+    constant, filled = dict(constants), dict[str, Mapping[str, Value]]()
+    found = [(key, value, _find(parameters, key)) for key, value in flatten(changes).items()]
+    order = [p.name for p in parameters]
+    # Parents first, so that a refusal names the condition of the dependent.
+    for key, value, target in sorted(found, key=lambda each: order.index(each[2].names[0]) if each[2] else -1):
         if target is None:
             new: Mapping[str, Value] = {_constant_place(parameters, constants, key): _constant(key, value)}
             constant |= new
         else:
-            left, new = _reduced(left, target, _only, value)
+            try:
+                left, new = _reduced(left, target, _only, value)
+            except InvalidInput as error:
+                raise _with_rule(error, parameters, target, value) from None
             targets.append(target)
-        places |= new
+        filled[key] = new
     done = simplified(left, constant)
-    _check_still_active(done, targets)
+    _check_still_active(done, targets, parameters)
     while settled := _settle(done, constant, targets):
         names, values = settled
         constant |= values
         done = simplified([p for p in done if p.name not in names], constant)
-    return done, constant, places
+    return done, constant, {place: value for key, _, _ in found for place, value in filled[key].items()}
 
 
 def _keys(parameters: Sequence[Parameter]) -> set[str]:
@@ -186,10 +191,32 @@ def _without_branch(parameters: list[Parameter], lost: Parameter, key: str) -> l
     return _keeping(rest, parents, condition.parent, others, key)
 
 
-def _check_still_active(parameters: Sequence[Parameter], targets: Sequence[_Target]) -> None:
+def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], whole: Sequence[Parameter]) -> None:
     for target in targets:
-        if not _members(parameters, target):
-            raise InvalidInput(f"{target.key!r}: is never active with what else is narrowed or fixed; leave it out")
+        if not _members(left, target):
+            rule = _where(_members(whole, target))
+            needs = f" (it is only where {rule})" if rule else ""
+            raise InvalidInput(
+                f"{target.key!r}: is never active with what else is narrowed or fixed{needs}; leave one of them out"
+            )
+
+
+def _with_rule(error: InvalidInput, whole: Sequence[Parameter], target: _Target, value: object) -> InvalidInput:
+    """Return the refusal of a value that the space has, with the conditions under which it has it."""
+    having = [p for p in _members(whole, target) if target.place and is_one_of(value, p.offers(target.place))]
+    rule = _where(having)
+    if not rule:
+        return error
+    return InvalidInput(
+        f"{target.key} {value}: is possible only where {rule}, and what else is narrowed or fixed forbids that; "
+        "change one of them"
+    )
+
+
+def _where(parameters: Sequence[Parameter]) -> str:
+    """Say under which conditions one of the parameters is active; empty if one always is."""
+    rules = [" and ".join(str(condition) for condition in p.when) for p in parameters]
+    return " or where ".join(dict.fromkeys(rules)) if all(rules) else ""
 
 
 def _settle(

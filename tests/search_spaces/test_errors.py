@@ -12,6 +12,7 @@ from draws import DATA
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces.distributions import choice, integer, real
+from search_spaces.gan28 import GAN28
 from search_spaces.space import Baseline, Condition, Parameter, Space
 from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
@@ -258,3 +259,15 @@ def test_a_space_that_is_not_closed_says_which_trial() -> None:
         constants={"model.name": "mlp", "penalty.name": "gradient_penalty", "penalty.weight": 10.0},
     )
     refused(open_space.check_closed, "gradient_penalty", "batch", "possible in this space")
+
+
+@pytest.mark.parametrize("keys", [("normalisation", "penalty"), ("penalty", "normalisation")])
+def test_what_cannot_be_fixed_together_is_refused_with_the_condition(keys: tuple[str, str]) -> None:
+    values = {"normalisation": "batch", "penalty": "gradient_penalty"}
+    with pytest.raises(InvalidInput, match="penalty gradient_penalty: is possible only where normalisation is none"):
+        GAN28.fixed({key: values[key] for key in keys})
+
+
+def test_what_is_never_active_is_refused_with_the_condition() -> None:
+    with pytest.raises(InvalidInput, match="only where loss is minimax or nonsaturating or lsgan"):
+        GAN28.fixed({"loss": "wasserstein", "label_smoothing": 0.1})
