@@ -119,6 +119,11 @@ def test_serve_starts_shows_and_ends_a_server(projected: StudyFolder, taken_port
                 find_study(server, "other")
         finally:
             process.send_signal(how)
-        assert process.wait(60) == 0
+            try:
+                code = process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        assert code == 0
     with pytest.raises(URLError):
         urlopen(f"{server}/health", timeout=5)
