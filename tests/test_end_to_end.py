@@ -101,7 +101,10 @@ def check_mlflow(folder: Path) -> None:
         assert sorted((m.step, m.value) for m in history) == sorted((int(k), v) for k, v in trial["fids"].items())
         assert run.data.tags["ganstudy.state"] == trial["state"]
         images = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith(".png")]
-        assert len(images) == len(trial["fids"]) + 1, "a grid at step 0 and at every report"
+        series = Counter(Path(path).name.partition("+")[0] for path in images)
+        assert series == dict.fromkeys(("samples", "d_probabilities"), len(trial["fids"]) + 1), (
+            "at step 0 and each report"
+        )
 
 
 @pytest.fixture(scope="module")
