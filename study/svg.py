@@ -9,6 +9,7 @@ from study.markup import Html, el, join
 Point = tuple[float, float]
 
 _LOG_FROM = 20.0  # a range of positive numbers this wide is shown on a logarithmic axis
+_LOG_WITHIN = (1e-100, 1e100)  # beyond, the ratio of two values may be no float
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,12 @@ class Scale:
     def of(cls, values: Iterable[float], log: bool | None = None, pad: float = 0.05) -> "Scale":
         """Return the axis that shows all finite `values`, with `pad` of its length to spare at both ends.
 
-        `log`: None decides by the range; a range that is not all positive is never logarithmic.
+        `log`: None decides by the range; one that is not all positive, or absurdly wide, is never logarithmic.
         """
         known = [value for value in values if math.isfinite(value)] or [1.0]
         low, high = min(known), max(known)
-        log = low > 0 and (spans_decades(low, high) if log is None else log)
+        fits = low >= _LOG_WITHIN[0] and high <= _LOG_WITHIN[1]
+        log = fits and (spans_decades(low, high) if log is None else log)
         if log:
             spare = (high / low) ** pad if high > low else 1.5
             return cls(low / spare, high * spare, True)

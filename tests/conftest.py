@@ -1,6 +1,18 @@
-"""For all tests: processes that they start can be ended by Ctrl-C."""
+"""For all tests: processes that they start can be ended by Ctrl-C, and none leaves its environment to the next."""
 
+import os
 import signal
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """A command run in this process sets Ray's variables for good; a Ray of a later test would trip over them."""
+    with mock.patch.dict(os.environ):
+        yield

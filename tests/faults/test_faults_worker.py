@@ -90,4 +90,4 @@ def test_a_bad_trial_ends_with_its_cause(full_of_faults: Struck, record: Record,
     assert trial.attempts == STARTS.get(fault, 1), "only a lost worker is tried again"
     rows = [row for row in full_of_faults.rows() if getattr(row.event, "trial", None) == number]
     seconds = rows[-1].written_at - next(row.written_at for row in rows if row.event.kind == "reported")
-    record(fault, f"trial {state}, typed, study goes on", trial.cause[:60], seconds)
+    record(fault, f"trial {state}, typed, study goes on", trial.cause.partition(";")[0][:60], seconds)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made_up import OPENED_AT, study, trial
 from scipy.stats import spearmanr
@@ -186,6 +186,8 @@ def test_what_never_varies_has_no_axis() -> None:
     assert [made.name for made in axes(trials)] == ["b"]
 
 
+@example([1224352.0, 3.3e-288], None)
+@example([1.0, 3.3e-288], True)
 @given(st.lists(st.floats(-1e9, 1e9, allow_subnormal=False), max_size=5), st.sampled_from([None, True, False]))
 def test_a_scale_holds_its_values_and_its_ticks(values: list[float], log: bool | None) -> None:
     scale = Scale.of(values, log)
