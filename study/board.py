@@ -18,6 +18,10 @@ def summary(config: Mapping[str, Any]) -> str:
     return " ".join([*words, "/".join(rates)])
 
 
+_REPORTS_PER_SLOT = 1
+"""So many after the first, and the pace is measured by the clock."""
+
+
 @dataclass
 class Line:
     """One trial, as a display shows it. Times are `time.monotonic()` seconds."""
@@ -30,6 +34,8 @@ class Line:
     fid: float | None = None
     fid_best: float | None = None
     images_per_second: float | None = None
+    seconds: float = 0.0
+    """Of training and evaluation up to `kimg`."""
     rung: int | None = None
     cause: str | None = None
     attempt: int = 0
@@ -50,6 +56,10 @@ class Board:
     trials: int
     concurrency: int
     lines: dict[int, Line] = field(default_factory=dict)
+    _reports: int = 0
+    _first: tuple[float, int] | None = None
+    """When this run had a report for each slot (monotonic seconds), and the kimg of all trials then."""
+    _last: tuple[float, int] | None = None
 
     @classmethod
     def resumed(cls, schedule: Schedule, trials: int, concurrency: int, events: Iterable[Event]) -> "Board":
@@ -61,6 +71,7 @@ class Board:
             line.started, line.ended = 0.0, None
             raised = line.state == "completed" and line.kimg < schedule.max_kimg
             line.state = "waiting" if raised or line.state == "running" else line.state
+        board._reports, board._first, board._last = 0, None, None
         return board
 
     def take(self, event: Event) -> Line | None:
@@ -71,6 +82,10 @@ class Board:
         number: int = getattr(event, "trial")  # noqa: B009  every event with a handler has one
         line = self.lines.setdefault(number, Line(number))
         handler(line, event)
+        if isinstance(event, Reported):
+            self._reports += 1
+            self._last = time.monotonic(), sum(one.kimg for one in self.lines.values())
+            self._first = self._last if self._reports <= self.concurrency else self._first
         return line
 
     @property
@@ -85,15 +100,27 @@ class Board:
         return min(known, key=lambda line: line.fid_best or 0.0, default=None)
 
     def seconds_left(self) -> float | None:
-        """Forecast: the training still expected, at the mean speed seen so far; None before the first report."""
-        speeds = [line.images_per_second for line in self.lines.values() if line.images_per_second]
-        if not speeds:
+        """Forecast: the training still expected, at the pace so far; None before the first report."""
+        pace = self._seconds_per_kimg()
+        if pace is None:
             return None
         running = [line.kimg for line in self.lines.values() if line.state in ("running", "waiting")]
         arrived = {rung: sum(line.kimg >= rung for line in self.lines.values()) for rung in self.schedule.rungs()}
-        left = self.schedule.expected_kimg(self.trials - len(self.lines), running, arrived)
-        seconds_per_kimg = sum(1000 / speed for speed in speeds) / len(speeds)
-        return left * seconds_per_kimg / self.concurrency
+        coming = self.trials - len(self.lines)
+        left = self.schedule.expected_kimg(coming, running, arrived)
+        return left * pace / max(1, min(self.concurrency, coming + len(running)))
+
+    def _seconds_per_kimg(self) -> float | None:
+        """What a slot takes for 1,000 images, with all that goes with them: evaluation, checkpoints, starting trials.
+
+        From this run's reports, once there were some for each slot; before that from what trials say they took.
+        """
+        if self._first and self._last:
+            seconds, kimg = (last - first for last, first in zip(self._last, self._first, strict=True))
+            if self._reports >= (1 + _REPORTS_PER_SLOT) * self.concurrency:
+                return seconds * self.concurrency / kimg
+        told = [line.seconds / line.kimg for line in self.lines.values() if line.kimg]
+        return sum(told) / len(told) if told else None
 
 
 def _proposed(line: Line, event: TrialProposed) -> None:
@@ -108,6 +135,7 @@ def _reported(line: Line, event: Reported) -> None:
     metrics = event.metrics
     line.kimg, line.fid, line.fid_best = event.kimg, metrics["fid"], metrics["fid_best"]
     line.images_per_second = metrics["images_per_second"]
+    line.seconds = metrics.get("train_seconds", 0.0) + metrics.get("eval_seconds", 0.0)
 
 
 def _ended(line: Line, event: Ended) -> None:

@@ -5,59 +5,91 @@ Only names and help live here, so that `--help` is quick: each command imports w
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
-from trainables.errors import GanStudyError
+from study import completion
+from study.cli_errors import Commands, run
+from study.cli_options import (
+    EPILOG,
+    LOOKING,
+    PRODUCTION,
+    RESULTS,
+    SETTING_UP,
+    STUDY,
+    Address,
+    Device,
+    Exported,
+    Generator,
+    JsonOption,
+    Name,
+    Overrides,
+    StorageOption,
+    StudyFile,
+    Trial,
+)
+from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
 
 _PIPE_WIDTH = 140  # of logs; the tables want it
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Find the GAN configuration worth training.\n\nExit codes: 0 done, 1 failed, 2 wrong usage or input, "
-    "3 no completed trial, 130 interrupted.",
+    help="Find the GAN configuration worth training.",
+    epilog=EPILOG,
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at data sets.")
-spaces_app = typer.Typer(invoke_without_command=True, help="List search spaces, or show one.")
-app.add_typer(data_app, name="data")
-app.add_typer(spaces_app, name="spaces")
+spaces_app = typer.Typer(invoke_without_command=True)
+app.add_typer(data_app, name="data", rich_help_panel=LOOKING)
+app.add_typer(spaces_app, name="spaces", rich_help_panel=LOOKING)
 
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
 
-StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
-Name = Annotated[str, typer.Argument(help="The study's name.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set schedule.max_kimg=30")]
-StorageOption = Annotated[Path | None, typer.Option("--storage", help="Default: $GANSTUDY_STORAGE, or runs.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ganstudy {version('ganstudy')}")
+        raise typer.Exit
 
 
-@app.command()
+@app.callback()
+def program(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find the GAN configuration worth training."""
+
+
+@app.command(rich_help_panel=STUDY)
 def launch(
     file: StudyFile,
     overrides: Overrides = None,
     storage: StorageOption = None,
-    address: Annotated[
-        str | None,
-        typer.Option(envvar="RAY_ADDRESS", help="A Ray cluster: auto or HOST:PORT. Default: a local Ray."),
-    ] = None,
+    address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a dry run as JSON for scripts.")] = False,
 ) -> None:
     """Run a study; the same command again resumes it.
 
-    Example: ganstudy launch studies/quickstart.yaml --set trials=20
+    Ctrl-C once ends it cleanly and says how to go on; nothing that was measured is lost.
+
+    Example: ganstudy launch studies/quickstart.yaml
+
+    Example: ganstudy launch studies/quickstart.yaml --set trials=40 --dry-run
     """
     from study import commands
 
-    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, console))
+    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, as_json, console))
 
 
-@app.command()
+@app.command(rich_help_panel=STUDY)
 def status(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
     """Show how far a study is, trial by trial.
 
@@ -68,7 +100,7 @@ def status(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
     reading.status(name, storage, as_json, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def best(
     name: Name,
     top: Annotated[int, typer.Option(min=1, help="How many.")] = 5,
@@ -85,19 +117,22 @@ def best(
         raise typer.Exit(NO_COMPLETED_TRIAL)
 
 
-@app.command(name="list")
-def list_studies(storage: StorageOption = None) -> None:
-    """List the studies in the storage folder."""
-    from study import reading
+@app.command(name="list", rich_help_panel=STUDY)
+def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    """List the studies in the storage folder, the newest first.
 
-    reading.list_studies(storage, console)
+    Example: ganstudy list --storage runs
+    """
+    from study import listing
+
+    listing.list_studies(storage, as_json, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def export(
     name: Name,
     file: Annotated[Path, typer.Argument(help="The file to write.")],
-    trial: Annotated[int | None, typer.Option(help="This trial instead of the best one.")] = None,
+    trial: Trial = None,
     storage: StorageOption = None,
 ) -> None:
     """Write the best trial's configuration, and where it came from, to a file.
@@ -109,7 +144,7 @@ def export(
     reading.export_trial(name, storage, file, trial, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def report(
     name: Name,
     out: Annotated[Path | None, typer.Option(help="Default: report.html in the study's folder.")] = None,
@@ -124,7 +159,7 @@ def report(
     report_commands.report(name, storage, out, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def results(
     name: Name,
     out: Annotated[Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.")] = None,
@@ -140,7 +175,7 @@ def results(
     report_commands.results(name, storage, table, out, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def compare(
     a: Annotated[str, typer.Argument(help="A study's name.")],
     b: Annotated[str, typer.Argument(help="Another study's name.")],
@@ -156,13 +191,13 @@ def compare(
     report_commands.compare(a, b, storage, as_json, console)
 
 
-@app.command(name="export-optuna")
+@app.command(name="export-optuna", rich_help_panel=RESULTS)
 def export_optuna(
     name: Name,
     target: Annotated[str, typer.Argument(help="sqlite:///FILE or another database's URL, or a journal file's path.")],
     storage: StorageOption = None,
 ) -> None:
-    """Copy a study to an Optuna storage, for optuna-dashboard (pip install 'ganstudy[dashboard]').
+    """Copy a study to an Optuna storage, for optuna-dashboard (pip install 'ganstudy\\[dashboard]').
 
     Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
     """
@@ -171,13 +206,13 @@ def export_optuna(
     report_commands.export_optuna(name, storage, target, console)
 
 
-@app.command(name="run-trial")
+@app.command(name="run-trial", rich_help_panel=RESULTS)
 def run_trial(
-    file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
+    file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
     report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many; default: the study's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda.", autocompletion=completion.devices)] = "cpu",
 ) -> None:
     """Run one trial without a study; it repeats the FIDs that the study measured.
 
@@ -186,12 +221,12 @@ def run_trial(
     from study import commands
 
     if not commands.run_trial(file, kimg, report_kimg, out, device, console):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def train(
-    file: Annotated[Path, typer.Argument(help="A file written by `ganstudy export`, or a trial configuration.")],
+    file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
     out: Annotated[
         Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.")
@@ -199,29 +234,40 @@ def train(
     report_kimg: Annotated[
         int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    device: Device = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Train afresh from this seed; default: the exported one, which repeats the trial."),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Keep the last generator, not that of the best FID.")] = False,
     mlflow: Annotated[str | None, typer.Option(help="Record it in the MLflow store at this address.")] = None,
+    devices: Annotated[
+        int, typer.Option(help="GPUs (with --device cpu: cores) that share every batch; needs that many.")
+    ] = 1,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register the generator in that MLflow store, as the champion.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
+    ] = None,
 ) -> None:
     """Train an exported configuration for production; the same command again goes on where it was.
 
     It ends with generator.safetensors, config.yaml, metrics.json, samples.png and a model card, README.md.
 
     Example: ganstudy train best.yaml --kimg 5000
+
+    Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
     from study import production
 
-    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow)
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model)
     production.train(order, console)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def sample(
-    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
+    path: Generator,
     count: Annotated[
         int | None, typer.Option("-n", "--count", min=1, help="How many; default: 64, of a strip 8.")
     ] = None,
@@ -234,7 +280,7 @@ def sample(
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Draw images of a trained generator; the data is not needed.
 
@@ -246,11 +292,14 @@ def sample(
     generators.sample(path, wanted, device, console)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def evaluate(
-    path: Annotated[Path, typer.Argument(help="A training's folder, or its generator.safetensors.")],
-    split: Annotated[str | None, typer.Option(help="validation or test; default: that of its training.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    path: Generator,
+    split: Annotated[
+        str | None,
+        typer.Option(help="validation or test; default: that of its training.", autocompletion=completion.splits),
+    ] = None,
+    device: Device = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
@@ -262,10 +311,32 @@ def evaluate(
     generators.evaluate(path, split, device, as_json, console)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
+def promote(
+    name: Name,
+    trial: Trial = None,
+    model: Annotated[
+        str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
+    ] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a study's best generator in MLflow, as the champion that people load without ganstudy.
+
+    Example: ganstudy promote quickstart
+
+    Example: ganstudy promote quickstart --trial 3 --as clothes
+    """
+    from study import champion
+
+    if not champion.promote(name, storage, trial, model, as_json, console):
+        raise typer.Exit(NO_COMPLETED_TRIAL)
+
+
+@app.command(rich_help_panel=RESULTS)
 def noise(
     name: Name,
-    trial: Annotated[int | None, typer.Option(help="This trial instead of the best one.")] = None,
+    trial: Trial = None,
     evaluations: Annotated[int, typer.Option(help="Judge its checkpoint so often with fresh latents; 0: not.")] = 5,
     seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
@@ -283,7 +354,28 @@ def noise(
     commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
+def confirm(
+    name: Name,
+    top: Annotated[int, typer.Option(help="Retrain so many of the best configurations.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Each from so many fresh seeds.")] = 5,
+    storage: StorageOption = None,
+    address: Address = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the best configurations again from fresh seeds, and judge them on test images.
+
+    It tells how much of a study's FID was luck, and whether the winner is truly ahead; `export` then takes the winner.
+    The same command again goes on where it was; larger numbers extend what is there.
+
+    Example: ganstudy confirm quickstart --top 3 --seeds 5
+    """
+    from study import commands
+
+    raise typer.Exit(commands.confirm(name, storage, top, seeds, address, as_json, console))
+
+
+@app.command(rich_help_panel=STUDY)
 def ui(
     name: Name,
     storage: StorageOption = None,
@@ -298,18 +390,18 @@ def ui(
     commands.ui(name, storage, port, console)
 
 
-@app.command()
-def sync(name: Name, storage: StorageOption = None) -> None:
+@app.command(rich_help_panel=STUDY)
+def sync(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
     """Bring MLflow up to date with a study's ledger.
 
     Example: ganstudy sync quickstart
     """
     from study import commands
 
-    commands.sync(name, storage, console)
+    commands.sync(name, storage, as_json, console)
 
 
-@app.command()
+@app.command(rich_help_panel=STUDY)
 def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
     """Prove that a study lost nothing and counted nothing twice: ledger, decisions, checkpoints, MLflow.
 
@@ -318,55 +410,118 @@ def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
     from study import commands
 
     if not commands.verify(name, storage, as_json, console):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @data_app.command()
 def describe(
-    source: Annotated[str, typer.Argument(help="fashion_mnist, mnist, cifar10, digits, folder, npz, or a study file.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="fashion_mnist, mnist, cifar10, digits, folder, npz, or a study file.",
+            autocompletion=completion.sources,
+        ),
+    ],
     path: Annotated[Path | None, typer.Option(help="Where the data lies (folder and npz need it).")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side (folder needs it).")] = None,
+    mode: Annotated[str | None, typer.Option(help="rgb or grey (of a folder).")] = None,
+    labels: Annotated[str | None, typer.Option(help="auto: sub-folders are classes; none (of a folder).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: counts, fingerprint, and the FID of real images (floor) and of noise (ceiling).
 
     Example: ganstudy data describe fashion_mnist
+
+    Example: ganstudy data describe folder --path photos --size 32 --mode grey
     """
     from study import commands
 
-    commands.describe(source, path, size, as_json, console)
+    given = {"size": size, "mode": mode, "labels": labels}
+    commands.describe(source, path, given, as_json, console)
 
 
 @spaces_app.callback()
-def spaces(context: typer.Context) -> None:
-    """List the search spaces."""
+def spaces(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the search spaces, or show one.
+
+    Example: ganstudy spaces
+
+    Example: ganstudy spaces show quick
+    """
     if context.invoked_subcommand is None:
         from study import commands
 
-        commands.list_spaces(console)
+        commands.list_spaces(as_json, console)
 
 
 @spaces_app.command()
-def show(name: Annotated[str, typer.Argument(help="The space's name.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The space's name.", autocompletion=completion.spaces)],
+    as_json: JsonOption = False,
+) -> None:
     """Show a search space as a table.
 
     Example: ganstudy spaces show gan28
     """
     from study import commands
 
-    commands.show_space(name, console)
+    commands.show_space(name, as_json, console)
+
+
+@app.command(rich_help_panel=SETTING_UP)
+def init(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="fashion_mnist, mnist, cifar10, digits, or a path: a folder or archive of images, an .npz file.",
+            autocompletion=completion.sources,
+            show_default=True,
+        ),
+    ] = "fashion_mnist",
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side; default: as the data is, of a folder 32.")] = None,
+) -> None:
+    """Write a study file for a data set, with a comment on every key.
+
+    Example: ganstudy init fashion_mnist
+
+    Example: ganstudy init photos photos.yaml --size 32
+    """
+    from study import init as writing
+
+    writing.write_study_file(data, file, size, console)
+
+
+@app.command(rich_help_panel=SETTING_UP)
+def doctor(
+    storage: StorageOption = None,
+    address: Address = None,
+    study: Annotated[
+        str | None, typer.Option(help="Reach the MLflow store of this study.", autocompletion=completion.studies)
+    ] = None,
+    mlflow: Annotated[str | None, typer.Option(help="Reach the MLflow store at this address.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Start no Ray, open no MLflow store.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this machine for what a study needs: versions, devices, Ray, MLflow, data, weights, disk, clock.
+
+    Example: ganstudy doctor
+
+    Example: ganstudy doctor --address auto --mlflow http://127.0.0.1:5000 --json
+    """
+    from study import doctor as examining
+
+    if not examining.examine(storage, address, mlflow or examining.store_of(study, storage), quick, as_json, console):
+        raise typer.Exit(FAILED)
 
 
 def main() -> None:
     """Run the command line: an error meant for people is one line and an exit code."""
-    try:
-        app()
-    except GanStudyError as error:
-        print(f"ganstudy: {' '.join(str(error).split())}", file=sys.stderr)  # a path may hold a line break
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("ganstudy: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    sys.exit(run(app))
 
 
 if __name__ == "__main__":

@@ -35,19 +35,20 @@ class Slots:
 
 
 @contextmanager
-def connected(address: str | None, lost: Callable[[str], None]) -> Iterator[None]:
+def connected(address: str | None, lost: Callable[[str], None], cpus: int | None = None) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local Ray (on loopback, see `study.ray_environment`).
 
     Args:
         address: "auto", "HOST:PORT", or None for a local Ray.
         lost: told, from another thread, if Ray dies; the block is then to be left soon, and the process ends with it.
+        cpus: of a local Ray; None: those of this machine.
 
     Raises:
         GanStudyError: if there is no Ray at `address`.
     """
     _refuse_dead(address)
     # "local": ray.init() alone would join any cluster that a file on this machine still names.
-    own = {"address": "local", "include_dashboard": False}
+    own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     where: dict[str, Any] = {"address": address} if address else own
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from study.board import summary
 from study.cost import best_after, cost, progress, wall_seconds
-from study.noise_view import say
 from study.ranking import best_up_to, rank
 from study.records import StudyRecord, TrialState
 from study.rung_facts import schedule_of
-from study.tables import duration, number, plain_table
+from study.say import say
+from study.tables import duration, folded_table, number
 from trainables.errors import InvalidInput
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
@@ -149,11 +149,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         ["", *(side.best["configuration"] if side.best else "" for side in sides)],
     ]
     columns = [("", "left"), *((side.name, "left") for side in sides)]
-    console.print(plain_table(columns, rows), soft_wrap=True)
+    console.print(folded_table(columns, rows))
     if comparison.apart:
         console.print()
         settings = [[key, *(str(value) for value in values)] for key, values in comparison.apart.items()]
-        console.print(plain_table([("settings that differ", "left"), *columns[1:]], settings), soft_wrap=True)
+        console.print(folded_table([("settings that differ", "left"), *columns[1:]], settings))
     say(console, _verdict(comparison), "dim")
 
 

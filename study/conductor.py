@@ -4,11 +4,9 @@ Every step is in the ledger, committed, before anyone acts on it. The sampler's 
 memory as projections of the ledger; `Conductor` rebuilds both from it when a study is launched again.
 """
 
-import math
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 from study.asha import ExactAsha
@@ -17,8 +15,8 @@ from study.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.ledger import Row, Writer
 from study.records import StudyRecord, TrialRecord, TrialState, fold
 from study.sampling import Sampling
-from trainables.errors import GanStudyError
-from trainables.faults import ERROR, HALT
+from study.taking import Over, take
+from study.warm_start import lessons
 from trainables.streams import derive_seed
 from trainables.trial import report_keys
 
@@ -75,6 +73,7 @@ class Conductor:
         self._metrics = report_keys(config.evaluation)
         self._writer = writer
         self._sampling = Sampling(self._space, config.sampler.name, config.seed, config.sampler.startup_trials, ceiling)
+        self._ceiling = ceiling
         self._asha = ExactAsha(config.schedule, config.seed)
         self._running: dict[int, Running] = {}
         self._unfinished: deque[Running] = deque()
@@ -84,6 +83,7 @@ class Conductor:
             self._restore(fold(rows, live=False), rows)
 
     def _restore(self, record: StudyRecord, rows: Sequence[Row]) -> None:
+        self._sampling.learn(lessons(record.earlier, self._space, self.config.schedule, self._ceiling))
         goes_on = self._replay_rungs(rows)
         for trial in record.trials:
             finished = self._is_finished(trial)
@@ -171,22 +171,11 @@ class Conductor:
         running = self._running.get(number)
         if running is None or result.get("attempt", running.attempt) != running.attempt:
             return False
-        if result.get("ended") == HALT:
-            raise GanStudyError(f"trial {number} cannot go on: {result['cause']}; free space, then launch again")
-        if ended := result.get("ended"):
-            self._end(running, self._ended(running, TrialState(ended), cause=str(result["cause"])))
+        taken = take("launch", f"trial {number}", result, self._metrics, running.curve, self.config.schedule.max_kimg)
+        if isinstance(taken, Over):
+            self._end(running, self._ended(running, taken.state, cause=taken.cause))
             return False
-        try:
-            kimg, metrics = _read_report(result, self._metrics, running.curve, self.config.schedule.max_kimg)
-        except _BadReport as error:
-            cause = f"{ERROR}: {error}"
-            self._end(running, self._ended(running, TrialState.FAILED, cause=cause))
-            return False
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad:
-            cause = f"{bad[0]} is {metrics[bad[0]]} at {kimg} kimg"
-            self._end(running, self._ended(running, TrialState.DIVERGED, cause=cause))
-            return False
+        kimg, metrics = taken.kimg, taken.metrics
         if kimg in running.curve:
             return True
         running.curve[kimg] = metrics["fid"]
@@ -223,38 +212,3 @@ class Conductor:
         self._writer.append(*events)
         for event in events:
             self._observe(event)
-
-
-class _BadReport(Exception):
-    """What a trial reported makes no sense; says why."""
-
-
-def _read_report(
-    result: Mapping[str, Any], names: Sequence[str], known: Collection[int], end: int
-) -> tuple[int, dict[str, float]]:
-    """Return the kimg and the metrics (all of `names`) of a report, the latter perhaps not finite.
-
-    Raises:
-        _BadReport: if a metric is missing or no number, or the time is neither new (at most `end`) nor `known`.
-    """
-    metrics = {name: _number(name, result) for name in names}
-    kimg, newest = metrics["kimg"], max(known, default=0)
-    if not (math.isfinite(kimg) and kimg.is_integer()):
-        raise _BadReport(f"metric kimg is {kimg}; it counts in whole thousands of images")
-    if kimg <= newest and kimg not in known:
-        raise _BadReport(f"metric kimg went backward: {kimg:g} after {newest}")
-    if kimg > end:
-        raise _BadReport(f"metric kimg is {kimg:g}, past the end at {end}")
-    return int(kimg), metrics
-
-
-def _number(name: str, result: Mapping[str, Any]) -> float:
-    if name not in result:
-        raise _BadReport(f"metric {name} is missing")
-    value = result[name]
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise _BadReport(f"metric {name} is {value!r:.80}, which is no number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise _BadReport(f"metric {name} is too large a number") from None

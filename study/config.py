@@ -38,7 +38,7 @@ CHANGEABLE = (
 class SpaceChoice(Variant):
     """Which space, and what of it."""
 
-    base: Annotated[str, KeyOf(SPACES)] = "gan28"
+    base: Annotated[str, KeyOf(SPACES)] = Field(default="gan28", description="see: ganstudy spaces show NAME")
     narrow: dict[str, Any] = Field(default={}, description="parameter: {low, high} or a list of choices")
     fix: dict[str, Any] = Field(default={}, description="parameter or field of the trial: value")
     baselines: bool = Field(default=True, description="try the space's known-good settings first")
@@ -56,7 +56,9 @@ class SpaceChoice(Variant):
 class SamplerChoice(Variant):
     """Who proposes configurations."""
 
-    name: Annotated[str, KeyOf(SAMPLERS)] = "tpe"
+    name: Annotated[str, KeyOf(SAMPLERS)] = Field(
+        default="tpe", description="tpe: Optuna's tree-structured Parzen estimator, multivariate; random: no model"
+    )
     startup_trials: int = Field(default=10, ge=1, description="random trials before the model is used")
 
 
@@ -85,6 +87,9 @@ class Mlflow(Variant):
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.pgpass",
         ),
     ] = Field(default=None, description="default: SQLite in the study's folder")
+    system_metrics: bool = Field(
+        default=False, description="also log CPU, memory, disk, network and GPU of the driver's machine; needs psutil"
+    )
 
 
 class Storage(Variant):
@@ -101,20 +106,27 @@ class Storage(Variant):
 class StudyConfig(Variant):
     """A study, as its file says it."""
 
-    name: Annotated[str, AfterValidator(check_name)]
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    data: Annotated[DataSource, OneOf(SOURCES)]
+    name: Annotated[str, AfterValidator(check_name)] = Field(
+        description="of the study, its folder and its MLflow experiment: 1 to 64 letters, digits, '_', '-' or '.'"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="decides what is sampled, and every trial's own seed")
+    data: Annotated[DataSource, OneOf(SOURCES)] = Field(description="the images; see: ganstudy data describe NAME")
     space: SpaceChoice = SpaceChoice()
     sampler: SamplerChoice = SamplerChoice()
     schedule: Schedule
-    trials: int = Field(ge=1, le=1_000_000)
-    time_budget_minutes: float | None = Field(default=None, gt=0, description="per launch")
+    trials: int = Field(ge=1, le=1_000_000, description="how many in all; more continue a study that has ended")
+    time_budget_minutes: float | None = Field(default=None, gt=0, description="of one launch; the same command goes on")
     concurrency: int | Literal["auto"] = Field(default="auto", description="auto: as many as the resources allow")
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
     max_failures: int = Field(default=3, ge=0, description="restarts of a trial whose worker was lost")
     report_deadline_minutes: float | None = Field(
         default=60, gt=0, description="a trial that is silent for longer is ended as failed; null for never"
+    )
+    warm_start: tuple[Annotated[str, AfterValidator(check_name)], ...] = Field(
+        default=(),
+        description="names of earlier studies in the same storage, of the same FID, whose results the sampler begins "
+        "with; they are copied when the study is opened and cannot be changed later",
     )
     mlflow: Mlflow = Mlflow()
     storage: Storage = Storage()
@@ -123,6 +135,11 @@ class StudyConfig(Variant):
     def _resolvable(self) -> Self:
         if self.concurrency != "auto" and self.concurrency < 1:
             raise ValueError(f"concurrency {self.concurrency} must be at least 1")
+        for index, name in enumerate(self.warm_start):
+            if name == self.name:
+                raise ValueError(f"warm_start {name}: is this study itself, which goes on with its results anyway")
+            if name in self.warm_start[:index]:
+                raise ValueError(f"warm_start {name}: is there twice; leave one out")
         if self.evaluation.split != Split.VALIDATION:
             raise ValueError(
                 f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
@@ -177,7 +194,7 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) 
     Raises:
         InvalidInput: listing every key that differs and may not.
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flat(_completed(old))), dict(_flat(new))
     wrong = [
         f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
@@ -188,6 +205,14 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) 
             f"the study in {place} was started with other settings ({'; '.join(wrong)}); "
             "undo these, or choose another name"
         )
+
+
+def _completed(old: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of an older ganstudy with those that came since then at their defaults."""
+    try:
+        return validated(StudyConfig, dict(old), "settings").to_dict()
+    except InvalidInput:
+        return old
 
 
 def _may_change(key: str, old: Any, new: Any) -> bool:

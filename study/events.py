@@ -6,80 +6,52 @@ the append-only ledger rather than when the ledger is read again.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from study.confirmation_events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, RetrainingStarted
+from study.event_base import Event, from_one
+from study.warm_start_event import WarmStarted
 from trainables.errors import CorruptFile
+
+__all__ = [
+    "CONFIRMATION",
+    "ENDED_STATES",
+    "EVALUATION",
+    "KINDS",
+    "NOISE_SOURCES",
+    "SEED",
+    "AttemptStarted",
+    "ConfirmationPlanned",
+    "Ended",
+    "Event",
+    "NoiseMeasured",
+    "Reported",
+    "RetrainingEnded",
+    "RetrainingReported",
+    "RetrainingStarted",
+    "StudyChanged",
+    "StudyOpened",
+    "TrialProposed",
+    "WarmStarted",
+    "canonical_json",
+    "from_json",
+    "to_json",
+]
 
 ENDED_STATES = frozenset({"completed", "stopped", "diverged", "failed"})
 EVALUATION, SEED = "evaluation", "seed"
 NOISE_SOURCES = (EVALUATION, SEED)
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, float) or _is_int(value)
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
-
-
-def _is_metrics(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(k, str) and _is_real(v) for k, v in value.items())
-
-
-# The types that a field of an event may have, each with its check and its name in an error message.
-_FIELD_TYPES: Mapping[Any, tuple[Callable[[object], bool], str]] = {
-    int: (_is_int, "an integer"),
-    float: (_is_real, "a number"),
-    str: (lambda value: isinstance(value, str), "a text"),
-    dict[str, Any]: (_is_object, "an object with text keys"),
-    dict[str, float]: (_is_metrics, "an object of numbers"),
-    int | None: (lambda value: value is None or _is_int(value), "an integer or null"),
-    float | None: (lambda value: value is None or _is_real(value), "a number or null"),
-    str | None: (lambda value: value is None or isinstance(value, str), "a text or null"),
-}
-
-
-@dataclass(frozen=True)
-class Event:
-    """Anything that happened in a study. `key` is unique in a ledger: the first event of a key wins."""
-
-    kind: ClassVar[str]
-
-    @property
-    def key(self) -> str:
-        """The event's identity, by which writing it twice is harmless."""
-        raise NotImplementedError
-
-    def __post_init__(self) -> None:
-        """Check every field's type, and that no integer is negative.
-
-        Raises:
-            ValueError: names the event, the field and the rule.
-        """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            check, rule = _FIELD_TYPES[field.type]
-            if not check(value):
-                raise ValueError(f"{self.kind}.{field.name} = {value!r:.80} must be {rule}")
-            if _is_int(value) and value < 0:
-                raise ValueError(f"{self.kind}.{field.name} = {value} must not be negative")
-
-
-def _from_one(event: Event, name: str) -> None:
-    if getattr(event, name) < 1:
-        raise ValueError(f"{event.kind}.{name} = {getattr(event, name)}: numbers begin at 1")
-
-
 @dataclass(frozen=True)
 class StudyOpened(Event):
-    """The study's first event: who it is, its resolved configuration and the scale of its FID."""
+    """The study's first event: who it is, its resolved configuration and the scale of its FID.
+
+    `versions` are those of the libraries, and what the first launch found: the data's counts (`study.mlflow_data`) and
+    what a trial reserves (`study.trial_resources`). Older ledgers lack these two.
+    """
 
     uid: str
     config: dict[str, Any]
@@ -111,7 +83,7 @@ class StudyChanged(Event):
     def __post_init__(self) -> None:
         """Check the fields; revisions begin at 1."""
         super().__post_init__()
-        _from_one(self, "revision")
+        from_one(self, "revision")
 
 
 @dataclass(frozen=True)
@@ -147,7 +119,7 @@ class AttemptStarted(Event):
     def __post_init__(self) -> None:
         """Check the fields; attempts begin at 1."""
         super().__post_init__()
-        _from_one(self, "attempt")
+        from_one(self, "attempt")
 
 
 @dataclass(frozen=True)
@@ -168,7 +140,7 @@ class Reported(Event):
     def __post_init__(self) -> None:
         """Check the fields; `metrics` holds the FID, by which everything downstream judges a trial."""
         super().__post_init__()
-        _from_one(self, "attempt")
+        from_one(self, "attempt")
         if "fid" not in self.metrics:
             raise ValueError(f"{self.key}: metrics have no 'fid'")
 
@@ -193,7 +165,7 @@ class Ended(Event):
     def __post_init__(self) -> None:
         """Check the fields; the state is one of `ENDED_STATES`, and only a stopped trial has a rung."""
         super().__post_init__()
-        _from_one(self, "attempt")
+        from_one(self, "attempt")
         if self.state not in ENDED_STATES:
             raise ValueError(f"{self.key}: state {self.state!r} is none of {', '.join(sorted(ENDED_STATES))}")
         if self.rung is not None and self.state != "stopped":
@@ -224,22 +196,29 @@ class NoiseMeasured(Event):
     def __post_init__(self) -> None:
         """Check the fields; there is an FID or a cause, not both."""
         super().__post_init__()
-        _from_one(self, "kimg")
-        _from_one(self, "index")
+        from_one(self, "kimg")
+        from_one(self, "index")
         if self.source not in NOISE_SOURCES:
             raise ValueError(f"{self.key}: source {self.source!r} is none of {', '.join(NOISE_SOURCES)}")
         if (self.fid is None) == (self.cause is None):
             raise ValueError(f"{self.key}: fid {self.fid}, cause {self.cause!r}: give the one or the other")
 
 
+CONFIRMATION = (ConfirmationPlanned, RetrainingStarted, RetrainingReported, RetrainingEnded)
+
 KINDS: Mapping[str, type[Event]] = {
     "study_opened": StudyOpened,
     "study_changed": StudyChanged,
+    "warm_started": WarmStarted,
     "trial_proposed": TrialProposed,
     "attempt_started": AttemptStarted,
     "reported": Reported,
     "ended": Ended,
     "noise_measured": NoiseMeasured,
+    "confirmation_planned": ConfirmationPlanned,
+    "retraining_started": RetrainingStarted,
+    "retraining_reported": RetrainingReported,
+    "retraining_ended": RetrainingEnded,
 }
 
 

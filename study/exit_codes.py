@@ -1,4 +1,24 @@
-"""Exit codes of the command line; `trainables.errors` has those of errors (1 failed, 2 wrong usage or input)."""
+"""Exit codes of the command line, all of them; the classes in `trainables.errors` carry theirs with them."""
 
+from trainables.errors import GanStudyError, InvalidInput
+
+DONE = 0
+FAILED = GanStudyError.exit_code
+USAGE = InvalidInput.exit_code
 NO_COMPLETED_TRIAL = 3
 INTERRUPTED = 130
+
+EXIT_CODES: dict[int, str] = {
+    DONE: "done",
+    FAILED: "failed: the one line on standard error says at what, and what to do",
+    USAGE: "wrong usage or input; nothing was begun",
+    NO_COMPLETED_TRIAL: "the study ran, but no trial completed",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the same command again goes on where it was",
+}
+"""What each means; the README's table is a copy that a test compares."""
+
+
+class Interrupted(GanStudyError):
+    """Ctrl-C, where nothing better can be said than that."""
+
+    exit_code = INTERRUPTED

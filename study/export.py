@@ -8,10 +8,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field
 
+from study.confirmation_stats import confirmed, judge
+from study.ranking import rank
 from study.records import StudyRecord, TrialRecord
+from study.results import write_file
+from study.rung_facts import schedule_of
 from study.yaml_file import read_yaml
 from trainables.errors import InvalidInput
-from trainables.files import write_atomically
 from trainables.validation import validated
 
 _HEAD = """\
@@ -51,13 +54,20 @@ def threads_per_trial(config: Mapping[str, Any]) -> int:
     return 1 if cpus == "auto" else max(1, int(cpus))
 
 
+def winner(study: StudyRecord) -> TrialRecord | None:
+    """The trial that is exported by default: the confirmed one, else the first of the ranking, if there is any."""
+    if found := confirmed(study):
+        return found.trial
+    ranked = rank(study.trials, top=1)
+    return ranked[0].trial if ranked else None
+
+
 def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
-    """Write the configuration of `trial` with its origin to `file`.
+    """Write the configuration of `trial` with its origin, and how it was confirmed if it was, to `file`.
 
     Raises:
         InvalidInput: if `file` cannot be written.
     """
-    schedule = study.config["schedule"]
     origin = {
         "study": study.config["name"],
         "study_uid": study.uid,
@@ -68,18 +78,35 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
         "kimg_best": trial.kimg_best,
         "fid_fingerprint": study.fingerprint,
         "fids": dict(trial.curve),
-        "report_kimg": schedule["report_kimg"] or schedule["grace_kimg"],
+        "report_kimg": schedule_of(study.config).report_every,
         "threads": threads_per_trial(study.config),
         "versions": dict(study.versions),
     }
+    if confirmation := _confirmation(study, trial):
+        origin["confirmation"] = confirmation
     text = _HEAD.format(file=file.name, kimg=trial.kimg)
     text += yaml.safe_dump({"trial": trial.config, "origin": origin}, sort_keys=False)
-    try:
-        write_atomically(file, text.encode())
-    except OSError as error:
-        raise InvalidInput(f"{file}: cannot be written: {error.strerror}") from None
-    except ValueError as error:  # a path that no system has
-        raise InvalidInput(f"{str(file)!r}: cannot be written: {error}") from None
+    write_file(file, text.encode())
+
+
+def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | None:
+    """What a complete confirmation of the study as it stands says of a trial."""
+    judged, plan = judge(study), study.confirmation.plan
+    found = next((c for c in judged.configurations if c.trial.number == trial.number), None) if judged else None
+    if judged is None or plan is None or judged.winner is None or found is None or found.mean is None:
+        return None
+    return {
+        "best": found is judged.winner,
+        "ahead_of_second": judged.paired.ahead if judged.paired and found is judged.winner else None,
+        "test_fid_mean": found.mean,
+        "test_fid_deviation": found.deviation,
+        "test_fid_interval": None if found.interval is None else list(found.interval),
+        "test_fid_fingerprint": plan.test_fingerprint,
+        "seeds": len(found.tests),
+        "seeds_lost": found.lost,
+        "kimg": plan.budget,
+        "selection_bias": found.bias,
+    }
 
 
 def read_export(file: Path) -> Exported:

@@ -10,8 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from study.checked_places import check_writable
+from study.device import device_of
 from study.product import picture
-from study.production import device_of
+from study.say import say
 from study.tables import number, plain_table
 from trainables.data import Split
 from trainables.errors import InvalidInput
@@ -68,10 +69,10 @@ def sample(path: Path, wanted: Wanted, device: str | None, console: Console) -> 
         if out is not None:
             columns = count if wanted.interpolate else min(8, count) if count <= _GRID else math.isqrt(count - 1) + 1
             save_png(picture(drawn.images, columns), out)
-            _say(console, f"{out}: {count} images")
+            say(console, f"{out}: {count} images")
         if wanted.npz is not None:
             write_atomically(wanted.npz, _archive(drawn))
-            _say(console, f"{wanted.npz}: {count} images")
+            say(console, f"{wanted.npz}: {count} images")
     except OSError as error:
         raise InvalidInput(f"{out or wanted.npz}: cannot be written: {error.strerror}") from None
 
@@ -106,14 +107,14 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
         return
     rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
     console.print(plain_table([("metric", "left"), ("", "right")], rows))
-    _say(
+    say(
         console,
         f"{evaluation.count} images of {facts.kimg} kimg against {prepared.count} of {facts.trial.data.name}'s "
         f"{evaluation.split} split, fingerprint {prepared.fingerprint}; uniform noise has FID "
         f"{number(prepared.fid_ceiling)}",
     )
     if evaluation.split == own.split and prepared.fingerprint != facts.fid_fingerprint:
-        _say(
+        say(
             console,
             f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
             "extractor is another now, so the two cannot be compared",
@@ -133,7 +134,3 @@ def _archive(drawn: Samples) -> bytes:
     target = io.BytesIO()
     np.savez(target, allow_pickle=False, images=drawn.images.numpy(), **labels)
     return target.getvalue()
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -35,7 +35,8 @@ class Fenced(GanStudyError):
 class Owner:
     """Who drives or last drove a study: host and process, since when (unix seconds), which take-over (epoch).
 
-    `live` tells whether that driver holds the study now; a driver that ended or died does not.
+    `live` tells whether that driver holds the study now; a driver that ended or died does not. `command` is what it
+    runs, None where that was not recorded.
     """
 
     host: str
@@ -43,11 +44,13 @@ class Owner:
     since: float
     epoch: int
     live: bool
+    command: str | None = None
 
     def __str__(self) -> str:
         """For a message: process, host and since when (UTC)."""
         since = datetime.fromtimestamp(self.since, UTC)
-        return f"process {self.pid} on {self.host} since {since:%Y-%m-%d %H:%M:%S} UTC"
+        command = f" (ganstudy {self.command})" if self.command else ""
+        return f"process {self.pid} on {self.host} since {since:%Y-%m-%d %H:%M:%S} UTC{command}"
 
 
 class Ledger:
@@ -114,8 +117,13 @@ class Ledger:
             owner = _owner(connection, live)
         return owner if owner.epoch else None
 
-    def own(self, host: str, pid: int) -> "Writer":
+    def own(self, host: str, pid: int, command: str | None = None) -> "Writer":
         """Become the one driver of the study, until the writer is closed or this process ends.
+
+        Args:
+            host: this one's name.
+            pid: of this process.
+            command: what it runs, for whoever finds the study taken.
 
         Raises:
             GanStudyError: another live process owns it; names the process, its host and since when.
@@ -127,11 +135,13 @@ class Ledger:
         if not acquired:
             raise GanStudyError(
                 f"study {self._schema!r} is being run by {self.owner() or 'a process that just began'}: "
-                "wait for it or end it, then launch again"
+                "wait for it or end it, then try again"
             )
         try:
             self._store.check_file()
-            values = {"epoch": tables.owner.c.epoch + 1, "host": host, "pid": pid, "since": time.time()}
+            # A column of its own would make old ledgers unreadable to new drivers, and the reverse; no host has an @.
+            who = f"{command}@{host}" if command else host
+            values = {"epoch": tables.owner.c.epoch + 1, "host": who, "pid": pid, "since": time.time()}
             with self._store.writing() as connection:
                 connection.execute(sa.update(tables.owner).values(values))
                 epoch = connection.execute(sa.select(tables.owner.c.epoch)).scalar_one()
@@ -237,7 +247,9 @@ class Writer:
 def _owner(connection: sa.Connection, live: bool) -> Owner:
     columns = tables.owner.c
     query = sa.select(columns.host, columns.pid, columns.since, columns.epoch)
-    return Owner(*connection.execute(query).one(), live=live)
+    who, pid, since, epoch = connection.execute(query).one()
+    command, at, host = str(who).rpartition("@")
+    return Owner(host, pid, since, epoch, live, command if at else None)
 
 
 def _known_keys(connection: sa.Connection, keys: Sequence[str]) -> set[str]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from study.ledger_lock import AdvisoryLock, FileLock, OwnerLock
-from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.errors import CorruptFile, GanStudyError, InvalidInput, reason_of
 
 FORMAT = "ganstudy-ledger"
 VERSION = 1
@@ -84,7 +84,7 @@ class Store:
 
     def _translated(self, error: sa.exc.SQLAlchemyError) -> GanStudyError:
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-        text = " ".join(str(cause).split()) or type(cause).__name__
+        text = reason_of(cause)
         for secret in self.secrets:
             text = text.replace(secret, "***")
         result = getattr(cause, "sqlite_errorname", "")

@@ -24,7 +24,7 @@ FOLDER = "images"
 HAS_IMAGES = "mlflow.loggedImages"
 """The tag by which MLflow's run page knows that there are images to show."""
 
-_THUMBNAIL = 256
+_THUMBNAIL = 512  # pixels of the longer side at most: `log_image` has 256, in which a histogram cannot be read
 _LOGGED = re.compile(
     rf"{FOLDER}/({'|'.join(KEYS)})[+%]step[+%](\d+)[+%]timestamp[+%]\d+[+%][^/]*?([+%]compressed)?\.\w+"
 )
@@ -91,6 +91,7 @@ def _thumbnail(png: bytes) -> bytes:
     target = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         scale = _THUMBNAIL / max(image.size)
+        scale = int(scale) if scale > 1 else scale  # a small picture's pixels stay squares: the page enlarges nothing
         size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-        image.resize(size).save(target, "WEBP")
+        image.resize(size, Image.Resampling.NEAREST if scale >= 1 else None).save(target, "WEBP")
     return target.getvalue()

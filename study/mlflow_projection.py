@@ -8,50 +8,44 @@ So it makes no difference whether a server was slow, restarted, replaced by an e
 two processes.
 """
 
-import logging
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from shutil import copyfile
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from study.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed, WarmStarted
 from study.folder import StudyFolder
 from study.ledger_rows import Row
+from study.mlflow_confirmation import ConfirmationRuns, Hooks
+from study.mlflow_experiment import single_runs, study_experiment
+from study.mlflow_files import as_yaml, log_file, study_params, trial_params
 from study.mlflow_images import KEYS, PROBABILITIES, SAMPLES
-from study.mlflow_runs import PARENT, RUNNING, UID, Counts, ProjectedRun
-from study.mlflow_store import artifact_location, experiment_name, open_client, redact, resolve_uri
-from study.mlflow_values import finite, flatten, key, milliseconds
-from study.mlflow_view import TAG_PREFIX, leaderboard, view_id
+from study.mlflow_note import trial_note
+from study.mlflow_page import STATUS as STUDY_STATUS
+from study.mlflow_page import FinalStatus, StudyPage
+from study.mlflow_runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
+from study.mlflow_store import artifact_location, open_client, resolve_uri
+from study.mlflow_values import finite, key, milliseconds
+from study.mlflow_view import ORDER, leaderboard, order, save_view, view_id
+from study.ranking import UNRANKED
+from study.trial_resources import device_seconds, trial_resources
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 STATUS = {"completed": "FINISHED", "stopped": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
 """MLflow's status of an ended trial: FINISHED also where it gave up, as KILLED is shown as a failure."""
 
-FinalStatus = Literal["finished", "interrupted", "failed"]
-_FINAL: dict[FinalStatus, str] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
-
-_PAGE = 500  # runs in one answer of a search
-_DUPLICATE = "/duplicate"
-_TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".md"})  # may hold an address with a password
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Finish:
-    """What is known at the end of a study: status, files for the parent run, the best trial and its FID."""
+    """What is known at the end of a launch: status, and files for the parent run (paths, or texts)."""
 
     status: FinalStatus
     artifacts: Mapping[str, Path | str] = field(default_factory=dict)
-    best: tuple[int, float] | None = None
 
 
 @dataclass
@@ -63,6 +57,7 @@ class _Fold:
     last_at: float = 0.0
     kimg: dict[int, int] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
+    order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg and best FID of the last report
     ended: set[int] = field(default_factory=set)  # at least once
     best: tuple[int, float] | None = None
     param_names: set[str] = field(default_factory=set)
@@ -90,6 +85,7 @@ class MlflowProjection:
         self._handlers: dict[type, Callable[[Row, Any], None]] = {
             StudyOpened: self._opened,
             StudyChanged: self._changed,
+            WarmStarted: self._warm,
             TrialProposed: self._proposed,
             AttemptStarted: self._started,
             Reported: self._reported,
@@ -107,6 +103,13 @@ class MlflowProjection:
         """The last `seq` taken, 0 for none; the next rows to `project` are those after it."""
         return self._position
 
+    @property
+    def running_id(self) -> str | None:
+        """MLflow's id of the study's run, if that is running."""
+        opened = self._fold.opened
+        parent = self._runs.get(opened.uid) if opened else None
+        return parent.run_id if parent and parent.sent_status == RUNNING else None
+
     def reset(self) -> None:
         """Forget the store and the rows: what to do after any error."""
         self._experiment_id: str | None = None
@@ -114,7 +117,12 @@ class MlflowProjection:
         self._runs: dict[str, ProjectedRun] = {}
         self._touched: dict[str, ProjectedRun] = {}
         self._fold = _Fold()
-        self._view = ""
+        self._page = page = StudyPage()
+        self._confirmation = ConfirmationRuns(
+            Hooks(self._folder, lambda: page.rows, self._parent, self._child, self._news, self._touch)
+        )
+        self._view, self._view_saved = "", False
+        self._searched_now = False
 
     def attach(self) -> None:
         """Open the store, make or restore the experiment, and find all runs with one search.
@@ -126,21 +134,24 @@ class MlflowProjection:
             if self.uri.startswith("sqlite:"):
                 self._folder.path.mkdir(parents=True, exist_ok=True)
             self._client = open_client(self.uri)
-        experiment_id = self._experiment(self._client)
-        for run in self._search(self._client, experiment_id):
-            uid = run.data.tags.get(UID, "")
-            if uid in self._runs or uid.endswith(_DUPLICATE):
-                self._remove_duplicate(self._client, run, uid)
-            elif uid:
-                self._runs[uid] = ProjectedRun.found(run)
+        experiment_id = study_experiment(self._client, self._name, artifact_location(self.uri, self._folder))
+        found_runs = single_runs(self._client, experiment_id)
+        self._runs = {uid: ProjectedRun.found(run) for uid, run in found_runs.items()}
+        active = {run.run_id for run in self._runs.values() if not run.deleted}
         for uid, found in self._runs.items():
+            found.forget_broken_note(active)
             parent = self._runs.get(uid.rpartition("/")[0])
             if parent and not found.deleted and found.parent_id != parent.run_id:  # it was the removed one's
                 self._client.set_tag(found.run_id, PARENT, parent.run_id, synchronous=True)
         self._experiment_id = experiment_id
+        self._searched_now = True
 
-    def project(self, rows: Sequence[Row]) -> None:
+    def project(self, rows: Sequence[Row], ending: bool = False) -> None:
         """Take rows, in order; rows already taken are skipped. After an exception call again with all rows.
+
+        Args:
+            rows: of the ledger.
+            ending: whether `finish` follows at once, which writes the description, so that it need not be now.
 
         Raises:
             Exception: whatever MLflow raised; the projection has been reset.
@@ -151,12 +162,14 @@ class MlflowProjection:
             for row in rows:
                 if row.seq <= self._position:
                     continue
-                handle = self._handlers.get(type(row.event))
+                self._page.take(row)
+                handle = self._handlers.get(type(row.event)) or self._confirmation.handlers.get(type(row.event))
                 if handle is not None:
                     handle(row, row.event)
                 self._fold.last_at = row.written_at
                 self._position = row.seq
-            self._flush()
+            self._flush(page=not ending)
+            self._searched_now = False
         except BaseException:
             self.reset()
             raise
@@ -180,107 +193,93 @@ class MlflowProjection:
             return
         parent = self._parent()
         unfinished = [trial for trial, state in self._fold.states.items() if state == "running"]
-        for trial in unfinished if finish.status == "interrupted" else ():
+        for trial in unfinished if finish.status != "finished" else ():
             run = self._trial(trial)
             run.status, run.ended = "KILLED", self._fold.last_at
             run.tags["ganstudy.state"] = "interrupted"
+        self._confirmation.interrupt(self._fold.last_at)
         self._touched.update({uid: run for uid, run in self._runs.items() if run.images or run.tags})
         self._touched[parent.uid] = parent
-        self._flush(best=finish.best)
+        self._flush(page=False)
         assert self._client is not None
-        for path, content in finish.artifacts.items():
-            _log_file(self._client, parent.run_id, path, content)
-        parent.status, parent.ended = _FINAL[finish.status], self._fold.last_at
-        parent.tags["ganstudy.state"] = finish.status
+        digests = {path: log_file(self._client, parent, path, file) for path, file in finish.artifacts.items()}
+        if not digests.items() <= parent.digests.items():
+            parent.digests |= digests
+            parent.tags[DIGESTS] = json.dumps(parent.digests)
+        failed = finish.status == "interrupted" and parent.sent_status == STUDY_STATUS["failed"]
+        final: FinalStatus = "failed" if failed else finish.status  # an error stays one until something runs again
+        parent.status, parent.ended = STUDY_STATUS[final], self._fold.last_at
+        parent.tags["ganstudy.state"] = final
         self._touched[parent.uid] = parent
-        self._flush(best=finish.best)
+        self._flush(page=True, final=final)
 
-    # The store
+    # Sending
 
-    def _experiment(self, client: "MlflowClient") -> str:
-        from mlflow.exceptions import MlflowException
-
-        name = experiment_name(self._name)
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            # The kind whose page opens on runs and charts, not on traces of language models.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            try:
-                return client.create_experiment(name, artifact_location(self.uri, self._folder), tags)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                found = client.get_experiment_by_name(name)
-                assert found is not None
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-            _log.warning("MLflow experiment %s had been deleted: restored it", name)
-        return found.experiment_id
-
-    def _search(self, client: "MlflowClient", experiment_id: str) -> "list[Run]":
-        from mlflow.entities import ViewType
-
-        runs: list[Run] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs([experiment_id], "", ViewType.ALL, _PAGE, None, token)
-            runs.extend(page)
-            token = page.token
-            if not token:
-                return sorted(runs, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id))
-
-    def _remove_duplicate(self, client: "MlflowClient", run: "Run", uid: str) -> None:
-        if run.info.lifecycle_stage == "deleted":
-            return
-        client.set_tag(run.info.run_id, UID, uid.removesuffix(_DUPLICATE) + _DUPLICATE, synchronous=True)
-        client.delete_run(run.info.run_id)
-        _log.warning("MLflow had a second run for %s: deleted %s", uid, run.info.run_id)
-
-    def _flush(self, best: tuple[int, float] | None = None) -> None:
+    def _flush(self, page: bool, final: FinalStatus | None = None) -> None:
         opened = self._fold.opened
         if opened is None:
             return
-        assert self._client is not None
-        assert self._experiment_id is not None
+        client, experiment_id = self._client, self._experiment_id
+        assert client is not None
+        assert experiment_id is not None
         parent = self._parent()
         if parent.uid in self._touched:
-            self._summarise(parent, best)
+            self._summarise(parent)
         birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}
-        self.counts += parent.flush(self._client, self._experiment_id, {**birth, "ganstudy.kind": "study"})
-        birth |= {"ganstudy.kind": "trial", PARENT: parent.run_id}
+        study = {**birth, "ganstudy.kind": "study"}
+        made = parent.exist(client, experiment_id, study)
+        self.counts += made
+        if made.runs:  # the trials' runs may take a while: until then it is not to stand there bare
+            self.counts += parent.flush(client, experiment_id, study)
+        birth |= {PARENT: parent.run_id}
         for run in sorted(self._touched.values(), key=lambda run: run.started):
             if run is not parent:
-                self.counts += run.flush(self._client, self._experiment_id, birth)
+                self.counts += run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind})
+        saved = self._save_view(client, experiment_id, opened)
+        if page and not parent.deleted:
+            self._page.write(client, experiment_id, saved, parent, self._link_of, final)
+        self.counts += parent.flush(client, experiment_id, study)  # the last: its page tells of the others
         self._touched.clear()
-        self._save_view(self._client, self._experiment_id, opened)
 
-    def _summarise(self, parent: ProjectedRun, best: tuple[int, float] | None) -> None:
+    def _link_of(self, trial: int) -> str:
+        run = self._trial(trial)
+        return "" if run.deleted else run.run_id
+
+    def _summarise(self, parent: ProjectedRun) -> None:
         counts = Counter(self._fold.states.values())
         parent.tags["ganstudy.trials"] = str(len(self._fold.states))
         parent.tags.update({f"ganstudy.trials.{state}": str(counts[state]) for state in STATUS})
-        if best := best or self._fold.best:
-            parent.tags |= {"ganstudy.best_trial": str(best[0]), "ganstudy.best_fid": f"{best[1]:.6g}"}
 
-    def _save_view(self, client: "MlflowClient", experiment_id: str, opened: StudyOpened) -> None:
+    def _save_view(self, client: "MlflowClient", experiment_id: str, opened: StudyOpened) -> bool:
+        """Save the leaderboard; tell whether the server takes it. Without it addresses filter and sort themselves."""
         view = leaderboard(opened.uid, self._name, milliseconds(self._fold.opened_at), self._fold.param_names)
         if view != self._view:
-            client.set_experiment_tag(experiment_id, TAG_PREFIX + view_id(opened.uid), view)
+            self._view_saved = save_view(client, experiment_id, view_id(opened.uid), view)
             self._view = view
+        return self._view_saved
 
     # The rows
 
     def _run(self, uid: str) -> ProjectedRun:
-        return self._runs.setdefault(uid, ProjectedRun(uid))
+        return self._runs.setdefault(uid, ProjectedRun(uid, look_first=not self._searched_now))
 
     def _parent(self) -> ProjectedRun:
         assert self._fold.opened is not None, "the first row opens the study"
         return self._run(self._fold.opened.uid)
 
     def _trial(self, number: int) -> ProjectedRun:
+        return self._child(str(number))
+
+    def _child(self, name: str) -> ProjectedRun:
         assert self._fold.opened is not None, "the first row opens the study"
-        return self._run(f"{self._fold.opened.uid}/{number}")
+        return self._run(f"{self._fold.opened.uid}/{name}")
+
+    def _touch(self, run: ProjectedRun) -> None:
+        self._touched[run.uid] = run
 
     def _news(self, run: ProjectedRun, row: Row) -> bool:
+        if run is self._parent():
+            self._page.tell()
         news = run.is_news(row.seq)
         if news:
             self._touched[run.uid] = run
@@ -293,9 +292,10 @@ class MlflowProjection:
         if not self._news(parent, row):
             return
         parent.tags |= {"ganstudy.state": "running", "ganstudy.fingerprint": event.fingerprint}
-        versions = event.versions.items()
-        parent.tags |= {key(f"ganstudy.version.{name}"): str(version) for name, version in versions}
-        parent.texts["study.yaml"] = _yaml(event.config)
+        versions = {name: text for name, text in event.versions.items() if isinstance(text, str)}
+        parent.tags |= {key(f"ganstudy.version.{name}"): text for name, text in versions.items()}
+        parent.texts["study.yaml"] = as_yaml(event.config)
+        parent.params = study_params(event.config)
         at = milliseconds(row.written_at)
         limits = {"fid_floor": event.fid_floor, "fid_ceiling": event.fid_ceiling}
         parent.metrics += [(name, value, at, 0) for name, value in finite(limits)]
@@ -304,10 +304,15 @@ class MlflowProjection:
         parent = self._parent()
         if self._news(parent, row):
             parent.tags["ganstudy.revision"] = str(event.revision)
-            parent.texts["study.yaml"] = _yaml(event.config)
+            parent.texts["study.yaml"] = as_yaml(event.config)
+
+    def _warm(self, row: Row, event: WarmStarted) -> None:
+        parent = self._parent()
+        if self._news(parent, row):
+            parent.tags[key(f"ganstudy.warm_start.{event.source}")] = f"{len(event.trials)} of {event.finished} trials"
 
     def _proposed(self, row: Row, event: TrialProposed) -> None:
-        params = flatten(event.config)
+        params = trial_params(event)
         self._fold.states[event.trial] = "running"
         self._fold.param_names.update(params)
         self._news(self._parent(), row)
@@ -320,10 +325,12 @@ class MlflowProjection:
         run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
             run.params = params
+            run.texts["config.yaml"] = as_yaml(event.config)
             run.tags |= {
                 "ganstudy.trial": str(event.trial),
                 "ganstudy.origin": event.origin,
                 "ganstudy.state": "running",
+                NOTE: trial_note(event),
             }
 
     def _started(self, row: Row, event: AttemptStarted) -> None:
@@ -336,13 +343,22 @@ class MlflowProjection:
                 one.tags["ganstudy.state"] = "running"
         if event.attempt > 1 and run.seq == row.seq:
             run.tags["ganstudy.attempt"] = str(event.attempt)
+            if place := self._fold.order.get(event.trial):  # the attempt before may have taken it out of the ranking
+                run.tags[ORDER] = order(*place)
 
     def _reported(self, row: Row, event: Reported) -> None:
         at = milliseconds(row.written_at)
         run = self._trial(event.trial)
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
+        opened = self._fold.opened
+        assert opened is not None, "the first row opens the study"
+        before = self._fold.order.get(event.trial, (0, math.inf))
+        place = self._fold.order[event.trial] = event.kimg, min(before[1], event.metrics["fid"])
         if self._news(run, row):
-            run.metrics += [(name, value, at, event.kimg) for name, value in finite(event.metrics)]
+            held = trial_resources(opened.config, opened.versions)
+            values = event.metrics | dict(device_seconds(held, event.metrics))
+            run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
+            run.tags[ORDER] = order(*place)
         self._fold.kimg[event.trial] = max(event.kimg, self._fold.kimg.get(event.trial, 0))
         fid = event.metrics.get("fid", math.nan)
         if math.isfinite(fid) and (self._fold.best is None or fid < self._fold.best[1]):
@@ -358,6 +374,8 @@ class MlflowProjection:
         run.status, run.ended = STATUS[event.state], row.written_at
         if self._news(run, row):
             run.tags["ganstudy.state"] = event.state
+            if place := self._fold.order.get(event.trial):
+                run.tags[ORDER] = order(*place, ranked=event.state not in UNRANKED)
             again = event.trial in self._fold.ended
             for name, value in (("ganstudy.rung", event.rung), ("ganstudy.cause", event.cause)):
                 if value is not None or again:  # an empty one replaces that of an earlier attempt
@@ -365,21 +383,4 @@ class MlflowProjection:
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._touched[run.uid] = run
         self._fold.ended.add(event.trial)
-
-
-def _yaml(config: Mapping[str, Any]) -> str:
-    return redact(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-
-
-def _log_file(client: "MlflowClient", run_id: str, path: str, content: Path | str) -> None:
-    target = PurePosixPath(path)
-    with TemporaryDirectory(prefix="ganstudy-") as folder:
-        copy = Path(folder) / target.name
-        if isinstance(content, str):
-            copy.write_text(redact(content), encoding="utf-8")
-        elif content.suffix in _TEXT:
-            copy.write_text(redact(content.read_text(encoding="utf-8")), encoding="utf-8")
-        else:
-            copyfile(content, copy)
-        within = str(target.parent)
-        client.log_artifact(run_id, str(copy), None if within == "." else within)
+        self._page.count_ended(len(self._fold.ended))

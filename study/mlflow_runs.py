@@ -1,5 +1,8 @@
 """One MLflow run as the projection sees it: what MLflow already holds, and what is still to be sent."""
 
+import json
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,17 @@ UID = "ganstudy.uid"
 SEQ = "ganstudy.seq"
 PARENT = "mlflow.parentRunId"
 RUNNING = "RUNNING"
+
+NOTE = "mlflow.note.content"
+"""The tag that MLflow's pages show as a run's description, in Markdown."""
+
+NOTE_SEQ, TABLE_SEQ = "ganstudy.note", "ganstudy.table"
+"""Tags of a study's run: the last row that its description and its table of trials know of."""
+
+DIGESTS = "ganstudy.files"
+"""Tag of a study's run: which content of which file it has, so that a file is sent again only if it has changed."""
+
+_LINKED = re.compile(r"/runs/([0-9a-f]{32})")
 
 
 @dataclass(frozen=True)
@@ -39,13 +53,21 @@ class ProjectedRun:
     """A run, found by its `uid`. `sent_seq` is the watermark: rows up to it are in MLflow."""
 
     uid: str
+    kind: str = "trial"
     run_id: str = ""  # empty: not in MLflow yet
     parent_id: str = ""
     sent_seq: int = -1
     sent_status: str | None = None
     deleted: bool = False
+    look_first: bool = False  # before it is made: whether another process has made it since the search
     has_images: bool = False
     logged_images: set[Picture] | None = field(default_factory=set)  # None: not yet asked
+
+    # Of a study's run only:
+    has_data: bool = False
+    note: str = ""
+    marks: dict[str, int] = field(default_factory=dict)  # NOTE_SEQ and TABLE_SEQ
+    digests: dict[str, str] = field(default_factory=dict)  # of its files, by name
 
     name: str = ""
     started: float = 0.0
@@ -73,7 +95,17 @@ class ProjectedRun:
             deleted=run.info.lifecycle_stage == "deleted",
             has_images=HAS_IMAGES in tags,
             logged_images=None,
+            has_data=bool(run.inputs and run.inputs.dataset_inputs),
+            note=tags.get(NOTE, ""),
+            marks={name: int(tags[name]) for name in (NOTE_SEQ, TABLE_SEQ) if tags.get(name, "").isdecimal()},
+            digests=json.loads(tags.get(DIGESTS, "{}")),
         )
+
+    def forget_broken_note(self, run_ids: Collection[str]) -> None:
+        """Have the description made again if it links to another run than these."""
+        if not {*_LINKED.findall(self.note)} <= {*run_ids}:
+            self.note = ""
+            self.marks.pop(NOTE_SEQ, None)
 
     def is_news(self, seq: int) -> bool:
         """Tell whether the row `seq` is not in MLflow yet; if so the run is to be flushed."""
@@ -86,7 +118,7 @@ class ProjectedRun:
         """Send all that is pending. After an error nothing is known: search again and replay the rows."""
         if self.deleted and not (self.seq > self.sent_seq or self.tags):
             return Counts()  # deleted by someone who wanted that; only news bring it back
-        created = self._exist(client, experiment_id, birth_tags)
+        created = self.exist(client, experiment_id, birth_tags)
         images = self._ready_images(client)
         for path, text in self.texts.items():
             client.log_text(self.run_id, text, path)
@@ -100,18 +132,30 @@ class ProjectedRun:
             self.logged_images.update(images)
             for picture in images:
                 del self.images[picture]
-        return Counts(int(created), points, len(images))
+        return Counts(runs=created.runs, points=points, images=len(images))
 
-    def _exist(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str]) -> bool:
+    def exist(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str]) -> Counts:
+        """Make the run; restore one that was deleted if there is news for it."""
         if self.run_id:
-            if self.deleted:
+            if self.deleted and (self.seq > self.sent_seq or self.tags):
                 client.restore_run(self.run_id)
                 self.deleted = False
-            return False
+            return Counts()
         tags = {UID: self.uid, **birth_tags}
+        if self.look_first and self._adopt(client, experiment_id):
+            return Counts()
         run = client.create_run(experiment_id, milliseconds(self.started), tags, run_name=self.name)
         self.run_id, self.sent_status = run.info.run_id, run.info.status
-        return True
+        return Counts(runs=1)
+
+    def _adopt(self, client: "MlflowClient", experiment_id: str) -> bool:
+        """Take the run that another process has made; what it holds already is sent again, which changes nothing."""
+        known = client.search_runs([experiment_id], f"tags.`{UID}` = '{self.uid}'", max_results=1)
+        if known:
+            theirs = ProjectedRun.found(known[0])
+            self.run_id, self.sent_status, self.has_images = theirs.run_id, theirs.sent_status, theirs.has_images
+            self.logged_images = None
+        return bool(known)
 
     def _ready_images(self, client: "MlflowClient") -> dict[Picture, bytes]:
         if not any(picture_file(self.folders[key], step).exists() for key, step in self.images):

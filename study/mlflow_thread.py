@@ -8,6 +8,7 @@ from study.ledger_rows import Row
 from study.mlflow_projection import Finish, MlflowProjection
 from study.mlflow_runs import Counts
 from study.mlflow_store import display_uri, one_line
+from study.mlflow_system import SystemMetrics
 from trainables.errors import GanStudyError
 
 Read = Callable[[int], Sequence[Row]]
@@ -27,7 +28,7 @@ def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = N
     if not projection.attached:
         projection.attach()  # before the rows are read: while the server is down that is all that happens
     while rows := read(projection.position):
-        projection.project(rows)
+        projection.project(rows, ending=finish is not None)
     if finish is not None:
         projection.finish(finish)
 
@@ -58,18 +59,26 @@ class ProjectionThread:
     On an error it warns once, keeps the text in `error`, and tries again after 1, 2, 4 ... 60 seconds.
     """
 
-    def __init__(self, read: Read, projection: MlflowProjection, interval: float = 1.0) -> None:
+    def __init__(
+        self,
+        read: Read,
+        projection: MlflowProjection,
+        interval: float = 1.0,
+        system: SystemMetrics | None = None,
+    ) -> None:
         """Start the thread.
 
         Args:
             read: the ledger's reader.
             projection: used by the thread alone until `close` returns True.
             interval: seconds between two projections, so that many reports become one call.
+            system: kept running beside the study's run; None for none.
         """
         self.error: str | None = None
         self._read = read
         self._projection = projection
         self._interval = interval
+        self._system = system or SystemMetrics(False, projection.uri)
         self._finish: Finish | None = None
         self._complete = False
         self._wanted = threading.Event()
@@ -102,7 +111,11 @@ class ProjectionThread:
             self._wanted.clear()
             last = self._closing.is_set()
             try:
+                if last:
+                    self._system.stop()  # it would take the run's end for its own
                 catch_up(self._read, self._projection, self._finish if last else None)
+                if not last:
+                    self._system.keep(self._projection.running_id)
             except Exception as error:
                 self._projection.reset()
                 self._failed(error)

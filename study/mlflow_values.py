@@ -34,7 +34,9 @@ def key(name: str) -> str:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return `config` with dotted names; everything but strings is written as JSON.
+    """Return `config` with dotted names; everything but strings is written as JSON, floats with 6 digits.
+
+    So many are read with ease in MLflow's tables; all digits are in the ledger and in what is exported from it.
 
     >>> flatten({"loss": "hinge", "generator_optimiser": {"lr": 0.0002, "betas": [0.5, 0.9]}})
     {'loss': 'hinge', 'generator_optimiser.lr': '0.0002', 'generator_optimiser.betas': '[0.5, 0.9]'}
@@ -44,9 +46,13 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
             flat.update(flatten(value, f"{prefix}{name}."))
         else:
-            text = value if isinstance(value, str) else json.dumps(value)
+            text = value if isinstance(value, str) else json.dumps(_short(value))
             flat[key(f"{prefix}{name}")] = cut(text, MAX_PARAM)
     return flat
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def finite(metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -5,29 +5,50 @@ write and no document describes. So it is best effort: without it the address st
 """
 
 import json
+import math
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-TAG_PREFIX = "mlflow.sharedViewState."
-SORT_BY = "metrics.`fid`"
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
+TAG_PREFIX = "mlflow.sharedViewState."
+ORDER = "ganstudy.order"
+"""The tag by which trials are sorted as `ganstudy best` ranks them; see `order`."""
+
+SORT_BY = f"tags.`{ORDER}`"
+
+_TRAINING = {"workflowType": "machine_learning"}  # MLflow's pages for training, not those for language models
 _COLUMNS = (
-    ("metrics", "fid"),
     ("metrics", "fid_best"),
-    ("metrics", "kimg"),
+    ("metrics", "fid"),
     ("tags", "ganstudy.state"),
     ("tags", "ganstudy.rung"),
     ("params", "loss"),
     ("params", "penalty.name"),
     ("params", "model.name"),
-    ("params", "normalisation"),
     ("params", "generator_optimiser.lr"),
     ("params", "discriminator_optimiser.lr"),
-    ("params", "n_critic"),
-    ("tags", "ganstudy.origin"),
+    ("metrics", "kid"),
+    ("metrics", "recall"),
+    ("metrics", "modes_covered"),
+    ("metrics", "collapsed"),
 )
+_UNRANKED = "9"
+_REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
+
+
+def order(kimg: int, fid_best: float, ranked: bool = True) -> str:
+    """Return a text that sorts trials as the ranking does: larger budgets first, then the lower best FID.
+
+    MLflow sorts by one column only, and by the FID alone a lucky early trial would lead. All texts are of one length
+    and differ in digits only, so that every database sorts them alike; trials that are not ranked come last.
+    """
+    if not math.isfinite(fid_best):
+        ranked, fid_best = False, 0.0
+    return f"{'1' if ranked else _UNRANKED} {10**9 - kimg:010d} {fid_best:020.9f}"
 
 
 def view_id(uid: str) -> str:
@@ -56,17 +77,31 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Collection[str])
         "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {
-            column: max(80 if column.startswith("metrics") else 110, 7 * len(column.split("`")[1]) + 30)
-            for column in columns
-        },
+        "columnWidths": {column: _width(column) for column in columns},
     }
-    envelope = {"name": f"{name}: trials by FID", "createdAt": opened_at_ms, "updatedAt": opened_at_ms}
+    envelope = {"name": f"{name}: trials by rank", "createdAt": opened_at_ms, "updatedAt": opened_at_ms}
     return json.dumps({**envelope, "state": json.dumps(state)})
 
 
+def save_view(client: "MlflowClient", experiment_id: str, view: str, value: str) -> bool:
+    """Save `value` as the view `view` of an experiment; tell whether the server took it.
+
+    Raises:
+        Exception: whatever MLflow raised, if it is not that the server refuses such a tag.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_experiment_tag(experiment_id, TAG_PREFIX + view, value)
+    except MlflowException as error:
+        if error.error_code not in _REFUSED:
+            raise
+        return False
+    return True
+
+
 def view_url(server: str, experiment_id: str, uid: str, saved: bool) -> str:
-    """Return the address of the study's trials sorted by FID, without credentials.
+    """Return the address of the study's trials, the best first, without credentials.
 
     Args:
         server: the MLflow server's address.
@@ -76,9 +111,25 @@ def view_url(server: str, experiment_id: str, uid: str, saved: bool) -> str:
     """
     parts = urlsplit(server)
     base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-    query = {"workflowType": "machine_learning"}  # MLflow's pages for training, not those for language models
+    return f"{base}/{leaderboard_path(experiment_id, uid, saved)}"
+
+
+def _width(column: str) -> int:
+    """Return pixels that hold a column's head, and the usual value below it."""
+    kind, name, _ = column.split("`")
+    return max(70 if kind == "metrics." else 108, round(6.2 * len(name) + 28))
+
+
+def run_path(experiment_id: str, run_id: str) -> str:
+    """Return the part of a run's address after the server's."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{urlencode(_TRAINING)}"
+
+
+def leaderboard_path(experiment_id: str, uid: str, saved: bool) -> str:
+    """Return the part of `view_url` after the server's address: a link from one of MLflow's pages to another."""
+    query = dict(_TRAINING)
     if saved:
         query |= {"viewStateShareKey": view_id(uid)}
     else:
         query |= {"searchFilter": trials_filter(uid), "orderByKey": SORT_BY, "orderByAsc": "true"}
-    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
+    return f"#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"

@@ -7,6 +7,7 @@ import yaml
 from study.export import Origin
 from study.production_folder import Measured, ProductionFolder
 from study.tables import number
+from trainables.data import Dataset
 from trainables.data.licences import LICENCES
 from trainables.generator import GeneratorFacts
 from trainables.prepare import Prepared
@@ -37,7 +38,7 @@ def model_card(
             "Samples, not picked: `ganstudy sample` with its defaults draws these.",
             _what(facts),
             _quality(facts, prepared, measured),
-            _data(facts, prepared),
+            data_text(facts, prepared.dataset),
             _origin(facts, measured, origin),
             _use(facts, folder),
             "## Configuration",
@@ -85,8 +86,9 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> s
     return f"## Quality\n\n{_table(heads, rows)}\n\n{scale} {prints}{best}"
 
 
-def _data(facts: GeneratorFacts, prepared: Prepared) -> str:
-    data, name = prepared.dataset, facts.trial.data.name
+def data_text(facts: GeneratorFacts, data: Dataset) -> str:
+    """Return what the generator was trained on, and under which licence, as a section of Markdown."""
+    name = facts.trial.data.name
     classes = f" in {data.classes} classes" if data.classes else ""
     return (
         f"## Data\n\n`{name}`: {len(data.train)} images{classes} were trained on; digest of the data `{data.digest}`.\n"

@@ -9,11 +9,10 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-
+from study.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.catalogue import load_study, open_ledger
+from study.device import device_of
 from study.events import EVALUATION, SEED, NoiseMeasured
 from study.export import threads_per_trial
 from study.folder import StudyFolder
@@ -21,18 +20,18 @@ from study.ledger import Ledger, Writer
 from study.noise import Noise, seed_folder
 from study.reading import chosen_trial
 from study.records import StudyRecord, TrialRecord, TrialState, fold
+from study.rung_facts import schedule_of
+from study.say import Say
 from study.tables import duration, number
-from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.config import TrialConfig
-from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput
+from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.prepare import Prepared, prepare
 from trainables.session import Session
 from trainables.streams import derive_seed
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 
-Say = Callable[[str, bool], None]
-"""`say(text, done)` shows progress; `done` tells that a measurement is complete."""
+_OTHERWISE = "measure seeds only: --evaluations 0"
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,11 @@ def measure(folder: StudyFolder, wanted: Wanted, device: str | None, say: Say) -
     trial = _trial(study, wanted)
     if not any(wanted.missing(trial, study.noise).values()):
         return study, trial
-    device = _device(study, device)
+    device = device_of("cpu" if device is None and study.config["resources"]["gpus"] == 0 else device)
     with open_ledger(folder) as ledger:
         if (owner := ledger.owner()) and owner.live:
             raise GanStudyError(f"{folder.name} is being run by {owner}: wait for its end, then measure its noise")
-        with ledger.own(socket.gethostname(), os.getpid()) as writer:
+        with ledger.own(socket.gethostname(), os.getpid(), "noise") as writer:
             return _measure(folder, wanted, device, say, ledger, writer)
 
 
@@ -108,7 +107,7 @@ def _measure(
     trial = _trial(study, wanted)
     missing = wanted.missing(trial, study.noise)
     if missing[EVALUATION]:
-        _best_checkpoint(folder, trial)
+        best_checkpoint(folder, trial, _OTHERWISE)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
     prepared = prepare(config.data, config.evaluation)
     if prepared.fingerprint != study.fingerprint:
@@ -135,37 +134,15 @@ def _trial(study: StudyRecord, wanted: Wanted) -> TrialRecord:
     return trial
 
 
-def _device(study: StudyRecord, device: str | None) -> str:
-    found = torch.cuda.is_available()
-    if device is None:
-        return "cuda" if found and study.config["resources"]["gpus"] != 0 else "cpu"
-    if device != "cpu" and not (device == "cuda" and found):
-        raise InvalidInput(f"--device {device!r}: use cpu, or cuda where torch finds a GPU")
-    return device
-
-
-def _best_checkpoint(folder: StudyFolder, trial: TrialRecord) -> Path:
-    """The checkpoint of the FID that ranks the trial; it is always kept."""
-    path = CheckpointStore(folder.checkpoints(trial.number)).path(trial.kimg_best or 0)
-    if not path.is_dir():
-        raise GanStudyError(
-            f"{path}: the checkpoint of trial {trial.number}'s best FID is gone; bring it back, or measure seeds only: "
-            "--evaluations 0"
-        )
-    return path
-
-
 def _evaluate(bench: _Bench, indices: range, writer: Writer) -> None:
     """Judge the checkpoint of the best FID with fresh latents, a row each."""
-    trial, path = bench.trial, _best_checkpoint(bench.folder, bench.trial)
-    checkpoint = read_checkpoint(path)
-    if checkpoint.report.get("fid") != trial.fid_best:
-        raise CorruptFile(f"{path}: its FID is {checkpoint.report.get('fid')}, in the ledger {trial.fid_best}")
+    trial, path = bench.trial, best_checkpoint(bench.folder, bench.trial, _OTHERWISE)
+    checkpoint = read_best_checkpoint(path, trial)
     judged = Session(bench.config, bench.prepared, bench.device)
     try:
         judged.load_state_dict(checkpoint.state)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:  # torch's, of other networks
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error, most=200)
         raise CorruptInput(f"{path}: is of another configuration or version ({reason})") from error
     for index in indices:
         fid, cause = _finite(lambda index=index: judged.evaluate(draw=index))  # type: ignore[misc]
@@ -178,7 +155,7 @@ def _retrain(bench: _Bench, index: int, last: int) -> NoiseMeasured:
     study, trial = bench.study, bench.trial
     seed = derive_seed(study.config["seed"], "noise", trial.number, index) % 2**32
     config = bench.config.model_copy(update={"seed": seed})
-    every = study.config["schedule"]["report_kimg"] or study.config["schedule"]["grace_kimg"]
+    every = schedule_of(study.config).report_every
     place = seed_folder(bench.folder, trial.number, index)
     running = Trial(config, bench.prepared, place, bench.device)
     what = f"fresh seed {index}/{last}"

@@ -1,11 +1,9 @@
 """The noise in words and tables: what `ganstudy noise` prints, and what stands under a ranking."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from study.board import summary
@@ -16,30 +14,10 @@ from study.noise import LEVEL, Noise, Pooled, Spread, factor
 from study.noise_quantile import student_t
 from study.ranking import Ranked
 from study.records import StudyRecord, TrialRecord
+from study.say import say
 from study.tables import number, plain_table
 
 _FEW = 4  # degrees of freedom: fewer make the least difference large for want of seeds
-
-
-def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print prose of one line, which the terminal may break."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
-
-
-@contextmanager
-def progress_line(console: Console) -> Iterator[Callable[[str, bool], None]]:
-    """Give `show(text, done)`: on a terminal one line is redrawn until a text is `done`, elsewhere each is printed."""
-    if not console.is_terminal:
-        yield lambda text, done: say(console, text)
-        return
-    with console.status("loading the data") as status:
-
-        def show(text: str, done: bool) -> None:
-            status.update("" if done else escape(text))
-            if done:
-                say(console, text)
-
-        yield show
 
 
 def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], folder: StudyFolder) -> list[str]:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState as OptunaState
 
 from study.config import SpaceChoice
 from study.records import StudyRecord, TrialRecord, TrialState
-from study.sampling import verdict
+from study.sampling import infeasible, verdict
 from trainables.errors import InvalidInput
 from trainables.validation import validated
 
@@ -23,8 +23,8 @@ def export_optuna(study: StudyRecord, target: str) -> int:
     """Write all trials, as the sampler was told of them, to an Optuna storage; return how many.
 
     Completed trials have their best FID as value and stopped ones are pruned, both with every FID on the way; diverged
-    ones have the study's ceiling. The attribute `state` tells what each truly is. `target` is a database's URL
-    (`sqlite:///x.db`), or the path of a journal file.
+    ones have the study's ceiling and are infeasible. The attribute `state` tells what each truly is. `target` is a
+    database's URL (`sqlite:///x.db`), or the path of a journal file.
 
     Raises:
         InvalidInput: if the storage cannot be opened, or has a study of this name.
@@ -72,6 +72,7 @@ def _frozen(
         "kimg_best": trial.kimg_best,
         "collapsed": trial.collapsed,
     }
+    broken = {} if trial.unfinished else infeasible(trial.state, state)
     started, ended = trial.proposed_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
     return FrozenTrial(
         number=-1,
@@ -83,7 +84,7 @@ def _frozen(
         params=dict(trial.params),
         distributions=distributions,
         user_attrs={key: value for key, value in facts.items() if value is not None},
-        system_attrs={},
+        system_attrs=optuna.trial.create_trial(state=OptunaState.FAIL, constraints=broken).system_attrs,
         intermediate_values=dict(trial.curve),
     )
 

@@ -1,7 +1,7 @@
 """What a study would do, without doing it: `ganstudy launch --dry-run`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 import torch
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from study.board import summary
 from study.config import StudyConfig
+from study.earlier import Earlier
 from study.sampling import Sampling
+from study.say import say
 from study.tables import duration, plain_table
 from trainables.config import TrialConfig
 from trainables.data import Dataset
@@ -32,21 +33,60 @@ def parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tup
     return g, d
 
 
-def show_plan(config: StudyConfig, dataset: Dataset, slots: int, console: Console) -> None:
-    """Print the resolved study, the rung plan, the sizes of the networks and what it will cost.
+@dataclass(frozen=True)
+class Cost:
+    """What the study would take if all trials were like `trial` (in a few words)."""
 
-    Args:
-        config: the study.
-        dataset: its data.
+    trial: str
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        config: the resolved study.
         slots: trials at a time.
-        console: where to print.
+        sizes: parameters of G and of D, of each baseline and of the smallest, median and largest sample.
+        kimg: expected training over all trials.
+        costs: one for each kind of network, measured on one thread here.
+        earlier: what the sampler learns of earlier studies; a launch also compares the fingerprints of their FIDs.
     """
-    console.rule("study", align="left")
-    console.print(yaml.safe_dump(config.to_dict(), sort_keys=False), highlight=False, markup=False, end="")
-    console.rule("rungs", align="left")
-    for bracket in range(config.schedule.brackets):
-        console.print(_rungs(config, bracket), highlight=False)
-    console.rule("networks", align="left")
+
+    config: StudyConfig
+    slots: int
+    sizes: dict[str, tuple[int, int]]
+    kimg: float
+    costs: tuple[Cost, ...]
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def kimg_of_all(self) -> int:
+        """What running every trial to the end would take."""
+        return self.config.trials * self.config.schedule.max_kimg
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for scripts."""
+        schedule = self.config.schedule
+        return {
+            "study": self.config.to_dict(),
+            "rungs": [schedule.rungs(bracket) for bracket in range(schedule.brackets)],
+            "report_kimg": schedule.report_every,
+            "parameters": {name: {"generator": g, "discriminator": d} for name, (g, d) in self.sizes.items()},
+            "concurrency": self.slots,
+            "kimg": self.kimg,
+            "kimg_without_stopping": self.kimg_of_all,
+            "costs": [asdict(cost) for cost in self.costs],
+            "warm_start": [
+                {"study": one.name, "finished": one.finished, "fitting": len(one.trials)} for one in self.earlier
+            ],
+        }
+
+
+def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> Plan:
+    """Work out what the study would do on `dataset`, `slots` trials at a time."""
     space = config.space.resolve()
     fixed: dict[str, Any] = {
         "data": config.data.model_dump(mode="json"),
@@ -57,39 +97,57 @@ def show_plan(config: StudyConfig, dataset: Dataset, slots: int, console: Consol
     draws = [space.build(sampling.propose(number).params, **fixed) for number in range(_SAMPLES)]
     baselines = {b.name: space.build(b.params, **fixed) for b in space.baselines}
     shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
-    console.print(_sizes(baselines, draws, partial(parameter_count, shape=shape, classes=classes)))
+    sizes = _sizes(baselines, draws, partial(parameter_count, shape=shape, classes=classes))
+    kimg = config.schedule.expected_kimg(config.trials)
+    first = {trial.model.name: trial for trial in reversed([*baselines.values(), *draws])}
+    costs = tuple(_cost(trial, dataset, kimg, slots) for trial in reversed(first.values()))
+    return Plan(config, slots, sizes, kimg, costs, earlier)
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print the resolved study, the rung plan, the sizes of the networks and what it will cost."""
+    config = plan.config
+    console.rule("study", align="left")
+    console.print(yaml.safe_dump(config.to_dict(), sort_keys=False), highlight=False, markup=False, end="")
+    console.rule("rungs", align="left")
+    for bracket in range(config.schedule.brackets):
+        console.print(_rungs(config, bracket), highlight=False)
+    if plan.earlier:
+        console.rule("warm start", align="left")
+        for one in plan.earlier:
+            say(console, f"{one} fit this study; a launch also compares the fingerprints of the FIDs")
+    console.rule("networks", align="left")
+    rows = [[name, f"{g:,}", f"{d:,}"] for name, (g, d) in plan.sizes.items()]
+    console.print(plain_table([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
     console.rule("cost", align="left")
-    for line in _costs(config, [*baselines.values(), *draws], dataset, slots):
-        console.print(line, highlight=False)
+    console.print(
+        f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "
+        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)",
+        highlight=False,
+    )
+    for cost in plan.costs:
+        console.print(
+            f"  {duration(cost.seconds)} of training if all were {cost.trial}: "
+            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time",
+            highlight=False,
+        )
 
 
 def _sizes(
     baselines: Mapping[str, TrialConfig],
     draws: Sequence[TrialConfig],
     size_of: Callable[[TrialConfig], tuple[int, int]],
-) -> Table:
+) -> dict[str, tuple[int, int]]:
     found = {f"baseline {name}": size_of(trial) for name, trial in baselines.items()}
     sizes = [size_of(draw) for draw in draws]
     for label, pick in (("smallest", min), ("median", median), ("largest", max)):
         found[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in sizes)), int(pick(d for _, d in sizes)))
-    rows = [[name, f"{g:,}", f"{d:,}"] for name, (g, d) in found.items()]
-    return plain_table([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows)
+    return found
 
 
-def _costs(config: StudyConfig, trials: Sequence[TrialConfig], dataset: Dataset, slots: int) -> Iterator[str]:
-    kimg = config.schedule.expected_kimg(config.trials)
-    everything = config.trials * config.schedule.max_kimg
-    yield (
-        f"about {kimg:,.0f} kimg in {config.trials} trials ({kimg / everything:.0%} of the {everything:,} kimg "
-        "that running every trial to the end would take)"
-    )
-    first = {trial.model.name: trial for trial in reversed(trials)}
-    for trial in reversed(first.values()):
-        speed = images_per_second(trial, dataset)
-        yield (
-            f"  {duration(kimg * 1000 / speed / slots)} of training if all were {summary(trial.to_dict())}: "
-            f"{speed:,.0f} images/s on one thread here, {slots} at a time"
-        )
+def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> Cost:
+    speed = images_per_second(trial, dataset)
+    return Cost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
 
 
 def _rungs(config: StudyConfig, bracket: int) -> str:

@@ -10,16 +10,17 @@ import torch
 from study.export import Origin
 from study.model_card import model_card
 from study.production_folder import Measured, ProductionFolder
+from study.say import Say
 from study.tables import number
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.config import TrialConfig
-from trainables.data import Dataset, Split
+from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged
 from trainables.files import write_atomically
-from trainables.generator import Generator, GeneratorFacts, digest, write_generator
+from trainables.generator import Generator, GeneratorFacts, judged, write_generator
 from trainables.images import sample_grid, save_png
 from trainables.judging import judge
-from trainables.prepare import Prepared, prepare
+from trainables.prepare import Prepared
 
 GRID_IMAGES, GRID_SEED = 64, 0
 """The model card's picture: what `ganstudy sample` shows without options."""
@@ -45,7 +46,7 @@ class Finished:
     device: str
 
 
-def finish(training: Finished, measured: Measured, choice: Choice, say: Callable[[str, bool], None]) -> None:
+def finish(training: Finished, measured: Measured, choice: Choice, say: Say) -> None:
     """Write the generator that `choice` names, and all that tells of it.
 
     Raises:
@@ -89,38 +90,18 @@ def _chosen(measured: Measured, choice: Choice) -> dict[str, float]:
 
 def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:
     """The facts and weights of the judged generator of that report."""
-    config, dataset = training.config, training.prepared.dataset
     path = CheckpointStore(training.folder.training / "checkpoints").path(int(report["kimg"]))
     if not path.is_dir():
         raise CorruptFile(f"{path}: the checkpoint is gone; --last takes the last one")
     checkpoint = read_checkpoint(path)
     if checkpoint.report.get("fid") != report["fid"]:
         raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
-    weights = checkpoint.state["ema" if config.ema_kimg else "generator"]
-    facts = GeneratorFacts(
-        trial=config,
-        channels=dataset.channels,
-        size=dataset.size,
-        class_counts=_class_counts(dataset),
-        kimg=int(report["kimg"]),
-        fid=report["fid"],
-        fid_fingerprint=training.prepared.fingerprint,
-        threads=training.origin.threads,
-        weights=digest(weights),
-    )
-    return facts, weights
-
-
-def _class_counts(dataset: Dataset) -> tuple[int, ...]:
-    labels = dataset.train.labels
-    if labels is None or dataset.classes is None:
-        return ()
-    return tuple(int((labels == label).sum()) for label in range(dataset.classes))
+    prepared = training.prepared
+    return judged(checkpoint, training.config, prepared.dataset, prepared.fingerprint, training.origin.threads)
 
 
 def _on_test(training: Finished, generator: Generator) -> dict[str, Any] | None:
-    evaluation = training.config.evaluation.model_copy(update={"split": Split.TEST})
-    prepared = prepare(training.config.data, evaluation)
+    prepared = training.prepared.on(Split.TEST)
     try:
         return {"fid_fingerprint": prepared.fingerprint} | judge(generator, prepared)
     except Diverged as error:

@@ -1,6 +1,7 @@
 """The folder of one production training: what lies where, whose it is, and what was measured so far."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from trainables.files import write_atomically
 from trainables.generator import FILE
 
 _CHOOSE = "choose another folder with --out"
+_PATIENCE = 60.0  # seconds until Ray's processes have noticed the end of the one that started them
 
 
 @dataclass
@@ -110,6 +112,24 @@ class ProductionFolder:
             if not self.config.exists():
                 text = yaml.safe_dump({"trial": dict(trial), "origin": dict(origin)}, sort_keys=False)
                 write_atomically(self.config, text.encode())
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let this process alone write to the training, after the end of one whose driver was killed.
+
+        Raises:
+            GanStudyError: if that one does not end.
+        """
+        self.training.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.training / ".lock")
+        deadline = time.monotonic() + _PATIENCE
+        while not lock.acquire():
+            if time.monotonic() > deadline:
+                raise GanStudyError(f"{self.path}: an earlier process still trains there; end it, or {_CHOOSE}")
+        try:
             yield
         finally:
             lock.release()

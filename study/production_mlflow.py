@@ -3,10 +3,14 @@
 The store may be away: nothing of the training waits for it or is lost, for each sending sends all that is missing.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from study.champion_registry import Entry
+from study.champion_registry import register as register_generator
+from study.champion_text import about, description, tell
 from study.export import Origin
 from study.folder import StudyFolder
 from study.mlflow_images import PROBABILITIES, SAMPLES
@@ -22,7 +26,11 @@ from study.mlflow_store import (
 )
 from study.mlflow_values import finite, flatten, milliseconds
 from study.production_folder import Measured, ProductionFolder
+from study.say import Say
 from trainables.config import TrialConfig
+from trainables.data import Dataset
+from trainables.errors import GanStudyError
+from trainables.generator import Generator
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -51,7 +59,7 @@ class Recorder:
         folder: ProductionFolder,
         config: TrialConfig,
         origin: Origin,
-        say: Callable[[str, bool], None],
+        say: Say,
     ) -> None:
         self._uri, self._folder, self._config, self._origin, self._say = uri, folder, config, origin, say
         self._away = False
@@ -109,11 +117,7 @@ class Recorder:
         origin = self._origin
         if origin.study is None:
             return {}
-        tags = {
-            "ganstudy.study_name": origin.study,
-            "ganstudy.study": origin.study_uid or "",
-            "ganstudy.trial": str(origin.trial),
-        }
+        tags = _origin_tags(origin)
         text = f"Production training of trial {origin.trial} of study {origin.study}."
         experiment = client.get_experiment_by_name(experiment_name(origin.study))
         trial = f"{origin.study_uid}/{origin.trial}"
@@ -123,6 +127,50 @@ class Recorder:
             link = f"#/experiments/{runs[0].info.experiment_id}/runs/{runs[0].info.run_id}"
             text = f"Production training of [trial {origin.trial} of study {origin.study}]({link})."
         return tags | {"mlflow.note.content": text}
+
+
+def register(
+    uri: str, model: str, folder: ProductionFolder, dataset: Dataset, origin: Origin, console: Console
+) -> None:
+    """Register the training's generator as `model` and make it the champion: it is what a study is done for.
+
+    Raises:
+        InvalidInput: if there is a registered model of that name that is not ganstudy's.
+        GanStudyError: if MLflow cannot be reached.
+    """
+    generator, measured = Generator.read(folder.generator), folder.read_measured()
+    name = folder.path.resolve().name
+    found, tags = f"Generator of the production training `{name}`.", {"ganstudy.training": name}
+    if origin.study is not None:
+        found = f"{found[:-1]}, whose configuration is that of trial {origin.trial} of the study `{origin.study}`."
+        tags |= _origin_tags(origin)
+    try:
+        client = open_client(uri)
+        experiment = _experiment(client, uri, folder)
+        uid = "" if measured is None else measured.uid
+        runs = client.search_runs([experiment], f"tags.`{UID}` = '{uid}'", max_results=1)
+        if not runs:
+            raise GanStudyError(f"MLflow at {display_uri(uri)} has not this training; give the same command again")
+        text = description(generator.facts, dataset, found, model, uri)
+        params = flatten(generator.facts.trial.to_dict())
+        entry = Entry(model, about(model), experiment, runs[0].info.run_id, tags, text, params)
+        registered = register_generator(client, generator, entry)
+    except GanStudyError:
+        raise
+    except Exception as error:  # of whatever MLflow is built on
+        raise GanStudyError(
+            f"the generator is trained, but not registered: MLflow at {display_uri(uri)}: {one_line(error)}; the same "
+            "command registers it"
+        ) from error
+    tell(registered, generator.facts, uri, f"training {name}", console)
+
+
+def _origin_tags(origin: Origin) -> dict[str, str]:
+    return {
+        "ganstudy.study_name": origin.study or "",
+        "ganstudy.study": origin.study_uid or "",
+        "ganstudy.trial": str(origin.trial),
+    }
 
 
 def _experiment(client: "MlflowClient", uri: str, folder: ProductionFolder) -> str:

@@ -1,17 +1,18 @@
 """How a running study is shown: a live table on a terminal, one line per event elsewhere."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from study.board import Board, Line
 from study.events import AttemptStarted, Ended, Event, Reported
+from study.fitted import Fitted
 from study.tables import STATE_STYLES, duration, number
 
 _SHOWN_FINISHED = 12
@@ -20,9 +21,10 @@ _SHOWN_FINISHED = 12
 class Progress(AbstractContextManager["Progress"]):
     """Base: follows the events of a study."""
 
-    def __init__(self, console: Console, board: Board) -> None:
+    def __init__(self, console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> None:
         self.console = console
         self.board = board
+        self.halted = halted
         self._began = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -48,6 +50,8 @@ class Progress(AbstractContextManager["Progress"]):
         if board.best:
             parts.append(f"best FID {number(board.best.fid_best)} (trial {board.best.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
+        if why := self.halted():
+            return f"{', '.join(parts)}; {why}, ending cleanly (Ctrl-C again: at once)"
         left = board.seconds_left()
         if left is not None and board.finished < board.trials:
             parts.append(f"about {duration(left)} left")
@@ -97,11 +101,8 @@ class LiveTable(Progress):
         self._live.stop()
 
     def _draw(self) -> RenderableType:
-        table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-        for column, justify in _COLUMNS:
-            table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for line in self._visible():
-            table.add_row(
+        rows: list[list[str | Text]] = [
+            [
                 str(line.number),
                 Text(line.state, STATE_STYLES.get(line.state, "")),
                 str(line.kimg),
@@ -110,9 +111,11 @@ class LiveTable(Progress):
                 number(line.fid_best),
                 f"{line.images_per_second:.0f}" if line.images_per_second else "",
                 duration(line.elapsed),
-                Text(line.cause or line.what, overflow="ellipsis"),
-            )
-        return Group(table, Text(self.headline(), "bold"))
+                line.cause or line.what,
+            ]
+            for line in self._visible()
+        ]
+        return Group(Fitted(_COLUMNS, rows, _OPTIONAL), Text(self.headline(), "bold"))
 
     def _visible(self) -> list[Line]:
         """Running trials and the newest finished ones."""
@@ -133,8 +136,10 @@ _COLUMNS = [
     ("time", "right"),
     ("configuration", "left"),
 ]
+_OPTIONAL = ("images/s", "rung", "time", "best")  # what a narrow terminal does without, the least important first
 
 
-def progress(console: Console, board: Board) -> Progress:
-    """Return the display that fits `console`."""
-    return LiveTable(console, board) if console.is_terminal else Lines(console, board)
+def progress(console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> Progress:
+    """Return the display that fits `console`; `halted` tells why the run is ending before its time, if it is."""
+    redrawn = console.is_terminal and not console.is_dumb_terminal
+    return (LiveTable if redrawn else Lines)(console, board, halted)

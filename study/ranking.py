@@ -12,7 +12,8 @@ RULE = (
     "then the lower last FID, then the earlier trial; diverged and failed trials are not ranked."
 )
 
-_UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+"""States of trials that are not ranked."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def best_up_to(trial: TrialRecord, kimg: int) -> float | None:
 
 
 def _ranks(trial: TrialRecord) -> bool:
-    return bool(trial.reports) and trial.state not in _UNRANKED
+    return bool(trial.reports) and trial.state not in UNRANKED
 
 
 def _at_own_budget(trial: TrialRecord) -> Ranked:

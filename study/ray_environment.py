@@ -8,6 +8,7 @@ from trainables.errors import InvalidInput
 _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default; silences its warning
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own banner ignores verbose=0
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon the end of a training is seen; by default after 2 s
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial whose report lacks the FID fails, and not the whole study

@@ -59,7 +59,8 @@ class RayWatch:
             for name, (address, patience) in self._servers.items():
                 misses[name] = 0.0 if _accepts(address) else misses[name] + _PERIOD
                 if misses[name] > patience:
-                    self._reason = f"{name} at {address[0]}:{address[1]} is gone; nothing is lost: launch again"
+                    place = f"{address[0]}:{address[1]}"
+                    self._reason = f"{name} at {place} is gone; nothing is lost: the same command goes on"
                     self._lost(self._reason)
                     if not self._ended.wait(_TIME_TO_END):
                         _leave(self._reason)

@@ -6,12 +6,14 @@ from typing import Any
 from rich.console import Console
 
 from study import export as exporting
-from study.catalogue import find_study, load_study, storage_root, study_names
+from study.catalogue import find_study, load_study
+from study.confirmation_stats import confirmed
 from study.folder import StudyFolder
-from study.noise_view import ranking_lines, say
+from study.noise_view import ranking_lines
 from study.ranking import Ranked, rank, tied_with_first
 from study.records import StudyRecord, TrialRecord
-from study.tables import counts_line, ranking_table, trials_table
+from study.say import say
+from study.tables import counts_line, number, ranking_table, trials_table
 from trainables.errors import GanStudyError, InvalidInput
 
 
@@ -51,31 +53,21 @@ def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder,
         f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
         f"ceiling {study.fid_ceiling:.1f} (uniform noise); {counts_line(study)}"
     )
-    for line in (scale, *ranking_lines(study, ranked, folder)):
+    best = confirmed(study)
+    fresh = [f"confirmed best: trial {best.trial.number}, mean test FID {number(best.mean)}"] if best else []
+    for line in (scale, *ranking_lines(study, ranked, folder), *fresh):
         say(console, line, "dim")
-
-
-def list_studies(storage: Path | None, console: Console) -> None:
-    """Print each study's name and how far it is."""
-    root = storage_root(storage)
-    names = study_names(root)
-    if not names:
-        console.print(f"no studies in {root}; begin one: ganstudy launch studies/quickstart.yaml", highlight=False)
-    for name in names:
-        try:
-            line = counts_line(load_study(find_study(name, storage)))
-        except GanStudyError as error:
-            line = str(error)
-        console.print(f"{name}  {line}", highlight=False, soft_wrap=True)
 
 
 def export_trial(name: str, storage: Path | None, file: Path, number: int | None, console: Console) -> None:
     """Write the best trial, or trial `number`, to `file`."""
     study = load_study(find_study(name, storage))
-    trial = chosen_trial(study, number)
+    best = confirmed(study)
+    trial = best.trial if best and number is None else chosen_trial(study, number)
     exporting.export(study, trial, file)
     fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f} at {trial.kimg_best} kimg"
-    console.print(f"{file}: trial {trial.number} of {name}{fid}", highlight=False, soft_wrap=True)
+    mean = f"; confirmed best, mean test FID {best.mean:.2f}" if best and best.mean is not None else ""
+    say(console, f"{file}: trial {trial.number} of {name}{fid}{mean if best and trial is best.trial else ''}")
 
 
 def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:

@@ -6,54 +6,31 @@ not what the driver wrote, and no table made from it could be trusted.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from study.confirmation import Confirmation, ConfirmationFold
+from study.earlier import Earlier
 from study.events import (
     AttemptStarted,
+    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
     StudyChanged,
     StudyOpened,
     TrialProposed,
+    WarmStarted,
 )
 from study.ledger_rows import Row
 from study.noise import Noise
+from study.outcomes import Report, TrialState
 from trainables.errors import CorruptFile, InvalidInput
 
-
-class TrialState(StrEnum):
-    """How a trial stands."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    STOPPED = "stopped"
-    DIVERGED = "diverged"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A trial's metrics at one budget (`kimg`), with the attempt that wrote them and when (unix seconds)."""
-
-    kimg: int
-    attempt: int
-    metrics: dict[str, float]
-    written_at: float
-
-    @property
-    def fid(self) -> float:
-        """The FID at this budget."""
-        return self.metrics["fid"]
-
-    @property
-    def collapsed(self) -> bool | None:
-        """Whether the generator had collapsed here; None in a ledger from before that was reported."""
-        flag = self.metrics.get("collapsed")
-        return None if flag is None else flag != 0
+__all__ = ["Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +101,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study: its newest resolved configuration (changed `revision` times), FID scale, trials by number, noise."""
+    """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured."""
 
     uid: str
     config: dict[str, Any]
@@ -136,6 +113,8 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     revision: int = 0
     noise: Noise = field(default_factory=Noise)
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    earlier: tuple[Earlier, ...] = ()
 
 
 @dataclass
@@ -173,6 +152,8 @@ class _Study:
     revision: int = 0
     trials: dict[int, _Trial] = field(default_factory=dict)
     noise: list[NoiseMeasured] = field(default_factory=list)
+    confirmation: ConfirmationFold = field(default_factory=ConfirmationFold)
+    earlier: list[Earlier] = field(default_factory=list)
 
     def trial(self, number: int) -> _Trial:
         if number not in self.trials:
@@ -193,6 +174,13 @@ def _changed(study: _Study, event: StudyChanged, at: float) -> None:
     if event.revision != study.revision + 1:
         raise CorruptFile(f"it follows revision {study.revision}")
     study.revision, study.config = event.revision, event.config
+
+
+def _warm(study: _Study, event: WarmStarted, at: float) -> None:
+    del at
+    if study.trials or study.revision:
+        raise CorruptFile("earlier results are written when a study is opened, not later")
+    study.earlier.append(Earlier.of(event))
 
 
 def _proposed(study: _Study, event: TrialProposed, at: float) -> None:
@@ -232,6 +220,26 @@ def _noise(study: _Study, event: NoiseMeasured, at: float) -> None:
     study.noise.append(event)
 
 
+def _planned(study: _Study, event: ConfirmationPlanned, at: float) -> None:
+    for number in event.trials:
+        study.trial(number)
+    if event.fingerprint != study.opened.fingerprint:
+        raise CorruptFile(f"its fingerprint is {event.fingerprint}, the study's {study.opened.fingerprint}")
+    study.confirmation.planned(event, at)
+
+
+def _retraining_started(study: _Study, event: RetrainingStarted, at: float) -> None:
+    study.confirmation.started(event, at)
+
+
+def _retraining_reported(study: _Study, event: RetrainingReported, at: float) -> None:
+    study.confirmation.reported(event, at)
+
+
+def _retraining_ended(study: _Study, event: RetrainingEnded, at: float) -> None:
+    study.confirmation.ended(event, at)
+
+
 def _opened_again(study: _Study, event: StudyOpened, at: float) -> None:
     del study, event, at
     raise CorruptFile("the study was opened before")
@@ -240,11 +248,16 @@ def _opened_again(study: _Study, event: StudyOpened, at: float) -> None:
 _APPLY: Mapping[type[Event], Callable[[_Study, Any, float], None]] = {
     StudyOpened: _opened_again,
     StudyChanged: _changed,
+    WarmStarted: _warm,
     TrialProposed: _proposed,
     AttemptStarted: _started,
     Reported: _reported,
     Ended: _ended,
     NoiseMeasured: _noise,
+    ConfirmationPlanned: _planned,
+    RetrainingStarted: _retraining_started,
+    RetrainingReported: _retraining_reported,
+    RetrainingEnded: _retraining_ended,
 }
 
 
@@ -286,4 +299,6 @@ def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
         trials=tuple(study.trials[number].record(live) for number in sorted(study.trials)),
         revision=study.revision,
         noise=Noise(tuple(study.noise)),
+        confirmation=study.confirmation.record(live),
+        earlier=tuple(study.earlier),
     )

@@ -8,7 +8,7 @@ stopped trials compare FIDs of different budgets. Of Optuna the importances are 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from study import report_overview, report_space, report_time, report_trouble
+from study import report_confirmation, report_overview, report_space, report_time, report_trouble
 from study.folder import StudyFolder
 from study.markup import Html, el, join
 from study.records import StudyRecord
@@ -19,6 +19,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no n
 
 SECTIONS: Mapping[str, Callable[[Facts], Html | None]] = {
     "Ranking": report_overview.ranking,
+    "Confirmed with fresh seeds, on test images": report_confirmation.confirmation,
     "Images of the best trials": report_overview.pictures,
     "FID against training time": report_time.curves,
     "Was the early stopping right?": report_time.rungs,

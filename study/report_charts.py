@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from study.board import summary
 from study.common_rung import Axis, CommonRung
 from study.cost import Progress
+from study.events import TrialProposed
 from study.groups import Group
 from study.markup import Html, el
 from study.records import StudyRecord, TrialRecord, TrialState
@@ -26,7 +27,7 @@ def title(trial: TrialRecord) -> str:
     return f"trial {trial.number}, {state}{fid}: {words(trial)}"
 
 
-def words(trial: TrialRecord) -> str:
+def words(trial: TrialRecord | TrialProposed) -> str:
     """Return a trial's configuration in a few words; of one that has no known shape, its parameters."""
     try:
         return summary(trial.config)
@@ -117,7 +118,7 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
 def strips(groups: Sequence[Group], kimg: int, what: str) -> Html:
     """The FIDs at the common rung of each group, one above another, with the median and the quartiles."""
     y = Scale(-0.5, len(groups) - 0.5, False)
-    plot = _Strips(
+    plot = Strips(
         Scale.of([fid for group in groups for fid in group.fids], log=True),
         y,
         x_label=f"FID at {kimg} kimg",
@@ -136,7 +137,7 @@ def strips(groups: Sequence[Group], kimg: int, what: str) -> Html:
     return plot.render(f"FID at {kimg} kimg by {what}")
 
 
-class _Strips(Plot):
+class Strips(Plot):
     """A plot whose rows have names."""
 
     left = 118

@@ -12,9 +12,9 @@ from study.compare import compare as side_by_side
 from study.compare import print_comparison
 from study.hints import shown_path
 from study.loaded import LoadedStudy, load
-from study.noise_view import say
 from study.report import report as page
 from study.results import FORMATS, write_file, write_results
+from study.say import say
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import yaml
 
 from study import report_charts as charts
 from study.cost import cost, saved, wall_seconds
+from study.earlier import words
 from study.markup import Html, Part, el, join, table
 from study.noise_view import ranking_lines
 from study.ranking import RULE, tied_with_first
@@ -42,7 +43,11 @@ def headline(facts: Facts) -> Html:
         f"On the same scale real images have an FID of {number(study.fid_floor)} (floor) and uniform noise has "
         f"{number(study.fid_ceiling)} (ceiling). Lower is better."
     )
-    return join([el("div", *cards, class_="cards"), story, el("p", scale, class_="dim"), *_warnings(facts)])
+    notes = [el("p", scale, class_="dim")]
+    if study.earlier:
+        began = f"The sampler began with {words(study.earlier)} (warm_start); these count nowhere on this page."
+        notes.append(el("p", began, class_="dim"))
+    return join([el("div", *cards, class_="cards"), story, *notes, *_warnings(facts)])
 
 
 def _warnings(facts: Facts) -> Iterable[Html]:

@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from study.checked_places import check_writable
+from study.device import device_of
 from study.export import Exported, Origin
+from study.say import say
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
 from trainables.prepare import Prepared, prepare
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
-
-DEVICES = ("cpu", "cuda")
 
 
 def run_trial(
@@ -43,8 +42,7 @@ def run_trial(
     every = report_kimg or origin.report_kimg or kimg
     if kimg < 1 or every < 1 or kimg % every:
         raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
-    if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
-        raise InvalidInput(f"--device {device!r}: use cpu, or cuda where torch finds a GPU")
+    device = device_of(device)
     config = TrialConfig.from_dict(exported.trial)
     if folder is not None:
         check_writable(folder, "--out", "choose another folder")
@@ -69,7 +67,7 @@ def _train(
 ) -> bool:
     trial = Trial(config, prepared, folder, device)
     kimg, every = schedule
-    same = True
+    same, compared = True, 0
     while trial.session.kimg < kimg or trial.unreported:
         try:
             report = trial.next_report(every)
@@ -79,9 +77,11 @@ def _train(
         beside = ""
         if at in known:
             exact = known[at] == fid
-            same = same and exact
+            same, compared = same and exact, compared + 1
             beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
         console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s", highlight=False)
+    if not compared:
+        say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
     return same
 
 

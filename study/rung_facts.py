@@ -50,7 +50,7 @@ def rung_facts(trials: Sequence[TrialRecord], schedule: Schedule) -> list[RungFa
     best = next((r.trial for r in rank(trials, top=1)), None)
     return [
         _facts(trials, completed, best, rung, after, schedule.max_kimg)
-        for rung, after in zip(rungs, [*rungs[1:], schedule.max_kimg], strict=True)
+        for rung, after in zip(rungs, [*rungs, schedule.max_kimg][1:], strict=True)
     ]
 
 

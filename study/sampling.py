@@ -2,11 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space, suggest_with
@@ -55,7 +56,8 @@ class Sampling:
 
     FIDs are minimised. A completed trial is told its best FID, a stopped one is PRUNED with every FID it reported,
     a diverged one is told the ceiling (the FID of uniform noise), and so is one that did not fit in memory; one that
-    failed otherwise teaches nothing.
+    failed otherwise teaches nothing. What is told the ceiling is infeasible too: TPE ranks pruned trials behind all
+    complete ones, so where most are stopped a bare value would count these among the best.
     """
 
     def __init__(self, space: Space, sampler: str, seed: int, startup: int, ceiling: float) -> None:
@@ -65,7 +67,19 @@ class Sampling:
         self._startup = startup
         self._ceiling = ceiling
         self._open: dict[int, optuna.Trial] = {}
+        self._earlier = 0
         self.history = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def learn(self, lessons: Iterable[FrozenTrial]) -> None:
+        """Begin with the results of earlier studies: they come before trial 0 and count as startup trials."""
+        for lesson in lessons:
+            self.history.add_trial(lesson)
+        self._earlier = len(self.history.trials)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """The study's own trials as Optuna knows them, in the order of their numbers."""
+        return self.history.trials[self._earlier :]
 
     def propose(self, number: int) -> Proposal:
         """Return what trial `number` should try: the space's baselines first, then the sampler's choice."""
@@ -76,23 +90,16 @@ class Sampling:
             origin = f"baseline:{baselines[number].name}"
         self.history.sampler = self._make(derive_seed(self._seed, "sampler", number) % 2**32, self._startup)
         trial = self.history.ask()
-        assert trial.number == number, f"proposal {number} came as {trial.number}"
+        assert trial.number == self._earlier + number, f"proposal {number} came as {trial.number - self._earlier}"
         params = self._space.sample(suggest_with(trial))
         self._open[number] = trial
-        return Proposal(params, origin, dict(self.history.trials[number].system_attrs))
+        return Proposal(params, origin, dict(self.trials[number].system_attrs))
 
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
-            value, state = verdict(record.state, record.fid_best, record.fid, record.cause, self._ceiling)
             self.history.add_trial(
-                optuna.trial.create_trial(
-                    state=state,
-                    value=value,
-                    params=record.params,
-                    distributions=self._space.distributions(record.params),
-                    intermediate_values=dict(record.curve),
-                )
+                told_trial(self._space, record.params, record.curve, record.state, record.cause, self._ceiling)
             )
             return
         self.history.enqueue_trial(dict(record.params))
@@ -110,7 +117,52 @@ class Sampling:
     def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None) -> None:
         """Tell what became of a trial."""
         value, told = verdict(state, fid_best, fid, cause, self._ceiling)
+        for name, by in infeasible(state, told).items():
+            self._open[number].set_constraint(name, by)
         self.history.tell(self._open.pop(number), value if told == OptunaState.COMPLETE else None, told)
+
+
+def told_trial(
+    space: Space,
+    params: Mapping[str, Any],
+    curve: Mapping[int, float],
+    state: TrialState,
+    cause: str | None,
+    ceiling: float,
+) -> FrozenTrial:
+    """Return an ended trial as the sampler is told of it.
+
+    Args:
+        space: the study's.
+        params: its values by parameter name.
+        curve: FID by budget (kimg), in order of budget.
+        state: how it ended.
+        cause: why it failed.
+        ceiling: what a diverged one is told.
+
+    Raises:
+        InvalidInput: if `params` are not in the space.
+        ValueError: if Optuna does not take it.
+    """
+    value, told = verdict(state, min(curve.values(), default=None), last(curve), cause, ceiling)
+    return optuna.trial.create_trial(
+        state=told,
+        value=value,
+        params=dict(params),
+        distributions=space.distributions(params),
+        intermediate_values=dict(curve),
+        constraints=infeasible(state, told),
+    )
+
+
+def infeasible(state: TrialState, told: OptunaState) -> dict[str, float]:
+    """Return Optuna's constraints that an ended trial violates, by name: one if it is told the ceiling, else none."""
+    return {"trains": 1.0} if told == OptunaState.COMPLETE and state != TrialState.COMPLETED else {}
+
+
+def last(curve: Mapping[int, float]) -> float | None:
+    """Return the FID at the largest budget, None if there is none."""
+    return curve[max(curve)] if curve else None
 
 
 def verdict(

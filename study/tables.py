@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.board import summary
+from study.fitted import Fitted
 from study.noise import Noise
 from study.ranking import Ranked, tied_with_first
 from study.records import StudyRecord, TrialRecord
@@ -20,6 +21,8 @@ STATE_STYLES = {
     "interrupted": "red",
     "waiting": "dim",
 }
+
+_OPTIONAL = ("at kimg", "last FID", "rank", "collapsed")
 
 
 def number(value: float | None) -> str:
@@ -37,20 +40,24 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
-def plain_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Return a borderless table; columns are (title, "left" or "right"), the last one may be cut."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    cells = [list(row) for row in rows]
-    for index, (title, justify) in enumerate(columns):
-        longest = max(len(text) for text in [title, *(row[index] for row in cells)])
-        last = index == len(columns) - 1
-        table.add_column(title, justify=justify, no_wrap=True, min_width=None if last else longest)  # type: ignore[arg-type]
-    for row in cells:
-        table.add_row(*row)
+def plain_table(
+    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]], optional: Sequence[str] = ()
+) -> Fitted:
+    """Return a borderless table; see `Fitted`."""
+    return Fitted(columns, rows, optional)
+
+
+def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Return a borderless table whose cells are broken over lines where there is not enough room: nothing is cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(title for title, _ in columns))
+    for title, justify in columns:
+        table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
-def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Table:
+def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Fitted:
     """Return trials in the order of their rank; where the noise is known with how far each is behind the first."""
     ties = tied_with_first(ranked, noise)
     trials = [r.trial for r in ranked]
@@ -68,17 +75,17 @@ def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Table:
             gap = "" if tie is None else f"+{number(r.fid_best - ranked[0].fid_best)}"
             cells.insert(5, f"{gap} tied" if tie else gap)
         rows.append(cells)
-    return plain_table(columns, rows)
+    return plain_table(columns, rows, _OPTIONAL)
 
 
-def trials_table(trials: Collection[TrialRecord]) -> Table:
+def trials_table(trials: Collection[TrialRecord]) -> Fitted:
     """Return trials in the order of their numbers."""
     marks = _collapse_column(trials)
     columns = [
         *(("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right")),
         *(("at kimg", "right"), ("last FID", "right"), *marks, ("configuration", "left")),
     ]
-    return plain_table(columns, (_cells(trial, collapse=bool(marks)) for trial in trials))
+    return plain_table(columns, (_cells(trial, collapse=bool(marks)) for trial in trials), _OPTIONAL)
 
 
 def _collapse_column(trials: Iterable[TrialRecord]) -> list[tuple[str, str]]:

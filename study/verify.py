@@ -15,6 +15,7 @@ from study.ledger import Ledger
 from study.ledger_rows import Row
 from study.records import fold
 from study.verify_checkpoints import check_checkpoints
+from study.verify_confirmation import check_confirmation
 from study.verify_decisions import Replay, check_sampler
 from study.verify_mlflow import check_mlflow
 from study.verify_noise import check_noise
@@ -52,6 +53,8 @@ def verify(folder: StudyFolder) -> list[Check]:
         ]
         if study.noise.measured:
             checks.append(run_check("noise", lambda counts: check_noise(folder, study, counts)))
+        if study.confirmation.plans:
+            checks.append(run_check("confirmation", lambda counts: check_confirmation(folder, rows, live, counts)))
     return checks
 
 
@@ -79,7 +82,7 @@ def report(name: str, checks: Sequence[Check], as_json: bool, console: Console) 
         return first is None
     for check in checks:
         mark = "[red]wrong[/red]" if check.problem else "[green]ok[/green]   "
-        console.print(f"{mark}  {check.name:<11}  {check.checked}", highlight=False, soft_wrap=True)
+        console.print(f"{mark}  {check.name:<12}  {check.checked}", highlight=False, soft_wrap=True)
         for more in filter(None, (check.problem, check.note)):
             console.print(f"       {more}", highlight=False, markup=False, soft_wrap=True)
     verdict = f"{name}: the first discrepancy: {first.problem}" if first else f"{name}: as the ledger says, all of it"

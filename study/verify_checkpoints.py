@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from study.check import Discrepancy
+from study.confirmation import Retraining
 from study.folder import StudyFolder
 from study.records import StudyRecord, TrialRecord
+from study.rung_facts import schedule_of
 
 _NAME = re.compile(r"kimg-(\d{6,})")
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})
@@ -24,14 +26,13 @@ def check_checkpoints(folder: StudyFolder, study: StudyRecord, live: bool, count
         CorruptFile: at the first checkpoint that is damaged.
         Discrepancy: at the first that is missing, or says something else than the ledger.
     """
-    schedule = study.config["schedule"]
-    step = schedule["report_kimg"] or schedule["grace_kimg"]
+    step = schedule_of(study.config).report_every
     if not live:
         _check_folders(folder, len(study.trials))
     moving = [trial for trial in study.trials if live and trial.unfinished]
     for trial in study.trials:
         if trial not in moving:
-            _check_trial(folder.checkpoints(trial.number), trial, step, counts)
+            check_training(folder.checkpoints(trial.number), f"trial {trial.number}", trial, step, counts)
             counts["trials"] += 1
     return f"{len(moving)} running trials left out" if moving else None
 
@@ -42,7 +43,13 @@ def _check_folders(folder: StudyFolder, trials: int) -> None:
             raise Discrepancy(f"{place}: the ledger knows no such trial, it has {trials}")
 
 
-def _check_trial(place: Path, trial: TrialRecord, step: int, counts: Counter[str]) -> None:
+def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step: int, counts: Counter[str]) -> None:
+    """Check the checkpoints at `place` of a training that reports every `step` kimg.
+
+    Raises:
+        CorruptFile: at the first that is damaged.
+        Discrepancy: at the first that is missing, or says something else than the ledger.
+    """
     from trainables.checkpoint import verify_checkpoint  # imports torch
 
     found: dict[int, dict[str, Any]] = {}
@@ -50,7 +57,7 @@ def _check_trial(place: Path, trial: TrialRecord, step: int, counts: Counter[str
         if name := _NAME.fullmatch(path.name):
             verify_checkpoint(path)
             kimg = int(name[1])
-            found[kimg] = _check_report(path, kimg, trial, step)
+            found[kimg] = _check_report(path, kimg, what, trial, step)
             counts["checkpoints"] += 1
     if not trial.reports:
         return
@@ -58,17 +65,17 @@ def _check_trial(place: Path, trial: TrialRecord, step: int, counts: Counter[str
     last_two = [report.kimg for report in trial.reports[-2:]]
     if max(found, default=0) < last_two[0]:
         raise Discrepancy(
-            f"{place}: trial {trial.number} reported at {trial.kimg} kimg, and its newest checkpoint is "
+            f"{place}: {what} reported at {trial.kimg} kimg, and its newest checkpoint is "
             f"{f'of {max(found)} kimg' if found else 'gone'}"
         )
     best = trial.kimg_best
     better = any(report["fid"] < (trial.fid_best or 0.0) for report in ahead)
     # The last one may be missing, for an instant, while it is written again; the best never is.
     if best not in found and best != trial.kimg and not better:
-        raise Discrepancy(f"{place}: the checkpoint of trial {trial.number}'s best FID, at {best} kimg, is gone")
+        raise Discrepancy(f"{place}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")
 
 
-def _check_report(path: Path, kimg: int, trial: TrialRecord, step: int) -> dict[str, Any]:
+def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord | Retraining, step: int) -> dict[str, Any]:
     """Compare a checkpoint's report with the ledger's; one that is not there yet may only be the next."""
     try:
         report = json.loads((path / "report.json").read_text())
@@ -80,7 +87,7 @@ def _check_report(path: Path, kimg: int, trial: TrialRecord, step: int) -> dict[
     recorded = next((r for r in trial.reports if r.kimg == kimg), None)
     if recorded is None:
         if kimg != trial.kimg + step:
-            raise Discrepancy(f"{path}: trial {trial.number} never reported at {kimg} kimg, its last was {trial.kimg}")
+            raise Discrepancy(f"{path}: {what} never reported at {kimg} kimg, its last was {trial.kimg}")
         return dict(report)
     repeated = trial.attempts > recorded.attempt  # then it may have trained this stretch again: at another speed
     for name, value in recorded.metrics.items():

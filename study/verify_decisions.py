@@ -16,6 +16,7 @@ from study.asha import ExactAsha
 from study.check import Discrepancy
 from study.config import StudyConfig, refuse_changes
 from study.events import (
+    CONFIRMATION,
     SEED,
     AttemptStarted,
     Ended,
@@ -25,11 +26,14 @@ from study.events import (
     StudyChanged,
     StudyOpened,
     TrialProposed,
+    WarmStarted,
 )
 from study.folder import StudyFolder
 from study.ledger_rows import Row
 from study.records import StudyRecord, TrialRecord, TrialState
 from study.sampling import Sampling
+from study.verify_warm_start import check_earlier, check_named
+from study.warm_start import lessons
 from trainables.errors import GanStudyError
 from trainables.faults import OUT_OF_MEMORY
 from trainables.streams import derive_seed
@@ -57,17 +61,20 @@ class Replay:
         self._space: Space
         self._asha: ExactAsha
         self._reports: list[Reported] = []
+        self._warmed: list[str] = []
         self._trials: dict[int, _Trial] = {}
         self._due: Ended | None = None  # what the next row has to be: written in one transaction with this one
         self._epoch = 0
         self._handlers: Mapping[type[Event], Callable[[Any], None]] = {
             StudyOpened: self._configured,
             StudyChanged: self._changed,
+            WarmStarted: self._warm,
             TrialProposed: self._proposed,
             AttemptStarted: self._started,
             Reported: self._reported,
             Ended: self._ended,
             NoiseMeasured: self._noise,
+            **dict.fromkeys(CONFIRMATION, lambda event: None),  # they decide nothing here; see verify_confirmation
         }
 
     def take(self, rows: Iterable[Row]) -> None:
@@ -109,8 +116,15 @@ class Replay:
         refuse_changes(self._config.to_dict(), event.config, self._folder.path)
         self._configured(event)
 
+    def _warm(self, event: WarmStarted) -> None:
+        self._warmed.append(event.source)
+        for trial in event.trials.values():
+            self._space.check(trial["params"])
+
     def _proposed(self, event: TrialProposed) -> None:
         expected = len(self._trials)
+        if not expected:
+            check_named(self._config.warm_start, self._warmed)
         if event.trial != expected or expected >= self._config.trials:
             raise Discrepancy(f"trial {event.trial} of {self._config.trials} follows {expected} trials")
         self._check_origin(event)
@@ -207,6 +221,11 @@ def check_sampler(study: StudyRecord, counts: Counter[str]) -> None:
     space = config.space.resolve()
     chosen = config.sampler
     sampling = Sampling(space, chosen.name, config.seed, chosen.startup_trials, study.fid_ceiling)
+    try:
+        sampling.learn(lessons(study.earlier, space, config.schedule, study.fid_ceiling))
+    except (GanStudyError, ValueError) as error:
+        raise Discrepancy(f"Optuna does not take the results of earlier studies: {error}") from error
+    check_earlier(study, config, sampling.history.trials, counts)
     for trial in study.trials:
         finished = not trial.unfinished
         if trial.state == TrialState.COMPLETED:
@@ -215,15 +234,17 @@ def check_sampler(study: StudyRecord, counts: Counter[str]) -> None:
             sampling.restore(trial, finished)
         except (GanStudyError, ValueError) as error:
             raise Discrepancy(f"trial {trial.number}: Optuna does not take it: {error}") from error
-    for trial, rebuilt in zip(study.trials, sampling.history.trials, strict=True):
+    first = len(sampling.history.trials) - len(sampling.trials)
+    for trial, rebuilt in zip(study.trials, sampling.trials, strict=True):
         state, value = _expected(trial, config.schedule.max_kimg, study.fid_ceiling)
         known = {
-            "number": (trial.number, rebuilt.number),
+            "number": (trial.number, rebuilt.number - first),
             "params": (trial.params, rebuilt.params),
             "distributions": (space.distributions(trial.params), rebuilt.distributions),
             "FIDs": (trial.curve, rebuilt.intermediate_values),
             "state": (state, rebuilt.state),
             "value": (value, rebuilt.value),
+            "infeasible": (state == OptunaState.COMPLETE and trial.state != "completed", bool(rebuilt.constraints)),
         }
         for what, (recorded, found) in known.items():
             if recorded != found:

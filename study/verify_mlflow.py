@@ -1,4 +1,4 @@
-"""Compares MLflow with the ledger: one run for each trial, and in it the ledger's points, each once."""
+"""Compares MLflow with the ledger: one run for each trial and retraining, with the ledger's points, each once."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from study.check import Discrepancy
-from study.events import AttemptStarted, Ended, Reported
+from study.events import (
+    AttemptStarted,
+    Ended,
+    Event,
+    Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
+)
 from study.folder import StudyFolder
 from study.ledger_rows import Row
+from study.mlflow_confirmation import child_name, judged_points
 from study.mlflow_runs import SEQ, UID
 from study.mlflow_store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
-from study.mlflow_values import finite, key, milliseconds
-from study.records import StudyRecord, TrialRecord, fold
+from study.mlflow_values import finite, milliseconds
+from study.records import StudyRecord, fold
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -61,7 +70,7 @@ def check_mlflow(
     file = database_file(uri)
     if file is not None and not (file.is_file() and file.stat().st_size):
         return f"not checked: there is no MLflow store at {file} yet; `ganstudy sync {folder.name}` makes it"
-    names = sorted({key(name) for trial in study.trials for report in trial.reports for name in report.metrics})
+    names = sorted({name for row in read() for name, *_ in _points(row)})
     try:
         stored = _read(open_client(uri), experiment_name(folder.name), study.uid, names)
     except Exception as error:  # of whatever MLflow is built on
@@ -78,38 +87,40 @@ class _Comparison:
     ) -> None:
         self._study = study
         self._head = rows[-1].seq
-        self._rows = defaultdict[int, list[Row]](list)  # by trial
+        self._rows = defaultdict[str, list[Row]](list)  # by the end of the run's uid
         for row in rows:
-            if (number := getattr(row.event, "trial", None)) is not None:
-                self._rows[number].append(row)
+            if (child := _child(row.event)) is not None:
+                self._rows[child].append(row)
         self._stored = stored
         self._counts = counts
         ended = not any(trial.unfinished for trial in study.trials)
+        ended = ended and not any(retraining.unfinished for retraining in study.confirmation.retrainings)
         self._complete = not live and ended and len(study.trials) >= study.config["trials"]
         self._sync = f"`ganstudy sync {name}` brings it"
         self._behind = Counter[str]()
 
     def run(self) -> str | None:
         there = [trial.number for trial in self._study.trials if self._uid(trial.number) in self._stored.runs]
-        parent = self._only(self._study.uid, "the study", missing_is_wrong=bool(there))
+        parent = self._only(self._study.uid, "the study", missing_is_wrong=self._complete or bool(there))
         if parent is not None:
             self._watermark(parent, "the study")
         self._check_strangers()
         for trial in self._study.trials:
             what = f"trial {trial.number}"
-            run = self._only(self._uid(trial.number), what, missing_is_wrong=trial.number < max(there, default=-1))
-            if run is None:
-                self._behind["points"] += sum(len(report.metrics) for report in trial.reports)
-            else:
-                self._check_trial(trial, run)
+            missing_is_wrong = self._complete or trial.number < max(there, default=-1)
+            self._check_child(str(trial.number), what, missing_is_wrong)
+        for retraining in self._study.confirmation.retrainings:
+            what = f"trial {retraining.trial}'s retraining {retraining.index} to {retraining.budget} kimg"
+            self._check_child(child_name(retraining.place), what, missing_is_wrong=self._complete)
         lacking = ", ".join(f"{n:,} {what}" for what, n in self._behind.items() if n)
         return f"MLflow is behind by {lacking}; {self._sync}" if lacking else None
 
-    def _uid(self, number: int) -> str:
+    def _uid(self, number: int | str) -> str:
         return f"{self._study.uid}/{number}"
 
     def _check_strangers(self) -> None:
         known = {self._study.uid, *(self._uid(trial.number) for trial in self._study.trials)}
+        known |= {self._uid(child_name(retraining.place)) for retraining in self._study.confirmation.retrainings}
         for uid, runs in self._stored.runs.items():
             for run in runs:
                 if uid not in known and run.info.lifecycle_stage != "deleted":
@@ -128,7 +139,7 @@ class _Comparison:
             return active[0]
         if runs:
             raise Discrepancy(f"the MLflow run of {what}, {runs[0].info.run_id}, was deleted; restore it in MLflow")
-        if self._complete or missing_is_wrong:
+        if missing_is_wrong:
             raise Discrepancy(f"{what} has no MLflow run; {self._sync}")
         self._behind["runs"] += 1
         return None
@@ -142,31 +153,55 @@ class _Comparison:
             )
         return mark
 
-    def _check_trial(self, trial: TrialRecord, run: "Run") -> None:
-        where = f"trial {trial.number}, MLflow run {run.info.run_id}"
-        mark = self._watermark(run, f"trial {trial.number}")
+    def _check_child(self, name: str, what: str, missing_is_wrong: bool) -> None:
+        run = self._only(self._uid(name), what, missing_is_wrong)
+        if run is None:
+            self._behind["points"] += sum(len(_points(row)) for row in self._rows[name])
+        else:
+            self._compare(name, what, run)
+
+    def _compare(self, name: str, what: str, run: "Run") -> None:
+        where = f"{what}, MLflow run {run.info.run_id}"
+        mark = self._watermark(run, what)
         found = self._stored.points[run.info.run_id].copy()
         state = None
-        for row in self._rows[trial.number]:
-            if isinstance(row.event, Reported):
-                missing = Counter(_points(row, row.event))
-                self._counts["points"] += (missing & found).total()
-                missing, found = missing - found, found - missing
-                if missing and (row.seq <= mark or self._complete):
-                    advice = "" if row.seq <= mark else f"; {self._sync}"
-                    raise Discrepancy(f"{where}: lacks {_shown(min(missing))}{advice}")
-                self._behind["points"] += missing.total()
-            elif isinstance(row.event, AttemptStarted | Ended) and row.seq <= mark:
-                state = row.event.state if isinstance(row.event, Ended) else None
+        for row in self._rows[name]:
+            missing = Counter(_points(row))
+            self._counts["points"] += (missing & found).total()
+            missing, found = missing - found, found - missing
+            if missing and (row.seq <= mark or self._complete):
+                advice = "" if row.seq <= mark else f"; {self._sync}"
+                raise Discrepancy(f"{where}: lacks {_shown(min(missing))}{advice}")
+            self._behind["points"] += missing.total()
+            if isinstance(row.event, _STARTS | _ENDS) and row.seq <= mark:
+                state = row.event.state if isinstance(row.event, _ENDS) else None
         if found:
             raise Discrepancy(f"{where}: has {_shown(min(found))}, which the ledger has not")
         if state is not None and (shown := run.data.tags.get("ganstudy.state")) != state:
             raise Discrepancy(f"{where}: says {shown!r}, the ledger {state!r}")
 
 
-def _points(row: Row, event: Reported) -> Iterator[Point]:
-    for name, value in finite(event.metrics):
-        yield name, value, milliseconds(row.written_at), event.kimg
+_STARTS = AttemptStarted | RetrainingStarted
+_ENDS = Ended | RetrainingEnded
+
+
+def _child(event: Event) -> str | None:
+    """The end of the uid of the run that shows an event."""
+    if isinstance(event, AttemptStarted | Reported | Ended):
+        return str(event.trial)
+    if isinstance(event, RetrainingStarted | RetrainingReported | RetrainingEnded):
+        return child_name((event.budget, event.trial, event.index))
+    return None
+
+
+def _points(row: Row) -> list[Point]:
+    """The points that a row stands for in its run."""
+    event = row.event
+    if isinstance(event, RetrainingEnded):
+        return judged_points(row, event)
+    if isinstance(event, Reported | RetrainingReported):
+        return [(name, value, milliseconds(row.written_at), event.kimg) for name, value in finite(event.metrics)]
+    return []
 
 
 def _shown(point: Point) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, reason_of
 
 _MAX_BYTES = 1_000_000
 
@@ -105,4 +105,4 @@ def _parsed(text: str, where: str) -> Any:
     except RecursionError:
         raise InvalidInput(f"{where}: too many levels") from None
     except (yaml.YAMLError, ValueError, KeyError) as error:  # the latter from a tag whose value is not of its kind
-        raise InvalidInput(f"{where}: {' '.join(str(error).split())}") from None
+        raise InvalidInput(f"{where}: {reason_of(error)}") from None

@@ -15,11 +15,10 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from command_line import PATIENCE, command, ganstudy
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 600.0  # seconds for anything at all, on a machine however busy: only when a test gives up
 
 STUDY: dict[str, Any] = {
     "name": "tiny",
@@ -37,17 +36,6 @@ def write_study(folder: Path, **changes: Any) -> Path:
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(STUDY | {"storage": {"path": str(folder / "runs")}} | changes))
     return file
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "study.cli", *map(str, arguments)]
-
-
-def ganstudy(*arguments: str | Path, code: int = 0) -> str:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout
 
 
 def trials(folder: Path, name: str = "tiny") -> list[dict[str, Any]]:

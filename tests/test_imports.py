@@ -17,7 +17,7 @@ FORBIDDEN = {
 EXCEPTIONS = {("trainables/tune.py", "ray")}
 READERS = (
     *("events", "ledger", "records", "ranking", "folder", "export", "catalogue", "reading", "tables", "board"),
-    *("loaded", "report", "report_commands", "compare", "results"),
+    *("listing", "loaded", "report", "report_commands", "compare", "results"),
 )
 
 

@@ -1,9 +1,10 @@
 """Augmentations of what D sees, real and generated alike. A new one is one class and one row in `AUGMENTATIONS`.
 
 They are differentiable, so that G learns through them, and draw anew for every image from an explicit generator.
-Penalties act on the augmented images.
+Penalties act on the augmented images. What they draw is drawn for the whole batch: `peers` gives each process its part.
 """
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
+from trainables.peers import ALONE, Peers
 from trainables.variants import Variant
 
 
@@ -19,7 +21,7 @@ class Augmentation(Variant):
 
     name: str
 
-    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, rng: torch.Generator, peers: Peers = ALONE) -> Tensor:
         """Return the images (N, C, H, W) as D is to see them, same shape; all randomness is `rng`'s."""
         return images
 
@@ -41,20 +43,21 @@ class DiffAugment(Augmentation):
     translation: float = Field(default=0.125, ge=0, le=0.5, description="largest shift, of the side; 0 for none")
     cutout: float = Field(default=0.5, ge=0, lt=1, description="side of the hole, of the side; 0 for none")
 
-    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, rng: torch.Generator, peers: Peers = ALONE) -> Tensor:
         """Return the images augmented, each in its own way."""
         if self.colour:
-            images = colour(images, rng)
+            images = colour(images, rng, peers)
         if shift := int(images.shape[-1] * self.translation + 0.5):
-            images = translate(images, shift, rng)
+            images = translate(images, shift, rng, peers)
         if hole := int(images.shape[-1] * self.cutout + 0.5):
-            images = cut_out(images, hole, rng)
+            images = cut_out(images, hole, rng, peers)
         return images
 
 
-def colour(images: Tensor, rng: torch.Generator) -> Tensor:
+def colour(images: Tensor, rng: torch.Generator, peers: Peers = ALONE) -> Tensor:
     """Brightness + U(-0.5, 0.5); saturation * U(0, 2) about the grey of each pixel; contrast * U(0.5, 1.5)."""
-    shift, saturation, contrast = torch.rand(3, len(images), 1, 1, 1, generator=rng, device=images.device)
+    draw = partial(torch.rand, generator=rng, device=images.device)
+    shift, saturation, contrast = peers.drawn(draw, (3, len(images), 1, 1, 1), dim=1)
     images = images + (shift - 0.5)
     grey = images.mean(1, keepdim=True)
     images = (images - grey) * (2 * saturation) + grey
@@ -63,10 +66,11 @@ def colour(images: Tensor, rng: torch.Generator) -> Tensor:
     return contrasted
 
 
-def translate(images: Tensor, largest: int, rng: torch.Generator) -> Tensor:
+def translate(images: Tensor, largest: int, rng: torch.Generator, peers: Peers = ALONE) -> Tensor:
     """Shift each image by whole pixels, -largest to largest in both directions, all equally likely."""
     count, _, height, width = images.shape
-    down, right = torch.randint(-largest, largest + 1, (2, count, 1), generator=rng, device=images.device)
+    draw = partial(torch.randint, -largest, largest + 1, generator=rng, device=images.device)
+    down, right = peers.drawn(draw, (2, count, 1), dim=1)
     # A frame of zeros, one pixel wide: every place outside the image is read from it.
     rows = (torch.arange(1, height + 1, device=images.device) - down).clamp(0, height + 1)
     columns = (torch.arange(1, width + 1, device=images.device) - right).clamp(0, width + 1)
@@ -76,10 +80,11 @@ def translate(images: Tensor, largest: int, rng: torch.Generator) -> Tensor:
     return shifted.movedim(-1, 1)
 
 
-def cut_out(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
+def cut_out(images: Tensor, side: int, rng: torch.Generator, peers: Peers = ALONE) -> Tensor:
     """Set a square of `side` pixels to 0 whose middle is anywhere in the image; what sticks out is lost."""
     count, _, height, _ = images.shape
-    middles = torch.randint(0, height + 1 - side % 2, (2, count, 1), generator=rng, device=images.device)
+    draw = partial(torch.randint, 0, height + 1 - side % 2, generator=rng, device=images.device)
+    middles = peers.drawn(draw, (2, count, 1), dim=1)
     distance = torch.arange(height, device=images.device) - (middles - side // 2)
     row, column = (distance >= 0) & (distance < side)
     hole = row[:, None, :, None] & column[:, None, None, :]

@@ -1,12 +1,17 @@
 """What the networks are fed: batches of real images, and latents with the classes that they are to have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.config import TrialConfig
+from trainables.data import Dataset
 from trainables.images import to_unit_range
+from trainables.peers import ALONE, Peers
+from trainables.tensors import as_tensor
 
 
 @dataclass(frozen=True)
@@ -25,17 +30,40 @@ class Batches:
     labels: Tensor | None
     classes: int
 
-    def reals(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return random training images in [-1, 1], (count, C, H, W), and their classes (count,)."""
-        indices = self._indices(count, rng)
+    @classmethod
+    def of(cls, config: TrialConfig, dataset: Dataset, device: torch.device | str) -> Self:
+        """Return the batches of `dataset`'s training images, which are copied to the device."""
+        images, labels = dataset.train.images, dataset.train.labels
+        used = as_tensor(labels).to(device) if config.uses_labels and labels is not None else None
+        return cls(config, as_tensor(images).to(device), used, dataset.classes or 0)
+
+    def reals(self, count: int, rng: torch.Generator, peers: Peers = ALONE) -> tuple[Tensor, Tensor | None]:
+        """Return random training images in [-1, 1], (count, C, H, W), and their classes (count,).
+
+        With `peers`, this process's part of them.
+        """
+        indices = peers.own(self._indices(count, rng))
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         return to_unit_range(self.images.index_select(0, indices)), labels
 
-    def inputs(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return inputs of G, (count, inputs), and the classes they ask for (count,), as frequent as in the data."""
+    def inputs(self, count: int, rng: torch.Generator, peers: Peers = ALONE) -> tuple[Tensor, Tensor | None]:
+        """Return inputs of G, (count, inputs), and the classes they ask for (count,), as frequent as in the data.
+
+        With `peers`, this process's part of them.
+        """
         labels = None if self.labels is None else self.labels.index_select(0, self._indices(count, rng))
-        latents = self.config.latent.sample(count, rng, labels)
+        latents = peers.own(self.config.latent.sample(count, rng, labels))
+        labels = None if labels is None else peers.own(labels)
         return self.config.conditioning.generator_input(latents, labels, self.classes), labels
+
+    @torch.no_grad()
+    def generated(
+        self, network: nn.Module, count: int, size: int, rng: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield a generator network's images, float32 in [-1, 1], and their classes: `count` in all, `size` a batch."""
+        for start in range(0, count, size):
+            inputs, labels = self.inputs(min(size, count - start), rng)
+            yield network(inputs), labels
 
     def _indices(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.randint(len(self.images), (count,), generator=rng, device=self.images.device)

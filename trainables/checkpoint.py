@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainables.errors import CorruptFile
+from trainables.errors import CorruptFile, reason_of
 
 NETWORKS = ("generator", "discriminator", "ema")
 _MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         networks = {name: load_file(folder / f"{name}.safetensors") for name in NETWORKS}
         return Checkpoint(state | networks, json.loads((folder / "report.json").read_text()))
     except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
-        raise CorruptFile(f"checkpoint {folder}: cannot be read: {' '.join(str(error).split())[:200]}") from error
+        raise CorruptFile(f"checkpoint {folder}: cannot be read: {reason_of(error, most=200)}") from error
 
 
 def verify_checkpoint(folder: Path) -> None:
@@ -117,6 +117,11 @@ class CheckpointStore:
         if error:
             raise error
         return None
+
+    def best(self) -> int | None:
+        """Return the kimg of the lowest FID, the earliest of equals (it is never dropped); None if there are none."""
+        kimgs = self.kimgs()
+        return self._best(kimgs) if kimgs else None
 
     def _drop_old(self) -> None:
         for left_over in self.folder.glob(".writing-*"):  # of a worker that was killed

@@ -12,7 +12,7 @@ from trainables.augmentation import AUGMENTATIONS, Augmentation, NoAugmentation
 from trainables.conditioning import CONDITIONINGS, Conditioning, NoConditioning
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, reason_of
 from trainables.evaluation import Evaluation
 from trainables.latents import LATENTS, Latent, NormalLatent
 from trainables.losses import LOSSES
@@ -118,7 +118,7 @@ class TrialConfig(Variant):
         try:
             data = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2001-13-45
-            raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+            raise InvalidInput(f"{where}: not YAML: {reason_of(error)}") from None
         return cls.from_dict(data, where)
 
     def to_yaml(self) -> str:

@@ -5,6 +5,11 @@ line and leaves with the error's exit code; it never shows a traceback for one o
 """
 
 
+def reason_of(error: BaseException, most: int | None = None) -> str:
+    """The error's text in one line of at most `most` characters; of an error without a text its class's name."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:most]
+
+
 class GanStudyError(Exception):
     """Something went wrong that the user can understand and act on."""
 

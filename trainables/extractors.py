@@ -20,9 +20,10 @@ from trainables import classifier
 from trainables.data.images import Dataset
 from trainables.data.source import cache_folder
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.extractors_base import Extractor, ExtractorConfig, ExtractorState, weights_digest
+from trainables.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
 from trainables.extractors_inception import InceptionExtractor
 from trainables.files import write_atomically
+from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
 
 SHIPPED = "fashion_mnist_classifier.safetensors"
@@ -69,15 +70,7 @@ class ClassifierExtractor(ExtractorConfig):
         else:
             arrays, test_accuracy = _cached(dataset)
             crop = dataset.size
-        return ExtractorState(
-            name=self.name,
-            digest=weights_digest(arrays),
-            dimension=self.dimension,
-            input_shape=(dataset.channels, dataset.size, dataset.size),
-            crop=crop,
-            arrays=arrays,
-            test_accuracy=test_accuracy,
-        )
+        return self.state(dataset, arrays, crop, test_accuracy)
 
     @staticmethod
     def build(state: ExtractorState, device: torch.device) -> Extractor:
@@ -96,22 +89,15 @@ def build_extractor(state: ExtractorState, device: torch.device | str = "cpu") -
     return EXTRACTORS[state.name].build(state, torch.device(device))
 
 
-class _ClassifierFeatures:
+class _ClassifierFeatures(Built):
     def __init__(self, state: ExtractorState, device: torch.device) -> None:
-        self.name = state.name
-        self.digest = state.digest
-        self.dimension = state.dimension
-        self._shape = state.input_shape
+        super().__init__(state)
         self._crop = state.crop
         self._model = classifier.from_arrays(state.arrays).to(device)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self._shape:
-            raise InvalidInput(
-                f"images of {images.dtype}, shape {tuple(images.shape)}: the extractor takes uint8 N x "
-                + " x ".join(map(str, self._shape))
-            )
+        self.check_input(images)
         margin = (self._shape[1] - self._crop) // 2
         end = margin + self._crop
         return self._model.features(images[:, :, margin:end, margin:end])

@@ -1,17 +1,16 @@
 """What an extractor is: a row's configuration, its prepared state, and the built one that maps images to features."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.data.images import Dataset
+from trainables.errors import InvalidInput
+from trainables.tensors import weights_digest
 from trainables.variants import Variant
 
 
@@ -73,17 +72,44 @@ class ExtractorConfig(Variant, ABC):
     def prepare(self, dataset: Dataset) -> ExtractorState:
         """The extractor for this data set; may train or read a file, so once per study."""
 
+    def state(
+        self, dataset: Dataset, arrays: dict[str, NDArray[Any]], crop: int, test_accuracy: float | None
+    ) -> ExtractorState:
+        """The state of these weights for images as `dataset` has them."""
+        return ExtractorState(
+            name=self.name,
+            digest=weights_digest(arrays),
+            dimension=self.dimension,
+            input_shape=(dataset.channels, dataset.size, dataset.size),
+            crop=crop,
+            arrays=arrays,
+            test_accuracy=test_accuracy,
+        )
+
     @staticmethod
     @abstractmethod
     def build(state: ExtractorState, device: torch.device) -> Extractor:
         """The extractor of a state that `prepare` gave."""
 
 
-def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 (hex) of named arrays: their names, types, shapes and bytes, in the order of the names."""
-    state = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        state.update(f"{name}/{array.dtype.str}/{array.shape};".encode())
-        state.update(np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()
+class Built:
+    """What built extractors share: the facts of their state, and the check of their input."""
+
+    def __init__(self, state: ExtractorState) -> None:
+        """Take the facts of the state."""
+        self.name = state.name
+        self.digest = state.digest
+        self.dimension = state.dimension
+        self._shape = state.input_shape
+
+    def check_input(self, images: Tensor) -> None:
+        """Refuse images of another type or shape than the state's.
+
+        Raises:
+            InvalidInput: says what they are, and what it takes.
+        """
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self._shape:
+            raise InvalidInput(
+                f"images of {images.dtype}, shape {tuple(images.shape)}: the extractor takes uint8 N x "
+                + " x ".join(map(str, self._shape))
+            )

@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 
 from trainables.data.images import Dataset
-from trainables.errors import CorruptInput, InvalidInput
-from trainables.extractors_base import Extractor, ExtractorConfig, ExtractorState, weights_digest
+from trainables.errors import CorruptInput, InvalidInput, reason_of
+from trainables.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
 from trainables.tensors import as_tensor
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -57,15 +57,7 @@ class InceptionExtractor(ExtractorConfig):
             CorruptInput: when it holds something else.
         """
         arrays = read_weights(self.weights or cached_path())
-        return ExtractorState(
-            name=self.name,
-            digest=weights_digest(arrays),
-            dimension=self.dimension,
-            input_shape=(dataset.channels, dataset.size, dataset.size),
-            crop=dataset.size,
-            arrays=arrays,
-            test_accuracy=None,
-        )
+        return self.state(dataset, arrays, dataset.size, None)
 
     @staticmethod
     def build(state: ExtractorState, device: torch.device) -> Extractor:
@@ -91,7 +83,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     except (FileNotFoundError, IsADirectoryError):
         raise _missing(path) from None
     except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
-        reason = " ".join(str(error).split())[:150]
+        reason = reason_of(error, most=150)
         raise CorruptInput(f"inception weights {path}: not a state dict ({reason}); fetch {URL} again") from None
     wrong = [name for name, shape in _SHAPES.items() if name not in arrays or arrays[name].shape != shape]
     if wrong:
@@ -109,22 +101,15 @@ def _missing(path: Path) -> InvalidInput:
     )
 
 
-class _InceptionFeatures:
+class _InceptionFeatures(Built):
     def __init__(self, state: ExtractorState, device: torch.device) -> None:
-        self.name = state.name
-        self.digest = state.digest
-        self.dimension = state.dimension
-        self._shape = state.input_shape
+        super().__init__(state)
         self._network = _network({name: as_tensor(array) for name, array in state.arrays.items()}).to(device)
         self._head = self._network.fc.weight
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self._shape:
-            raise InvalidInput(
-                f"images of {images.dtype}, shape {tuple(images.shape)}: the extractor takes uint8 N x "
-                + " x ".join(map(str, self._shape))
-            )
+        self.check_input(images)
         (features,) = self._network(images.expand(-1, 3, -1, -1))
         return features  # type: ignore[no-any-return]
 

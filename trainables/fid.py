@@ -84,7 +84,11 @@ class Reference:
 
     def distance(self, moments: FeatureMoments) -> float:
         """The FID of these moments against the reference."""
-        return _distance(self.mean, self.covariance, self.root, moments.mean, moments.covariance)
+        return self.distance_to(moments.mean, moments.covariance)
+
+    def distance_to(self, mean: Tensor, covariance: Tensor) -> float:
+        """The FID of such a mean and covariance, as `FeatureMoments` gives them, against the reference."""
+        return _distance(self.mean, self.covariance, self.root, mean, covariance)
 
 
 def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:

@@ -4,7 +4,6 @@
 of the images, how frequent their classes were, and what the generator was judged. Nothing is ever unpickled.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,15 +17,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from trainables.checkpoint import Checkpoint
 from trainables.config import TrialConfig
+from trainables.data import Dataset, Split
 from trainables.data.places import is_file, is_folder
-from trainables.errors import CorruptFile, CorruptInput, InvalidInput
+from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
 from trainables.files import write_atomically
 from trainables.images import to_bytes
 from trainables.latents import NormalLatent
 from trainables.models import ImageShape
 from trainables.networks import check_fit
 from trainables.streams import Streams
+from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
 from trainables.validation import validated
 from trainables.variants import Variant
@@ -86,7 +88,7 @@ class Generator:
         try:
             self.network.load_state_dict(dict(weights))
         except RuntimeError as error:
-            raise CorruptInput(f"weights of another network: {' '.join(str(error).split())[:200]}") from error
+            raise CorruptInput(f"weights of another network: {reason_of(error, most=200)}") from error
         self.network.requires_grad_(False).eval().to(self.device)
 
     @classmethod
@@ -99,7 +101,7 @@ class Generator:
         """
         file = _find(path)
         facts, weights = _read(file)
-        if digest(weights) != facts.weights:
+        if weights_digest(weights) != facts.weights:
             raise CorruptInput(f"{file}: damaged: its weights are not those that were written; bring it again")
         try:
             return cls(facts, weights, device)
@@ -184,21 +186,38 @@ class Generator:
             raise InvalidInput(f"class {label}: this generator has the classes 0 to {self.facts.classes - 1}")
 
 
+def judged(
+    checkpoint: Checkpoint, trial: TrialConfig, dataset: Dataset, fid_fingerprint: str, threads: int
+) -> tuple[GeneratorFacts, dict[str, Tensor]]:
+    """Return facts and weights of the generator that a checkpoint's report is about.
+
+    Args:
+        checkpoint: of that trial.
+        trial: its configuration.
+        dataset: what it was trained on.
+        fid_fingerprint: of the report's FID.
+        threads: of torch, in that training.
+    """
+    weights = checkpoint.state["ema" if trial.ema_kimg else "generator"]
+    facts = GeneratorFacts(
+        trial=trial,
+        channels=dataset.channels,
+        size=dataset.size,
+        class_counts=dataset.class_counts(Split.TRAIN),
+        kimg=int(checkpoint.report["kimg"]),
+        fid=checkpoint.report["fid"],
+        fid_fingerprint=fid_fingerprint,
+        threads=threads,
+        weights=weights_digest(weights),
+    )
+    return facts, weights
+
+
 def write_generator(file: Path, facts: GeneratorFacts, weights: Mapping[str, Tensor]) -> None:
     """Write a generator atomically; the same generator is the same bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     header = json.dumps(facts.model_dump(mode="json"), sort_keys=True)
     write_atomically(file, save(tensors, {_KEY: header}))
-
-
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of names, types, shapes and bytes."""
-    state = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        array = value.detach().cpu().contiguous().numpy()
-        state.update(f"{name}/{array.dtype.str}/{array.shape};".encode())
-        state.update(array.tobytes())
-    return state.hexdigest()
 
 
 def _network(facts: GeneratorFacts) -> nn.Module:
@@ -229,7 +248,7 @@ def _read(file: Path) -> tuple[GeneratorFacts, dict[str, Tensor]]:
             facts = validated(GeneratorFacts, json.loads(header), f"{file}: its header")
             return facts, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
-        raise CorruptInput(f"{file}: no safetensors file, or damaged ({' '.join(str(error).split())[:120]})") from error
+        raise CorruptInput(f"{file}: no safetensors file, or damaged ({reason_of(error, most=120)})") from error
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:

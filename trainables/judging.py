@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from trainables.batches import Batches
@@ -12,7 +11,6 @@ from trainables.generator import Generator
 from trainables.images import to_bytes
 from trainables.prepare import Prepared
 from trainables.streams import Streams
-from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
 
@@ -41,16 +39,11 @@ def judge(generator: Generator, prepared: Prepared) -> dict[str, float]:
         return Evaluator(prepared, generator.device).judge(_generated(generator, prepared))
 
 
-@torch.no_grad()
 def _generated(generator: Generator, prepared: Prepared) -> Iterator[Tensor]:
-    config, train = generator.facts.trial, prepared.dataset.train
-    labels = as_tensor(train.labels).to(generator.device) if config.uses_labels and train.labels is not None else None
-    batches = Batches(config, as_tensor(train.images).to(generator.device), labels, generator.facts.classes)
-    rng = Streams(config.seed, generator.device).at("evaluate", generator.facts.kimg)
-    count, size = prepared.evaluation.count, prepared.evaluation.batch
-    for start in range(0, count, size):
-        inputs, _ = batches.inputs(min(size, count - start), rng)
-        images: Tensor = generator.network(inputs)
+    facts, evaluation = generator.facts, prepared.evaluation
+    batches = Batches.of(facts.trial, prepared.dataset, generator.device)
+    rng = Streams(facts.trial.seed, generator.device).at("evaluate", facts.kimg)
+    for images, _ in batches.generated(generator.network, evaluation.count, evaluation.batch, rng):
         if not images.isfinite().all():
             raise Diverged("the generator's images are not finite")
         yield to_bytes(images)

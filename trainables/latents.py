@@ -34,6 +34,25 @@ class Latent(Variant):
     def check_classes(self, classes: int) -> None:
         """Raise ValueError with the rule if this distribution does not fit data of so many classes."""
 
+    def in_torch(self, count: str = "n") -> str:
+        """Return the torch expression with which one draws `count` of them without this program.
+
+        Where there are `centres`, these are still to be added.
+        """
+        noise = f" + {self.noise_std:g} * {self._normal_in_torch(count)}" if self.noise_std else ""
+        return self._in_torch(count) + noise
+
+    def centres(self, classes: int) -> Tensor | None:
+        """Return the mean of each class, float32 (classes, dimension), or None where `uses_labels` is false."""
+        return None
+
+    def _in_torch(self, count: str) -> str:
+        """The expression without the noise."""
+        return self._normal_in_torch(count)
+
+    def _normal_in_torch(self, count: str) -> str:
+        return f"torch.randn({count}, {self.dimension})"
+
     def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
         """Draw without the noise."""
         raise NotImplementedError
@@ -56,6 +75,9 @@ class UniformLatent(Latent):
     def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
         return torch.rand(count, self.dimension, generator=generator, device=generator.device) * 2 - 1
 
+    def _in_torch(self, count: str) -> str:
+        return f"torch.rand({count}, {self.dimension}) * 2 - 1"
+
 
 class TruncatedNormalLatent(Latent):
     """Independent N(0, 1) under the condition |z| <= bound: the truncation of Brock et al. 2019, in training too.
@@ -72,6 +94,10 @@ class TruncatedNormalLatent(Latent):
         below = torch.special.ndtr(torch.tensor(-self.bound, dtype=double, device=generator.device))
         drawn: Tensor = torch.special.ndtri(below + uniform * (1 - 2 * below))
         return drawn.clamp(-self.bound, self.bound).float()
+
+    def _in_torch(self, count: str) -> str:
+        empty = f"torch.empty({count}, {self.dimension})"
+        return f"torch.nn.init.trunc_normal_({empty}, a=-{self.bound:g}, b={self.bound:g})"
 
 
 class ClassConditionalLatent(Latent):
@@ -99,6 +125,10 @@ class ClassConditionalLatent(Latent):
         drawn = _normal((count, self.dimension), generator)
         distance = torch.full((count, 1), self.separation, device=drawn.device)
         return drawn.scatter_add(1, labels[:, None], distance)
+
+    def centres(self, classes: int) -> Tensor:
+        """Return `separation` along each class's own axis, float32 (classes, dimension)."""
+        return self.separation * torch.eye(classes, self.dimension)
 
 
 LATENTS: dict[str, type[Latent]] = {

@@ -2,17 +2,20 @@
 
 A penalty may add a term to D's loss (`loss`) or act on D's weights after its step (`after_step`).
 A new penalty is one class and one row in `PENALTIES`. Terms are computed in float32 (never under autocast):
-second derivatives of bf16 are mostly rounding.
+second derivatives of bf16 are mostly rounding. Where a batch is split over processes (`DiscriminatorStep.peers`), what
+is drawn or measured over the batch is so over the whole of it, and a term is a mean over this process's part.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from trainables.peers import ALONE, Peers
 from trainables.variants import Variant
 
 
@@ -29,6 +32,7 @@ class DiscriminatorStep:
         step: number of this step of D, from 0.
         real_labels: classes of `real`, (N,).
         fake_labels: classes of `fake`, (N,).
+        peers: the processes that have the other parts of the batch.
     """
 
     discriminator: Callable[[Tensor, Tensor | None], Tensor]
@@ -39,6 +43,7 @@ class DiscriminatorStep:
     step: int = 0
     real_labels: Tensor | None = None
     fake_labels: Tensor | None = None
+    peers: Peers = ALONE
 
 
 class Penalty(Variant):
@@ -78,7 +83,8 @@ class GradientPenalty(Penalty):
     def loss(self, at: DiscriminatorStep) -> Tensor:
         """Return the penalty on a random point between each real and generated image."""
         real = at.real
-        a = torch.rand(len(real), 1, 1, 1, generator=at.rng, device=real.device, dtype=real.dtype)
+        draw = partial(torch.rand, generator=at.rng, device=real.device, dtype=real.dtype)
+        a = at.peers.drawn(draw, (len(real), 1, 1, 1))
         return self.weight * _distance_of_norm_from_one(at, torch.lerp(real, at.fake, a))
 
 
@@ -96,8 +102,9 @@ class Dragan(Penalty):
     def loss(self, at: DiscriminatorStep) -> Tensor:
         """Return the penalty on a perturbed copy of each real image."""
         real = at.real
-        noise = torch.rand(real.shape, generator=at.rng, device=real.device, dtype=real.dtype)
-        return self.weight * _distance_of_norm_from_one(at, real + 0.5 * real.std(correction=0) * noise)
+        draw = partial(torch.rand, generator=at.rng, device=real.device, dtype=real.dtype)
+        noise = at.peers.drawn(draw, real.shape)
+        return self.weight * _distance_of_norm_from_one(at, real + 0.5 * at.peers.std(real) * noise)
 
 
 class _ZeroCentred(Penalty):

@@ -38,6 +38,7 @@ class Prepared:
         classes_present: how many of the extractor's classes it names at least one of these images.
         fid_floor: FID of real train images (`floor_count` of them) against all real test images.
         fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
+        noise_mean: of the features of that noise, and `noise_covariance`: for the ceiling on another split.
     """
 
     dataset: Dataset
@@ -53,6 +54,8 @@ class Prepared:
     fid_floor: float
     fid_ceiling: float
     floor_count: int
+    noise_mean: NDArray[np.float64]
+    noise_covariance: NDArray[np.float64]
 
     def build_extractor(self, device: torch.device | str = "cpu") -> Extractor:
         """The feature extractor, on a device."""
@@ -61,6 +64,19 @@ class Prepared:
     def reference(self) -> Reference:
         """The statistics of the evaluation split."""
         return Reference(as_tensor(self.mean), as_tensor(self.covariance), as_tensor(self.root), self.count)
+
+    def on(self, split: Split) -> "Prepared":
+        """The same for another split: to the last bit what `prepare` gives, but only this split is worked on.
+
+        Raises:
+            InvalidInput: when there are not more images in it than features.
+        """
+        evaluation = self.evaluation.model_copy(update={"split": split})
+        _check_counts(self.dataset, evaluation, self.extractor.dimension)
+        noise = as_tensor(self.noise_mean), as_tensor(self.noise_covariance)
+        with fixed_threads(1):
+            extractor, floor = self.build_extractor(), (self.fid_floor, self.floor_count)
+            return _prepared(self.dataset, evaluation, self.extractor, extractor, noise, floor)
 
 
 def check(dataset: Dataset, evaluation: Evaluation) -> None:
@@ -94,27 +110,42 @@ def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], 
     state = evaluation.extractor.prepare(dataset)
     with fixed_threads(1):
         extractor = extractors.build_extractor(state)
-        seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
-        real = Reference.of(_moments_of(extractor.dimension, seen))
         noise = _moments(extractor, noise_images(evaluation, state.input_shape))
         sample = sampled(dataset.train, evaluation.count)
         train = _moments(extractor, split_images(sample, evaluation.batch))
         test = Reference.of(_moments(extractor, split_images(dataset.test, evaluation.batch)))
-        return Prepared(
-            dataset=dataset,
-            evaluation=evaluation,
-            extractor=state,
-            mean=real.mean.numpy(),
-            covariance=real.covariance.numpy(),
-            root=real.root.numpy(),
-            features=torch.cat(seen).numpy(),
-            classes_present=len(torch.unique(extractor.logits(torch.cat(seen)).argmax(1))),
-            count=real.count,
-            fingerprint=_fingerprint(dataset, evaluation, state),
-            fid_floor=test.distance(train),
-            fid_ceiling=real.distance(noise),
-            floor_count=len(sample),
-        )
+        floor = test.distance(train), len(sample)
+        return _prepared(dataset, evaluation, state, extractor, (noise.mean, noise.covariance), floor)
+
+
+def _prepared(
+    dataset: Dataset,
+    evaluation: Evaluation,
+    state: ExtractorState,
+    extractor: Extractor,
+    noise: tuple[Tensor, Tensor],
+    floor: tuple[float, int],
+) -> Prepared:
+    """Measure the real images of the evaluation split, and put all together."""
+    seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
+    real, features = Reference.of(_moments_of(extractor.dimension, seen)), torch.cat(seen)
+    return Prepared(
+        dataset=dataset,
+        evaluation=evaluation,
+        extractor=state,
+        mean=real.mean.numpy(),
+        covariance=real.covariance.numpy(),
+        root=real.root.numpy(),
+        features=features.numpy(),
+        classes_present=len(torch.unique(extractor.logits(features).argmax(1))),
+        count=real.count,
+        fingerprint=_fingerprint(dataset, evaluation, state),
+        fid_floor=floor[0],
+        fid_ceiling=real.distance_to(*noise),
+        floor_count=floor[1],
+        noise_mean=noise[0].numpy(),
+        noise_covariance=noise[1].numpy(),
+    )
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
@@ -125,7 +156,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "shape": list(dataset.train.images.shape[1:]),
         "images": {str(split): len(dataset.split(split)) for split in Split},
         "classes": dataset.classes,
-        "class_counts": {str(split): _class_counts(dataset, split) for split in Split},
+        "class_counts": {str(split): list(dataset.class_counts(split)) or None for split in Split},
         "digest": dataset.digest,
         "fingerprint": prepared.fingerprint,
         "extractor": {
@@ -192,10 +223,3 @@ def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState
     parts = [dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size]
     parts += [f"{knob}={value}" for knob, value in sorted(evaluation.unusual_knobs.items())]
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
-
-
-def _class_counts(dataset: Dataset, split: Split) -> list[int] | None:
-    labels = dataset.split(split).labels
-    if labels is None or dataset.classes is None:
-        return None
-    return [int(n) for n in np.bincount(labels, minlength=dataset.classes)]

@@ -17,11 +17,12 @@ from trainables.evaluator import Evaluator
 from trainables.images import to_bytes
 from trainables.losses import LOSSES
 from trainables.models import ImageShape
+from trainables.models.batch_norm import share_batch_norm
 from trainables.networks import build_networks
+from trainables.peers import ALONE, Peers, check_divides
 from trainables.prepare import Prepared
 from trainables.step import MEANS, Stepper
 from trainables.streams import Streams
-from trainables.tensors import as_tensor
 
 __all__ = ["MEANS", "Session", "Training"]
 
@@ -53,35 +54,40 @@ class Session:
 
     On a CPU the same configuration, data and number of threads give the same bits, also when saved and loaded
     on the way.
+
+    Several processes with a session each (`peers`) train one GAN: each must call `train` alike. Only one of them
+    needs to evaluate and to save.
     """
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: str = "cpu") -> None:
+    def __init__(self, config: TrialConfig, prepared: Prepared, device: str = "cpu", peers: Peers = ALONE) -> None:
         """Build the networks and optimisers.
 
         Args:
             config: the trial.
             prepared: data and FID reference, from `prepare(config.data, config.evaluation)`.
             device: "cpu" or "cuda".
+            peers: the processes that have the other parts of each batch.
 
         Raises:
-            InvalidInput: if the architecture does not fit the images, a batch is larger than the data, or the
-                trial needs labels and the data has none.
+            InvalidInput: if the architecture does not fit the images, a batch is larger than the data or does not
+                divide by the processes, or the trial needs labels and the data has none.
         """
-        self.config = config
+        check_divides(config.batch_size, peers.count)
+        self.config, self._peers = config, peers
         self.device = torch.device(device)
         self.kimg = 0
         dataset = prepared.dataset
-        images, labels = dataset.train.images, dataset.train.labels
-        if config.batch_size > len(images):
-            raise InvalidInput(f"batch_size {config.batch_size}: the data has {len(images)} training images")
+        if config.batch_size > (images := len(dataset.train)):
+            raise InvalidInput(f"batch_size {config.batch_size}: the data has {images} training images")
         shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
         generator, self.discriminator = build_networks(config, shape, classes)
         self.generator = generator.to(self.device)
         self.discriminator.to(self.device)
-        used = as_tensor(labels).to(self.device) if config.uses_labels and labels is not None else None
-        self._batches = Batches(config, as_tensor(images).to(self.device), used, classes)
+        for network in (self.generator, self.discriminator):
+            share_batch_norm(network, peers)
+        self._batches = Batches.of(config, dataset, self.device)
         self._streams = Streams(config.seed, self.device)
-        self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams)
+        self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams, peers)
         self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
         self._evaluator = Evaluator(prepared, self.device)
 
@@ -114,6 +120,7 @@ class Session:
             self.kimg += 1
             for s in range(step, self.steps):
                 g_steps += self._step(s, sums)
+            self._peers.average([sums])
             self._refuse_non_finite(sums)
         steps = self.steps - first
         of_d, of_g = max(steps, 1), max(g_steps, 1)  # a batch of more than `kimg` thousand leaves calls without a step
@@ -135,13 +142,9 @@ class Session:
         if bad:
             raise Diverged(f"{bad[0]} became non-finite by {self.kimg} kimg")
 
-    @torch.no_grad()
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
-        generator, size = self.judged.eval(), self.config.evaluation.batch
-        for start in range(0, count, size):
-            inputs, labels = self._batches.inputs(min(size, count - start), rng)
-            yield generator(inputs), labels
+        return self._batches.generated(self.judged.eval(), count, self.config.evaluation.batch, rng)
 
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
         """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""

@@ -11,7 +11,6 @@ from trainables.models import ImageShape
 from trainables.networks import build_networks
 from trainables.step import MEANS, Stepper
 from trainables.streams import Streams
-from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
 
@@ -21,11 +20,9 @@ def images_per_second(config: TrialConfig, dataset: Dataset, device: str = "cpu"
     Raises:
         InvalidInput: if the configuration does not fit the data.
     """
-    images, labels = as_tensor(dataset.train.images), dataset.train.labels
-    classes = dataset.classes or 0
-    generator, discriminator = build_networks(config, ImageShape(dataset.channels, dataset.size), classes)
-    used = as_tensor(labels).to(device) if config.uses_labels and labels is not None else None
-    batches = Batches(config, images.to(device), used, classes)
+    shape = ImageShape(dataset.channels, dataset.size)
+    generator, discriminator = build_networks(config, shape, dataset.classes or 0)
+    batches = Batches.of(config, dataset, device)
     stepper = Stepper(
         batches, generator.to(device), discriminator.to(device), Streams(config.seed, torch.device(device))
     )

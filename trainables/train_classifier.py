@@ -16,8 +16,8 @@ import torch
 from trainables import classifier
 from trainables.data.fashion_mnist import FashionMnist
 from trainables.extractors import SHIPPED_SHA256, serialise, shipped_path
-from trainables.extractors_base import weights_digest
 from trainables.files import write_atomically
+from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
 
 ACCURACY_MIN = 0.91

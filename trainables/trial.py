@@ -12,11 +12,12 @@ import torch
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.collapse import collapsed
 from trainables.config import TrialConfig
-from trainables.errors import CorruptFile, CorruptInput
+from trainables.errors import CorruptFile, CorruptInput, reason_of
 from trainables.evaluation import Evaluation
 from trainables.faults import Fence
 from trainables.histograms import histogram_picture
 from trainables.images import sample_grid, save_png
+from trainables.peers import ALONE, Peers
 from trainables.prepare import Prepared
 from trainables.session import MEANS, Session
 
@@ -47,6 +48,7 @@ class Trial:
         device: str = "cpu",
         attempt: int = 1,
         reported: int = 0,
+        peers: Peers = ALONE,
     ) -> None:
         """Build or restore the trial.
 
@@ -57,6 +59,7 @@ class Trial:
             device: "cpu" or "cuda".
             attempt: the number of this start; a folder that a later one has taken over is refused.
             reported: kimg of the newest report that somebody holds already.
+            peers: the processes that train along, each with a session of its own; they begin where this one stands.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
@@ -64,7 +67,7 @@ class Trial:
             Fenced: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
-        self.session = Session(config, prepared, device)
+        self.session = Session(config, prepared, device, peers)
         self._samples, self._histograms = folder / "samples", folder / "histograms"
         self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")
@@ -131,7 +134,7 @@ class Trial:
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:  # torch's, of other networks
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error, most=200)
             raise CorruptInput(
                 f"{folder}: its checkpoint is of another configuration or version ({reason}); choose another folder"
             ) from error

@@ -15,6 +15,7 @@ from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
+from trainables.held_out import TEST, judge_best
 from trainables.prepare import Prepared
 from trainables.trial import METRICS, Trial
 
@@ -22,18 +23,22 @@ from trainables.trial import METRICS, Trial
 class GanTrainable(tune.Trainable):
     """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
 
+    With `test`, the same for the test split, the result at `judged_at` kimg also has `chosen`, the kimg of the lowest
+    FID, and `test/fid` and so on, the metrics of the generator of that kimg on test images.
+
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
     `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
-    `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None).
+    `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None),
+    `judged_at` (only with `test`).
 
     Results hold `trainables.trial.METRICS` and `attempt`; and `ended` and `cause` when the trial came to its own end:
     `fid` is NaN then, since Tune wants the metric in every result.
     """
 
-    def setup(self, config: dict[str, Any], prepared: Prepared | None = None) -> None:
+    def setup(self, config: dict[str, Any], prepared: Prepared | None = None, test: Prepared | None = None) -> None:
         """Build the trial, or keep what went wrong for the first `step`."""
         if prepared is not None:
-            self._prepared = prepared
+            self._prepared, self._test = prepared, test
         self._trial: Trial | None = None
         self._failure: dict[str, Any] | None = None
         self._folder = Path(config["folder"])
@@ -61,11 +66,19 @@ class GanTrainable(tune.Trainable):
             return self._failure or {}
         try:
             with self._watchdog.watching():
-                return self._trial.next_report(self.config["report_kimg"]) | {"attempt": self.config["attempt"]}
+                report = self._trial.next_report(self.config["report_kimg"])
+                return report | self._judged(report["kimg"]) | {"attempt": self.config["attempt"]}
         except Diverged as error:
             return self._ended(DIVERGED, f"Diverged: {error}", self._trial.session.kimg)
         except Exception as error:
             return self._failed(error, self._trial.session.kimg)
+
+    def _judged(self, kimg: float) -> dict[str, Any]:
+        if self._test is None or kimg < self.config["judged_at"]:
+            return {}
+        config = TrialConfig.from_dict(self.config["trial"])
+        chosen, test = judge_best(config, self._test, self._folder, self.config["device"])
+        return {"chosen": chosen, **{TEST + name: value for name, value in test.items()}}
 
     def _failed(self, error: Exception, kimg: int = 0) -> dict[str, Any]:
         how = HALT if is_disk_full(error, self._folder.parent) else FAILED

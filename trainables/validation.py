@@ -1,12 +1,15 @@
 """Turns pydantic's errors into one line for people: the place, the value, the rule, the nearest known key."""
 
 import difflib
+import types
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union, get_origin
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from trainables.errors import InvalidInput
+from trainables.variants import OneOf
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -32,29 +35,88 @@ def validated(model: type[M], data: Any, where: str) -> M:
 
 def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
     # An unknown key first: where another is missing, it is most often that one, mistyped.
-    first, *others = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(others)} more)" if others else ""
+    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    places = [_place(one["loc"], model) for one in found]
+    first, (place, registry) = found[0], places[0]
+    more = f" (and {others} more)" if (others := len({place for place, _ in places}) - 1) else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{_nearest(place, model)}{more}"
+        return f"unknown key {place!r}{_nearest(first['loc'], model)}{more}"
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(first["input"], Mapping):
+        return f"{_kind(first['input'], place)}: choose one of {', '.join(registry or ())}{more}"
     if first["type"] == "missing":
         return f"{place!r} is missing; give it a value{more}"
     if first["type"] == "secret":
         return f"{place} {first['msg']}{more}"
-    rule = first["msg"].removeprefix("Value error, ").replace("\n", " ")
+    same = [one for one, (other, _) in zip(found, places, strict=True) if other == place]  # each way of a union
+    rule = _advice(first, registry) or ", or ".join(dict.fromkeys(_rule(one["msg"]) for one in same))
     shown = repr(first["input"])
     value = f" = {shown}" if place and len(shown) <= 80 else ""
     return f"{place}{value}: {rule}{more}" if place else f"{rule}{more}"
 
 
-def _nearest(place: str, model: type[pydantic.BaseModel]) -> str:
-    """Suggest the known key that looks most like the last part of `place`."""
-    known = {name for found in _models(model) for name in found.model_fields}
-    near = difflib.get_close_matches(place.rsplit(".", 1)[-1], sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else "; remove it"
+def _kind(value: Mapping[str, Any], place: str) -> str:
+    """What is said of a thing of no kind, or of one that there is not."""
+    where = f"{place}.name" if place else "name"
+    return f"{where} = {value['name']!r}" if "name" in value else f"{where!r} is missing"
 
 
-def _models(model: type[pydantic.BaseModel]) -> set[type[pydantic.BaseModel]]:
-    """Return `model` and the models of its direct fields."""
-    fields = (field.annotation for field in model.model_fields.values())
+def _rule(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("\n", " ")
+
+
+def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str | None:
+    """What to write where a name stands for the thing that has it, or one value for a list."""
+    value = found["input"]
+    if registry is not None and not isinstance(value, Mapping):
+        known = ", ".join(registry)
+        return f"write it as {{name: {value}}}" if value in list(registry) else f"write it as {{name: ...}}: {known}"
+    if found["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "expected keys and values below it"
+    if found["type"] in ("tuple_type", "list_type"):
+        return f"write it as a list: [{value}]" if isinstance(value, str) else "write it as a list: [...]"
+    return None
+
+
+def _place(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple[str, Mapping[str, Any] | None]:
+    """Where an error is, as the user wrote it, and the registry of what goes there, if there is one.
+
+    Pydantic's own place also names which variant of a union it tried.
+    """
+    parts, registry, _ = _walk(loc, model)
+    return ".".join(parts), registry
+
+
+def _walk(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple[list[str], Any, Any]:
+    """Follow a place: its parts as the user wrote them, the registry of what goes there, the model of what is there."""
+    parts: list[str] = []
+    current: Any = model
+    registry: Mapping[str, Any] | None = None
+    for part in loc:
+        if registry is not None and part in registry:  # the name of a variant
+            current, registry = registry[str(part)], None
+            continue
+        if get_origin(current) in (Union, types.UnionType) and isinstance(part, str):  # one of several plain types
+            continue
+        parts.append(str(part))
+        field = getattr(current, "model_fields", {}).get(part)
+        registry = next((m.registry for m in field.metadata if isinstance(m, OneOf)), None) if field else None
+        current = field.annotation if field else None
+    return parts, registry, current
+
+
+def _nearest(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> str:
+    """Suggest the known key that looks most like the last part of a place: one that may stand there, else any."""
+    wrong = str(loc[-1])
+    for known in (_models(_walk(loc[:-1], model)[2], below=False), _models(model, below=True)):
+        names = {name for found in known for name in found.model_fields}
+        if near := difflib.get_close_matches(wrong, sorted(names), n=1):
+            return f"; did you mean {near[0]!r}?"
+    return "; remove it"
+
+
+def _models(model: Any, below: bool) -> set[type[pydantic.BaseModel]]:
+    """Return `model` if it is one, and where wanted the models of its direct fields."""
+    if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
+        return set()
+    fields = (field.annotation for field in model.model_fields.values()) if below else ()
     return {model} | {f for f in fields if isinstance(f, type) and issubclass(f, pydantic.BaseModel)}

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 from toys import CEILING, result_of, toy_config
 
+from study import driver as driving
 from study import launch as module
 from study.cluster import Slots
 from study.conductor import Conductor
@@ -36,7 +37,7 @@ class _NoMlflow:
 
     error = None
 
-    def __init__(self, *ignored: Any) -> None: ...
+    def __init__(self, *ignored: Any, **more: Any) -> None: ...
 
     def wake(self) -> None: ...
 
@@ -59,12 +60,14 @@ def launch(config: StudyConfig) -> StudyRecord:
         "plan_slots": lambda config: Slots(1.0, 0.0, 1, 1),
         "prepare": lambda *ignored: prepared,
         "check_fit": lambda *ignored: None,
+        "data_facts": lambda *ignored: {},
         "run_trials": _train,
         "ProjectionThread": _NoMlflow,
     }
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as nowhere:
         for name, stand_in in stand_ins.items():
-            patch.setattr(module, name, stand_in, raising=False)
+            for part in (module, driving):
+                patch.setattr(part, name, stand_in, raising=False)
         return module.launch(config, None, Console(file=nowhere)).study
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_studies import Record, Struck, check_promises, results, wait_until
+from fault_studies import Driver, Record, Struck, check_promises, results, wait_until
 
 from study.launch import _MLFLOW_SECONDS_AT_END
 from study.records import StudyRecord
@@ -113,12 +113,7 @@ def points(uri: str) -> tuple[dict[int, str], set[tuple[int, int, float]]]:
 
 def test_an_mlflow_server_is_killed_and_restarted(study: Struck, server: tuple[str, Start], record: Record) -> None:
     uri, start = server
-    study.changes["mlflow"] = {"uri": uri}
-    first = start("kept")
-    driver = study.start(faults=[study.closed()])
-    study.wait_for(2, driver)
-    wait_until(lambda: first_points(uri), "points in MLflow")
-    kill(first)
+    driver = killed_server(study, uri, start("kept"))
     start("kept")
     before = time.monotonic()
     study.open()
@@ -143,12 +138,7 @@ def test_an_mlflow_server_is_killed_and_replaced_by_an_empty_one(
     study: Struck, whole: StudyRecord, server: tuple[str, Start], record: Record
 ) -> None:
     uri, start = server
-    study.changes["mlflow"] = {"uri": uri}
-    first = start("first")
-    driver = study.start(faults=[study.closed()])
-    study.wait_for(2, driver)
-    wait_until(lambda: first_points(uri), "points in MLflow")
-    kill(first)
+    driver = killed_server(study, uri, start("first"))
     study.open()
     assert driver.wait() == 0, driver.output
     assert "MLflow is behind" in driver.output
@@ -162,6 +152,16 @@ def test_an_mlflow_server_is_killed_and_replaced_by_an_empty_one(
     seconds = time.monotonic() - before
     check_shown(uri, found)
     record("MLflow killed, then replaced by an empty one", "`sync` brings everything", "every run and point", seconds)
+
+
+def killed_server(study: Struck, uri: str, server: "subprocess.Popen[bytes]") -> Driver:
+    """The driver of a study whose gate is closed, and whose server was killed once it had shown something."""
+    study.changes["mlflow"] = {"uri": uri}
+    driver = study.start(faults=[study.closed()])
+    study.wait_for(2, driver)
+    wait_until(lambda: first_points(uri), "points in MLflow")
+    kill(server)
+    return driver
 
 
 def first_points(uri: str) -> bool:

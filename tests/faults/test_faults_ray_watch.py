@@ -43,7 +43,7 @@ def test_a_server_that_is_gone_is_told_once_and_ends_the_process(server: socket.
     with RayWatch({"GCS": ((host, port), 0.0)}, tell):
         server.close()
         assert lost.wait(60)
-    assert told == left == [f"GCS at {host}:{port} is gone; nothing is lost: launch again"]
+    assert told == left == [f"GCS at {host}:{port} is gone; nothing is lost: the same command goes on"]
 
 
 def test_a_block_that_is_not_left_does_not_hold_the_end_up(

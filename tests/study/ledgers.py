@@ -13,13 +13,18 @@ from psycopg import sql
 
 from study.events import (
     AttemptStarted,
+    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
     StudyChanged,
     StudyOpened,
     TrialProposed,
+    WarmStarted,
 )
 from study.ledger import Ledger
 
@@ -107,6 +112,7 @@ def reported(trial: int, kimg: int, fid: float = 50.0, attempt: int = 1) -> Repo
 # One of every kind, in a possible order.
 STORY: tuple[Event, ...] = (
     OPENED,
+    WarmStarted("other", "u0", 2, {"1": {"params": {"loss": "hinge"}, "state": "stopped", "curve": {"10": 60.0}}}),
     proposed(0),
     AttemptStarted(0, 1),
     reported(0, 10),
@@ -115,5 +121,9 @@ STORY: tuple[Event, ...] = (
     proposed(1),
     AttemptStarted(1, 1),
     Ended(1, 1, 0, "failed", None, "no memory"),
+    ConfirmationPlanned(1, [0], 2, 20, "f", "t"),
+    RetrainingStarted(0, 1, 20, 1),
+    RetrainingReported(0, 1, 20, 1, 20, METRICS),
+    RetrainingEnded(0, 1, 20, 1, 20, "completed", None, 20, {"fid": 51.0}),
     NoiseMeasured(0, 10, "evaluation", 1, 50.5, None),
 )

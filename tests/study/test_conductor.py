@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
-from toys import CEILING, Crash, drive, fid_of, open_study, result_of, toy_config
+from toys import CEILING, Crash, drive, fid_of, first_trial, open_study, result_of, toy_config
 
 from study.asha import ExactAsha
 from study.board import Board
@@ -16,6 +16,7 @@ from study.conductor import Conductor
 from study.events import Event, Reported
 from study.ledger import Ledger, Writer
 from study.records import StudyRecord, TrialState, fold
+from study.sampling import Sampling, told_trial
 
 
 def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:
@@ -161,7 +162,22 @@ def test_a_diverged_trial_is_told_the_ceiling(tmp_path: Path) -> None:
     study = drive(place, config, result=diverging)
     assert [t.state for t in study.trials] == [TrialState.DIVERGED] * 3
     assert all(t.cause and "loss_g" in t.cause for t in study.trials)
-    assert [t.value for t in history(place)] == [CEILING] * 3
+    assert [(t.value, bool(t.constraints)) for t in history(place)] == [(CEILING, True)] * 3
+
+
+def test_the_sampler_keeps_away_from_where_trials_diverge_though_all_others_were_stopped() -> None:
+    """TPE ranks what is pruned behind what is complete; a diverged trial is complete only in name."""
+    space = toy_config(space={"base": "quick", "baselines": False}).space.resolve()
+    settings = toy_config().space.resolve().baselines[0].params
+    proposed = []
+    for seed in range(10):
+        sampling = Sampling(space, "tpe", seed=seed, startup=1, ceiling=CEILING)
+        for number in range(12):
+            for lr, state in ((2e-4, TrialState.STOPPED), (3e-3, TrialState.DIVERGED)):
+                params = {**settings, "generator_optimiser.lr": lr}
+                sampling.learn([told_trial(space, params, {1: 60.0 + number}, state, None, CEILING)])
+        proposed.append(sampling.propose(0).params["generator_optimiser.lr"])
+    assert sum(lr < 8e-4 for lr in proposed) > 5, proposed  # 8e-4: half-way between the two
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -193,12 +209,7 @@ def test_a_trial_that_ran_out_of_memory_is_told_the_ceiling_and_not_tried_again(
 
 
 def test_a_report_made_twice_counts_once(tmp_path: Path) -> None:
-    place, config = tmp_path / "ledger.db", toy_config()
-    open_study(place, config)
-    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
-        running = conductor.next()
-        assert running is not None
+    with first_trial(tmp_path) as (ledger, conductor, running):
         assert conductor.report(0, result_of(running.config, 1))
         conductor.retry(0)
         worse = result_of(running.config, 1) | {"fid": 500.0}
@@ -247,12 +258,7 @@ def test_seeds_differ_between_trials_and_between_studies(tmp_path: Path, uninter
 
 
 def test_a_worker_that_dies_after_its_trials_end_changes_nothing(tmp_path: Path) -> None:
-    place, config = tmp_path / "ledger.db", toy_config()
-    open_study(place, config)
-    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
-        running = conductor.next()
-        assert running is not None
+    with first_trial(tmp_path) as (ledger, conductor, running):
         conductor.report(0, {"kimg": 0, "ended": "diverged", "cause": "Diverged: x"})
         before = len(ledger.read())
         assert conductor.retry(0) is None
@@ -262,12 +268,7 @@ def test_a_worker_that_dies_after_its_trials_end_changes_nothing(tmp_path: Path)
 
 
 def test_a_report_of_an_earlier_attempt_is_refused(tmp_path: Path) -> None:
-    place, config = tmp_path / "ledger.db", toy_config()
-    open_study(place, config)
-    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
-        running = conductor.next()
-        assert running is not None
+    with first_trial(tmp_path) as (ledger, conductor, running):
         conductor.retry(0)
         late = result_of(running.config, 1) | {"attempt": 1}
         assert not conductor.report(0, late)

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import CEILING, REPORTED, drive, fid_of, open_study, result_of, toy_config
+from toys import REPORTED, drive, fid_of, first_trial, open_study, result_of, toy_config
 
-from study.conductor import Conductor
-from study.ledger import Ledger
 from study.records import StudyRecord, TrialState, fold
 
 BAD_TRIAL, BAD_KIMG = 1, 2
@@ -88,12 +86,7 @@ def test_numpys_numbers_are_numbers(tmp_path: Path) -> None:
 
 
 def test_a_known_report_made_again_out_of_order_is_no_step_backward(tmp_path: Path) -> None:
-    place, config = tmp_path / "ledger.db", toy_config()
-    open_study(place, config)
-    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
-        running = conductor.next()
-        assert running is not None
+    with first_trial(tmp_path) as (ledger, conductor, running):
         for kimg in (1, 2, 3, 1, 2):
             assert conductor.report(0, result_of(running.config, kimg))
         trial = fold(ledger.read(), live=True).trials[0]

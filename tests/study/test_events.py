@@ -14,14 +14,20 @@ from study.events import (
     KINDS,
     NOISE_SOURCES,
     AttemptStarted,
+    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
     StudyChanged,
+    WarmStarted,
     from_json,
     to_json,
 )
+from study.warm_start_event import TEACHING
 from trainables.errors import CorruptFile
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,6 +45,8 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int | None: st.none() | st.integers(0, 2**60),
     float | None: st.none() | finite,
     str | None: st.none() | st.text(),
+    list[int]: st.lists(st.integers(0, 2**60), min_size=1, max_size=5, unique=True),
+    dict[str, float] | None: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
 }
 
 
@@ -46,6 +54,17 @@ def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
     parts = {field.name: _BY_TYPE[field.type] for field in fields(cls)}
     if cls is Ended:
         parts["state"] = st.just("stopped")
+    if cls is WarmStarted:
+        curves = st.dictionaries(st.integers(0, 99).map(str), finite, max_size=3)
+        fields_of_trial = {"params": st.dictionaries(st.text(), values, max_size=3), "curve": curves}
+        trial = st.fixed_dictionaries({**fields_of_trial, "state": st.sampled_from(sorted(TEACHING))})
+        parts["trials"] = st.dictionaries(st.integers(0, 10**6).map(str), trial, max_size=3)
+    if cls is RetrainingReported:
+        parts["budget"] = st.just(2**60)
+    if cls is RetrainingEnded:
+        completed = st.builds(cls, **{**parts, "state": st.just("completed"), "chosen": st.integers(1, 2**60)})
+        without = {"state": st.sampled_from(["diverged", "failed"]), "chosen": st.none(), "test": st.none()}
+        return completed | st.builds(cls, **{**parts, **without})
     if cls is NoiseMeasured:
         parts["source"] = st.sampled_from(NOISE_SOURCES)
         measured = st.builds(cls, **{**parts, "fid": finite, "cause": st.none()})
@@ -70,10 +89,12 @@ def test_the_table_of_kinds_names_every_event() -> None:
 
 
 def test_keys_tell_events_apart() -> None:
-    expected = ["study", "trial/0", "attempt/0/1", "report/0/10", "end/0/1", "change/1"]
-    assert [event.key for event in STORY[:6]] == expected
+    expected = ["study", "warm/other", "trial/0", "attempt/0/1", "report/0/10", "end/0/1", "change/1"]
+    assert [event.key for event in STORY[:7]] == expected
     assert len({event.key for event in STORY}) == len(STORY)
     assert STORY[-1].key == "noise/0/10/evaluation/1"
+    expected = ["confirm/1", "confirm-attempt/20/0/1/1", "confirm-report/20/0/1/20", "confirm-end/20/0/1/1"]
+    assert [event.key for event in STORY[-5:-1]] == expected
     assert reported(0, 10, fid=1.0, attempt=1).key == reported(0, 10, fid=2.0, attempt=2).key
 
 
@@ -115,11 +136,46 @@ def test_values_that_are_not_plain_data_are_refused() -> None:
         (lambda: NoiseMeasured(0, 0, "seed", 1, 5.0, None), "kimg = 0"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, None, None), "the one or the other"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, 5.0, "why"), "the one or the other"),
+        (lambda: ConfirmationPlanned(0, [1], 2, 20, "f", "t"), "number = 0"),
+        (lambda: ConfirmationPlanned(1, [], 2, 20, "f", "t"), r"trials \[\]"),
+        (lambda: ConfirmationPlanned(1, [3, 3], 2, 20, "f", "t"), r"trials \[3, 3\]"),
+        (lambda: ConfirmationPlanned(1, [-3], 2, 20, "f", "t"), r"trials \[-3\]"),
+        (lambda: ConfirmationPlanned(1, [1.5], 2, 20, "f", "t"), "a list of integers"),  # type: ignore[list-item]
+        (lambda: ConfirmationPlanned(1, [1], 0, 20, "f", "t"), "seeds = 0"),
+        (lambda: RetrainingStarted(0, 0, 20, 1), "index = 0"),
+        (lambda: RetrainingReported(0, 1, 20, 1, 10, {}), "no 'fid'"),
+        (lambda: RetrainingReported(0, 1, 20, 1, 30, METRICS), "past the budget"),
+        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "stopped", None, None, None), "state 'stopped'"),
+        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, None, None), "completed with"),
+        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "failed", "why", 20, {"fid": 1.0}), "failed with"),
+        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, 20, {"kid": 1.0}), "no 'fid'"),
     ],
 )
 def test_an_impossible_event_cannot_be_built(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "message"),
+    [
+        ("x", {}, "has a number"),
+        ("01", {}, "has a number"),
+        ("-1", {}, "has a number"),
+        ("1", {"more": 1}, "has a number"),
+        ("1", {"state": "failed"}, "state 'failed' are impossible"),
+        ("1", {"params": []}, "params or state"),
+        ("1", {"curve": {"ten": 1.0}}, "no FID by kimg"),
+        ("1", {"curve": {"10": "low"}}, "no FID by kimg"),
+        ("1", {"curve": {"10": True}}, "no FID by kimg"),
+        ("1", {"curve": [1.0]}, "no FID by kimg"),
+    ],
+)
+def test_an_impossible_earlier_trial_cannot_be_built(number: str, change: dict[str, Any], message: str) -> None:
+    trial: dict[str, Any] = {"params": {}, "state": "stopped", "curve": {"10": 1.0}}
+    WarmStarted("other", "u0", 1, {"1": trial})
+    with pytest.raises(ValueError, match=message):
+        WarmStarted("other", "u0", 1, {number: {**trial, **change}})
 
 
 def test_an_unknown_kind_or_field_is_refused() -> None:

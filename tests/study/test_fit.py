@@ -11,7 +11,7 @@ from rich.console import Console
 from toys import toy_config
 
 from search_spaces.registry import SPACES
-from study import launch
+from study import driver, launch
 from study.fit import check_fit
 from trainables.data import Dataset, LabelledImages
 from trainables.errors import InvalidInput
@@ -95,7 +95,7 @@ def test_a_launch_is_refused_before_ray_starts(tmp_path: Any, monkeypatch: pytes
         raise AssertionError("an extractor was prepared")
 
     monkeypatch.setattr(launch, "prepare", prepare)
-    monkeypatch.setattr(launch, "connected", started)
+    monkeypatch.setattr(driver, "connected", started)
     config = toy_config(space={"base": "gan28"}, storage={"path": str(tmp_path / "runs")})
     with pytest.raises(InvalidInput, match=r"model\.name .* space\.narrow"):
         launch.launch(config, None, Console(quiet=True))

@@ -7,14 +7,14 @@ import pytest
 from made_up import big_ledger
 from toys import toy_config
 
-from study import launch
+from study import ending
 from study.catalogue import load_study
 
 
 def test_the_report_lies_in_the_studys_folder(tmp_path: Path) -> None:
     config = toy_config(storage={"path": str(tmp_path)})
     folder = big_ledger(config, tmp_path, trials=4)
-    assert launch._report(load_study(folder), config) == folder.path / "report.html"
+    assert ending._report(load_study(folder), folder, folder.report_file) == folder.path / "report.html"
     assert folder.report_file.read_text().startswith("<!doctype html>")
 
 
@@ -24,10 +24,10 @@ def test_a_report_that_cannot_be_made_is_a_warning(
     def broken(*_: object) -> str:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(launch, "report", broken)
+    monkeypatch.setattr(ending, "report", broken)
     config = toy_config(storage={"path": str(tmp_path)})
     record = load_study(big_ledger(config, tmp_path, trials=4))
     with caplog.at_level(logging.WARNING):
-        assert launch._report(record, config) is None
+        assert ending._report(record, config.folder, config.folder.report_file) is None
     assert "no ink" in caplog.text
     assert "ganstudy report toy" in caplog.text

@@ -23,7 +23,7 @@ from study.folder import StudyFolder
 from study.ledger_rows import Row
 from study.mlflow_images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
 from study.mlflow_projection import Finish, MlflowProjection
-from study.mlflow_runs import Counts
+from study.mlflow_runs import NOTE, Counts
 from study.mlflow_store import display_uri, open_client, redact, resolve_uri
 from study.mlflow_thread import ProjectionThread, sync
 from study.mlflow_values import MAX_PARAM, flatten
@@ -33,6 +33,12 @@ from trainables.errors import GanStudyError, InvalidInput
 UID = "5f1c2d3e4f5a"
 OPENED_AT = 1_760_000_000.25
 SECRET = "hunter2"
+TABLES = ("trials.csv", "trials.json", "trials.parquet")
+VERSIONS = {
+    "torch": "2.15",
+    "data": {"shape": [1, 8, 8], "images": {"train": 1437, "validation": 180, "test": 180}, "classes": 10},
+    "resources": {"cpus": 2.0, "gpus": 0.25},
+}
 CONFIG = {"loss": "hinge", "penalty": {"name": "r1", "weight": 10.0}, "generator_optimiser": {"lr": 2e-4}, "seed": 7}
 
 
@@ -57,15 +63,27 @@ def make_folder(root: Path, empty_store: Path) -> StudyFolder:
 
 
 def metrics(kimg: int, fid: float) -> dict[str, float]:
-    return {"kimg": float(kimg), "fid": fid, "fid_best": fid, "loss_g": 0.1 + kimg}
+    """Of a trial that trains a kimg in 1 s and has spent 3 s on evaluation at 5 kimg, 6 s at 10."""
+    seconds = {"train_seconds": float(kimg), "eval_seconds": kimg * 3 / 5}
+    return {"kimg": float(kimg), "fid": fid, "fid_best": fid, "loss_g": 0.1 + kimg} | seconds
 
 
 def events() -> list[Event]:
     """One trial each that completed, was stopped, diverged, failed and came back, and still runs."""
-    config = {"name": "digits", "mlflow": {"uri": f"http://me:{SECRET}@host:5000"}}
-    propose = [TrialProposed(t, {**CONFIG, "seed": t}, {}, "sampler", {}) for t in range(5)]
+    config = {
+        "name": "digits",
+        "trials": 4,
+        "data": {"name": "digits", "root": f"/home/me/{SECRET}/pictures"},
+        "space": {"base": "quick"},
+        "schedule": {"grace_kimg": 5, "max_kimg": 10},
+        "evaluation": {"split": "validation", "count": 200},
+        "mlflow": {"uri": f"http://me:{SECRET}@host:5000"},
+    }
+    propose = [
+        TrialProposed(t, {**CONFIG, "seed": t}, {"loss": "hinge", "r1.weight": 10.0}, "sampler", {}) for t in range(5)
+    ]
     return [
-        StudyOpened(UID, config, "sha256:abc", 1.5, 800.0, {"torch": "2.15"}),
+        StudyOpened(UID, config, "sha256:abc", 1.5, 800.0, VERSIONS),
         propose[0],
         AttemptStarted(0, 1),
         propose[1],
@@ -133,8 +151,12 @@ def state_of(folder: StudyFolder) -> dict[str, Any]:
             "params": dict(run.data.params),
             "points": sorted((p.key, p.step, p.timestamp, p.value) for p in history),
             "files": sorted(f.path for d in (FOLDER, None) for f in client.list_artifacts(run.info.run_id, d)),
+            "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs],
         }
     for uid, run_state in state.items():
+        for run_id, of in ids.items():
+            if "tags" in run_state and NOTE in run_state["tags"]:
+                run_state["tags"][NOTE] = run_state["tags"][NOTE].replace(run_id, of)
         if "/" in uid:
             run_state["tags"]["mlflow.parentRunId"] = ids[run_state["tags"]["mlflow.parentRunId"]]
     return state
@@ -165,12 +187,15 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
     assert trials[0]["params"] == {
         "loss": "hinge",
         "penalty.name": "r1",
-        "penalty.weight": "10.0",
         "generator_optimiser.lr": "0.0002",
         "seed": "0",
+        "r1.weight": "10.0",
     }
-    expected = [(name, 5, milliseconds(6), value) for name, value in metrics(5, 90.0).items()]
-    expected += [(name, 10, milliseconds(11), value) for name, value in metrics(10, 40.0).items()]
+    assert "config.yaml" in trials[0]["files"]
+    # 8 s and 16 s of training and evaluation on 2 CPUs and a quarter of a GPU.
+    held = [{"cpu_seconds": 16.0, "gpu_seconds": 2.0}, {"cpu_seconds": 32.0, "gpu_seconds": 4.0}]
+    expected = [(name, 5, milliseconds(6), value) for name, value in (metrics(5, 90.0) | held[0]).items()]
+    expected += [(name, 10, milliseconds(11), value) for name, value in (metrics(10, 40.0) | held[1]).items()]
     assert trials[0]["points"] == sorted(expected)
 
     # The lowest FID so far against the kimg of all trials so far: 5; 5 + 5 + 5; 5 + 5 + 5 + 5.
@@ -179,8 +204,11 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
     tags = parent["tags"]
     counts = {name: tags[f"ganstudy.trials.{name}"] for name in ("completed", "stopped", "diverged", "failed")}
     assert counts == {"completed": "2", "stopped": "1", "diverged": "1", "failed": "0"}
-    assert (tags["ganstudy.best_trial"], tags["ganstudy.best_fid"], parent["status"]) == ("3", "30", "RUNNING")
-    assert "study.yaml" in parent["files"]
+    assert (tags["ganstudy.best_trial"], tags["ganstudy.best_fid"], parent["status"]) == ("0", "40", "RUNNING")
+    assert {"study.yaml", *TABLES} <= {*parent["files"]}
+    assert parent["data"] == [("digits", "sha256:abc")]
+    assert parent["params"]["space.base"] == "quick"
+    assert {"trials", "data.root", "schedule.max_kimg"}.isdisjoint(parent["params"])
 
     steps = [sorted({int(n) for n in re.findall(r"\+step\+(\d+)\+", " ".join(run["files"]))}) for run in trials]
     assert steps == [[0, 5, 10], [], [], [], [0]]
@@ -246,7 +274,7 @@ def project_with_failure(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, f
     flaky = Flaky(open_client(resolve_uri(None, folder)), fail_at, after)
     monkeypatch.setattr(mlflow_projection, "open_client", lambda uri: flaky)
     projection = MlflowProjection(None, folder, "digits")
-    finish = Finish("interrupted", {"best.yaml": "loss: hinge\n"}, (3, 30.0))
+    finish = Finish("interrupted", {"best.yaml": "loss: hinge\n"})
     rows = rows_of(events())
     for _ in range(2):
         try:
@@ -436,7 +464,7 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     rows = rows_of(events())
     projection = MlflowProjection(None, folder, "digits")
     files: dict[str, Path | str] = {"best.yaml": best, "report/all.bin": binary, "study.yaml": "name: digits\n"}
-    sync(reader(rows), projection, Finish("interrupted", files, (0, 40.0)))
+    sync(reader(rows), projection, Finish("interrupted", files))
     parent, trial = state_of(folder)[UID], state_of(folder)[f"{UID}/4"]
     assert (parent["status"], parent["tags"]["ganstudy.state"], parent["end"]) == (
         "KILLED",
@@ -460,17 +488,17 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     sync(reader(rows_of(more)), resumed, Finish("finished"))
     state = state_of(folder)
     assert (state[UID]["status"], state[f"{UID}/4"]["status"]) == ("FINISHED", "FINISHED")
-    assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 1, images=0)
+    assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 2 + 1, images=0)
 
 
 def test_many_points_and_parameters_go_in_calls_that_mlflow_takes(folder: StudyFolder) -> None:
     config = {f"knob{number}": number for number in range(250)} | {"long": "x" * (MAX_PARAM + 1)}
     reports = [Reported(0, kimg, 1, metrics(kimg, 50.0)) for kimg in range(1, 451)]
-    start: list[Event] = [events()[0], TrialProposed(0, config, {}, "sampler", {}), AttemptStarted(0, 1)]
+    start: list[Event] = [events()[0], TrialProposed(0, {}, config, "sampler", {}), AttemptStarted(0, 1)]
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows_of([*start, *reports]))
     run = state_of(folder)[f"{UID}/0"]
-    assert len(run["points"]) == 4 * 450
+    assert len(run["points"]) == (len(metrics(1, 50.0)) + 2) * 450  # and CPU and GPU seconds
     assert len(run["params"]) == 251
     assert len(run["params"]["long"]) == MAX_PARAM
 
@@ -479,7 +507,7 @@ def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder
     MlflowProjection(None, folder, "digits").project(rows_of(events()))
     view = json.loads(state_of(folder)["experiment"][TAG_PREFIX + view_id(UID)])
     shown = json.loads(view["state"])
-    assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`fid`", True)
+    assert (shown["orderByKey"], shown["orderByAsc"]) == ("tags.`ganstudy.order`", True)
     params = [column for column in shown["selectedColumns"] if column.startswith("params")]
     assert params == ["params.`loss`", "params.`penalty.name`", "params.`generator_optimiser.lr`"]
 
@@ -569,7 +597,7 @@ def test_the_thread_projects_what_it_is_woken_for(folder: StudyFolder, empty_sto
     wait_until(lambda: projection.position == 6)
     seen = rows
     thread.wake()
-    assert thread.close(60, Finish("interrupted", {"best.yaml": "loss: hinge\n"}, (3, 30.0)))
+    assert thread.close(60, Finish("interrupted", {"best.yaml": "loss: hinge\n"}))
     assert thread.error is None
     once = make_once(folder, empty_store, rows)
     state = state_of(folder)

@@ -84,8 +84,9 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
 @pytest.fixture
 def projected(tmp_path: Path) -> StudyFolder:
     folder = StudyFolder(tmp_path, "digits")
+    config = {"name": "digits", "trials": 1, "schedule": {"grace_kimg": 5, "max_kimg": 10}}
     events = [
-        StudyOpened(UID, {}, "sha256:abc", 1.5, 800.0, {}),
+        StudyOpened(UID, config, "sha256:abc", 1.5, 800.0, {}),
         TrialProposed(0, {"loss": "hinge"}, {}, "sampler", {}),
         AttemptStarted(0, 1),
         Reported(0, 5, 1, {"fid": 90.0}),

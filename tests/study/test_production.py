@@ -19,7 +19,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from study import production, production_mlflow
+from study import production_mlflow, production_plan
 from study.cli import app, main
 from study.export import read_export
 from study.production import Order, train
@@ -232,7 +232,7 @@ def test_a_diverged_training_keeps_the_best_until_then(
 def test_a_schedule_nobody_chose_has_about_fifty_reports() -> None:
     for kimg in (1, 7, 50, 51, 999, 5000):
         for study in (1, 3, 20):
-            every = production._schedule(kimg, study)
+            every = production_plan._schedule(kimg, study)
             assert every % study == 0
             assert kimg / every <= 50
             assert every == study or kimg / (every - study) > 50

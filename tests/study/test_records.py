@@ -7,15 +7,19 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import OPENED, STORY, Backend, opened, proposed, reported
+from ledgers import METRICS, OPENED, STORY, Backend, opened, proposed, reported
 
 from study.events import (
     NOISE_SOURCES,
     AttemptStarted,
+    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
     StudyChanged,
     StudyOpened,
     TrialProposed,
@@ -160,13 +164,38 @@ def test_whether_a_trial_had_collapsed_at_its_end_and_at_its_best(
     assert (trial.collapsed, trial.collapsed_best) == (last, best)
 
 
+def test_earlier_results_are_no_trials_of_the_study() -> None:
+    study = fold(rows(*STORY), live=False)
+    assert [trial.number for trial in study.trials] == [0, 1]
+    (earlier,) = study.earlier
+    assert (earlier.name, earlier.uid, earlier.finished, str(earlier)) == (
+        *("other", "u0", 2),
+        "1 of 2 finished trials of other",
+    )
+    assert [(t.number, t.params, t.state, t.curve) for t in earlier.trials] == [
+        (1, {"loss": "hinge"}, "stopped", {10: 60.0})
+    ]
+    assert earlier.event == STORY[1]
+
+
 def test_times_are_those_of_the_rows() -> None:
     study = fold(rows(*STORY), live=False)
     first = study.trials[0]
-    assert (study.opened_at, first.proposed_at, first.reports[0].written_at, first.ended_at) == (1.0, 2.0, 4.0, 5.0)
+    assert (study.opened_at, first.proposed_at, first.reports[0].written_at, first.ended_at) == (1.0, 3.0, 5.0, 6.0)
 
 
 BEGUN = (OPENED, proposed(0), AttemptStarted(0, 1))
+PLANNED = (*BEGUN, ConfirmationPlanned(1, [0], 2, 9, "f", "t"))
+RETRAINING = (*PLANNED, RetrainingStarted(0, 1, 9, 1))
+
+
+def again(kimg: int) -> RetrainingReported:
+    """A report of the retraining, its FID the kimg."""
+    return RetrainingReported(0, 1, 9, 1, kimg, {"fid": float(kimg)})
+
+
+def judged_at(chosen: int) -> RetrainingEnded:
+    return RetrainingEnded(0, 1, 9, 1, 9, "completed", None, chosen, {"fid": 5.0})
 
 
 @pytest.mark.parametrize(
@@ -186,10 +215,26 @@ BEGUN = (OPENED, proposed(0), AttemptStarted(0, 1))
         ((*BEGUN, Ended(0, 1, 0, "failed", None, None), reported(0, 10)), "has ended"),
         ((*BEGUN, Ended(0, 1, 0, "failed", None, None), Ended(0, 1, 0, "completed", None, None)), "has ended"),
         ((OPENED, StudyChanged(2, {})), "follows revision 0"),
+        ((*BEGUN, STORY[1]), "written when a study is opened"),
+        ((OPENED, StudyChanged(1, {}), STORY[1]), "written when a study is opened"),
         ((OPENED, NoiseMeasured(0, 10, "seed", 1, 5.0, None)), "trial 0 was never proposed"),
         ((*BEGUN, NoiseMeasured(0, 10, "seed", 1, 5.0, None)), "trial 0 has not reported at kimg 10"),
         ((*BEGUN, reported(0, 10), NoiseMeasured(0, 10, "seed", 2, 5.0, None)), "follows 0 such measurements"),
         ((*STORY, NoiseMeasured(0, 10, "evaluation", 1, 5.0, None)), "follows 1 such measurements"),
+        ((*BEGUN, ConfirmationPlanned(2, [0], 1, 9, "f", "t")), "follows 0 plans"),
+        ((*BEGUN, ConfirmationPlanned(1, [0, 1], 1, 9, "f", "t")), "trial 1 was never proposed"),
+        ((*BEGUN, ConfirmationPlanned(1, [0], 1, 9, "other", "t")), "its fingerprint is other, the study's f"),
+        ((*PLANNED, ConfirmationPlanned(2, [0], 3, 9, "f", "other")), "test fingerprint other follows t"),
+        ((*PLANNED, RetrainingStarted(1, 1, 9, 1)), "is in no plan"),
+        ((*PLANNED, RetrainingStarted(0, 3, 9, 1)), "is in no plan"),
+        ((*PLANNED, RetrainingStarted(0, 1, 8, 1)), "is in no plan"),
+        ((*PLANNED, RetrainingStarted(0, 1, 9, 2)), "follows attempt 0"),
+        ((*PLANNED, again(9)), "never began"),
+        ((*RETRAINING, RetrainingReported(0, 1, 9, 2, 9, METRICS)), "of attempt 2, but the retraining is at attempt 1"),
+        ((*RETRAINING, again(3), again(3)), "reported at kimg 3 before"),
+        ((*RETRAINING, RetrainingEnded(0, 1, 9, 1, 9, "failed", "why", None, None)), "last report is of kimg 0"),
+        ((*RETRAINING, again(3), again(9), judged_at(9)), "kimg 9 is not that of its lowest FID"),
+        ((*RETRAINING, again(3), again(9), judged_at(3), RetrainingStarted(0, 1, 9, 2)), "has ended"),
     ],
 )
 def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...], message: str) -> None:
@@ -197,6 +242,29 @@ def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...]
         fold(rows(*events), live=False)
     assert f"row {len(events)} ({events[-1].key!r})" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_retraining_is_folded_apart_from_the_trials() -> None:
+    history = (*RETRAINING, again(9), RetrainingStarted(0, 1, 9, 2), RetrainingReported(0, 1, 9, 2, 3, {"fid": 3.0}))
+    without, study = fold(rows(*BEGUN), live=False), fold(rows(*history), live=False)
+    assert study.trials == without.trials
+    (retraining,) = study.confirmation.retrainings
+    assert (retraining.place, retraining.attempts, retraining.state) == ((9, 0, 1), 2, TrialState.INTERRUPTED)
+    assert retraining.curve == {3: 3.0, 9: 9.0}  # in order of kimg, not of arrival
+    assert (retraining.fid_best, retraining.kimg_best, retraining.best_up_to(2)) == (3.0, 3, None)
+    assert not study.confirmation.complete
+    assert study.confirmation.planned == [(9, 0, 1), (9, 0, 2)]
+
+
+def test_the_newest_plan_holds_and_is_complete_when_all_of_it_has_ended() -> None:
+    end = (RetrainingReported(0, 1, 9, 1, 9, METRICS), judged_at(9))
+    extended = (ConfirmationPlanned(2, [0], 1, 9, "f", "t"),)
+    assert fold(rows(*RETRAINING), live=True).confirmation.retrainings[0].state == TrialState.RUNNING
+    first = fold(rows(*RETRAINING, *end), live=True).confirmation
+    assert (first.ended, first.complete) == (1, False)
+    second = fold(rows(*RETRAINING, *end, *extended), live=True).confirmation
+    assert (second.ended, second.complete) == (1, True)
+    assert second.retrainings[0].test_fid == 5.0
 
 
 def test_an_empty_ledger_is_no_study() -> None:

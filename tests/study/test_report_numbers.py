@@ -57,6 +57,11 @@ def test_rungs_by_hand() -> None:
     assert second.to_end.rho == pytest.approx(-1.0)
 
 
+def test_a_study_without_rungs_has_no_facts_of_them() -> None:
+    schedule = {"grace_kimg": 9, "max_kimg": 9}
+    assert rung_facts((trial(0, {9: 10}),), schedule_of({"schedule": schedule})) == []
+
+
 def test_cost_and_what_asha_saved_by_hand() -> None:
     whole = cost(HALVED.trials)  # 2 s of training and 1 s of evaluation a kimg
     assert (whole.trials, whole.kimg) == (7, 9 + 9 + 9 + 1 + 3 + 2)

@@ -2,7 +2,8 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,18 @@ class Crash(Exception):
 def open_study(place: Path | str, config: StudyConfig, schema: str = "toy") -> None:
     with Ledger.open(place, schema=schema, create=True) as ledger, ledger.own("host", 1) as writer:
         writer.append(StudyOpened("uid", config.to_dict(), "fingerprint", 0.5, CEILING, {}))
+
+
+@contextmanager
+def first_trial(folder: Path) -> Iterator[tuple[Ledger, Conductor, Running]]:
+    """A study in which one trial has begun."""
+    place, config = folder / "ledger.db", toy_config()
+    open_study(place, config)
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        conductor = Conductor(config, CEILING, writer, ledger.read())
+        running = conductor.next()
+        assert running is not None
+        yield ledger, conductor, running
 
 
 def drive(

@@ -20,8 +20,8 @@ from trainables.extractors import (
     build_extractor,
     read_shipped,
     shipped_path,
-    weights_digest,
 )
+from trainables.tensors import weights_digest
 
 debian_only = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs `apt-get install dataset-fashion-mnist`")
 

@@ -92,6 +92,17 @@ def test_the_digest_depends_on_every_array_and_only_on_them() -> None:
     assert len({base.digest, *(other.digest for other in others)}) == 5
 
 
+def test_classes_are_counted_in_each_split_and_absent_ones_too() -> None:
+    def part(*labels: int) -> LabelledImages:
+        return LabelledImages(np.zeros((len(labels), 1, 8, 8), np.uint8), np.array(labels, np.int64))
+
+    dataset = Dataset("counted", part(2, 0, 2, 2), part(1), part(3, 0), classes=5)
+    counts = {split: dataset.class_counts(split) for split in Split}
+    assert counts == {"train": (1, 0, 3, 0, 0), "validation": (0, 1, 0, 0, 0), "test": (1, 0, 0, 1, 0)}
+    unlabelled = LabelledImages(dataset.train.images)
+    assert Dataset("bare", unlabelled, unlabelled, unlabelled).class_counts(Split.TRAIN) == ()
+
+
 def test_pickles_with_its_arrays_out_of_band() -> None:
     dataset = small_dataset()
     digest = dataset.digest

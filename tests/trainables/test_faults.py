@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trainables.errors import reason_of
 from trainables.faults import Watchdog
 
 HANG = """
@@ -34,3 +35,9 @@ def test_a_report_in_time_leaves_nothing(tmp_path: Path) -> None:
         assert watchdog.overdue() is None
     assert watchdog.overdue() is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reason_of_an_error_is_one_line_and_never_empty() -> None:
+    assert reason_of(ValueError("one\n  two\tthree")) == "one two three"
+    assert reason_of(ValueError("one\n  two\tthree"), most=5) == "one t"
+    assert reason_of(AssertionError()) == reason_of(AssertionError(" \n")) == "AssertionError"

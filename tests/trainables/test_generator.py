@@ -18,12 +18,13 @@ from trainables.config import TrialConfig
 from trainables.data import SOURCES, Dataset, LabelledImages
 from trainables.data.licences import LICENCES
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput
-from trainables.generator import FILE, Generator, GeneratorFacts, digest, write_generator
+from trainables.generator import FILE, Generator, GeneratorFacts, write_generator
 from trainables.images import to_bytes
 from trainables.judging import judge
 from trainables.latents import LATENTS
 from trainables.prepare import Prepared
 from trainables.session import Session
+from trainables.tensors import weights_digest
 
 CONDITIONAL = small(conditioning={"name": "projection"})
 
@@ -39,7 +40,7 @@ def facts_of(session: Session, prepared: Prepared, fid: float = 1.0) -> Generato
         kimg=session.kimg,
         fid=fid,
         fid_fingerprint=prepared.fingerprint,
-        weights=digest(session.judged.state_dict()),
+        weights=weights_digest(session.judged.state_dict()),
     )
 
 

@@ -135,7 +135,8 @@ def judge(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float
     moments.update(features)
     reference = Reference.of(moments)
     arrays = (x.numpy() for x in (reference.mean, reference.covariance, reference.root, features))
-    prepared = Prepared(data, evaluation, state, *arrays, 1, len(real), "", 0.0, 0.0, 0)
+    noise = (np.zeros(DIMENSION), np.zeros((DIMENSION, DIMENSION)))  # of no matter here
+    prepared = Prepared(data, evaluation, state, *arrays, 1, len(real), "", 0.0, 0.0, 0, *noise)
     return Evaluator(prepared).judge(fake.split(evaluation.batch))
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -11,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from trainables import classifier
-from trainables.data import Dataset, Digits, Npz, Split
+from trainables.data import Dataset, Digits, LabelledImages, Npz, Split
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.extractors import EXTRACTORS
@@ -113,6 +114,35 @@ def test_the_fingerprint_tells_apart_what_must_not_be_compared(prepared: Prepare
             f"{prepared.dataset.digest}/validation/{prepared.extractor.digest}/300/8".encode()
         ).hexdigest()[:16]
     )
+
+
+@pytest.mark.parametrize("split", list(Split))
+def test_on_another_split_everything_is_as_if_prepared_anew(
+    split: Split, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew = prepare(Digits(), EVALUATION.model_copy(update={"split": split}))
+    monkeypatch.setattr(Digits, "load", None)  # neither the data nor the noise again
+    monkeypatch.setattr("trainables.prepare.noise_images", None)
+    for derived in (prepared.on(split), prepared.on(Split.TRAIN).on(split)):
+        for field in dataclasses.fields(Prepared):
+            found, expected = getattr(derived, field.name), getattr(anew, field.name)
+            if isinstance(expected, np.ndarray):
+                assert (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes()), field.name
+            elif field.name == "dataset":
+                assert found.digest == expected.digest
+            elif field.name == "extractor":
+                assert found.digest == expected.digest
+                assert (found.input_shape, found.crop) == (expected.input_shape, expected.crop)
+            else:
+                assert found == expected, field.name
+    assert (derived.fingerprint == prepared.fingerprint) == (split == Split.VALIDATION)
+
+
+def test_on_a_split_with_too_few_images_is_refused(prepared: Prepared) -> None:
+    few = LabelledImages(*(array[:64] for array in (prepared.dataset.test.images, prepared.dataset.test.labels)))
+    short = dataclasses.replace(prepared, dataset=dataclasses.replace(prepared.dataset, test=few))
+    with pytest.raises(InvalidInput, match="digits: 64 test images: must be more than the extractor's 64 features"):
+        short.on(Split.TEST)
 
 
 def test_the_features_are_those_of_the_evaluation_split(prepared: Prepared) -> None:

@@ -17,6 +17,7 @@ from trainables.errors import InvalidInput
 from trainables.images import to_unit_range
 from trainables.latents import LATENTS
 from trainables.losses import LOSSES
+from trainables.peers import Peers
 from trainables.penalties import DiscriminatorStep
 from trainables.prepare import Prepared
 from trainables.session import Session
@@ -158,7 +159,7 @@ class Grey:
     def __init__(self) -> None:
         self.calls: list[Tensor] = []
 
-    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, rng: torch.Generator, peers: Peers) -> Tensor:
         self.calls.append(images.detach())
         return images * 0 + (len(self.calls) - 1) / 10
 

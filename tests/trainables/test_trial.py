@@ -246,7 +246,7 @@ def test_a_shared_preparation_is_not_changed(prepared: Prepared, tmp_path: Path)
     copies = {field.name: getattr(prepared, field.name) for field in dataclasses.fields(prepared)}
     before = {name: value.copy() for name, value in copies.items() if isinstance(value, np.ndarray)}
     run(tmp_path, prepared, 1)
-    assert set(before) == {"mean", "covariance", "root", "features"}
+    assert set(before) == {"mean", "covariance", "root", "features", "noise_mean", "noise_covariance"}
     for name, value in before.items():
         np.testing.assert_array_equal(getattr(prepared, name), value)
 

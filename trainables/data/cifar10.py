@@ -140,16 +140,20 @@ class Cifar10(DataSource, frozen=True, extra="forbid"):
             classes=_CLASSES,
         )
 
+    @classmethod
+    def places(cls) -> Places:
+        """The user's cache, a download."""
+        return Places(
+            name="cifar10",
+            search=_search,
+            torchvision="CIFAR10",
+            downloaded=LAYOUTS[0].folder,
+            files=" or ".join(layout.archive for layout in LAYOUTS),
+        )
+
 
 def _batches(root: Path | None) -> list[_Batch]:
-    places = Places(
-        name="cifar10",
-        search=_search,
-        torchvision="CIFAR10",
-        downloaded=LAYOUTS[0].folder,
-        files=" or ".join(layout.archive for layout in LAYOUTS),
-    )
-    found = places.find(root)
+    found = Cifar10.places().find(root)
     for layout in LAYOUTS:
         if layout.archive in found:
             return _from_archive(found[layout.archive], layout)

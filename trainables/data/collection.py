@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from trainables.data.picture import SUFFIXES
 from trainables.data.places import is_file, is_folder
-from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput
+from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
 
 LARGEST_FILE = 512 * 2**20
 """Bytes of one image file; a larger one is a mistake, or an attack."""
@@ -68,8 +68,7 @@ def open_collection(path: Path) -> Collection:
     except GanStudyError:
         raise
     except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptInput(f"{path}: damaged archive ({reason:.120}); bring it again") from error
+        raise CorruptInput(f"{path}: damaged archive ({reason_of(error, most=120)}); bring it again") from error
     raise InvalidInput(
         f"{path}: neither a folder nor a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive; correct `data.path`"
     )

@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from trainables.data.images import Dataset
-from trainables.data.mnist_family import IdxFile, IdxSet
-from trainables.data.source import LARGEST, SMALLEST, DataSource
+from trainables.data.mnist_family import IdxFile, IdxSet, IdxSource
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
@@ -32,7 +28,7 @@ OFFICIAL = IdxSet(
 )
 
 
-class FashionMnist(DataSource, frozen=True, extra="forbid"):
+class FashionMnist(IdxSource, frozen=True, extra="forbid"):
     """Fashion-MNIST from the first place that has it: 50,000 train, 10,000 validation, 10,000 test images.
 
     The places: `root` alone if it is given (a silent other source would surprise); else the user's cache,
@@ -42,9 +38,8 @@ class FashionMnist(DataSource, frozen=True, extra="forbid"):
     """
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
-    root: Path | None = Field(default=None, description="folder with the four IDX files; default: look for it")
-    size: int = Field(default=28, ge=SMALLEST, le=LARGEST, description="pixels a side; 32 pads, others resize")
 
-    def load(self) -> Dataset:
-        """The three splits with their labels."""
-        return OFFICIAL.load(self.root, self.size)
+    @classmethod
+    def official(cls) -> IdxSet:
+        """What must lie there."""
+        return OFFICIAL

@@ -86,6 +86,13 @@ class Dataset:
         parts = {Split.TRAIN: self.train, Split.VALIDATION: self.validation, Split.TEST: self.test}
         return parts[split]
 
+    def class_counts(self, split: Split) -> tuple[int, ...]:
+        """How many images of each class a split has; empty for data without labels."""
+        labels = self.split(split).labels
+        if labels is None or self.classes is None:
+            return ()
+        return tuple(np.bincount(labels, minlength=self.classes).tolist())
+
     @property
     def channels(self) -> int:
         """1 (grey) or 3 (red, green, blue)."""

@@ -1,13 +1,8 @@
 """MNIST (LeCun et al. 1998): 70,000 grey images of handwritten digits, 28 x 28 pixels."""
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from trainables.data.images import Dataset
-from trainables.data.mnist_family import IdxFile, IdxSet
-from trainables.data.source import LARGEST, SMALLEST, DataSource
+from trainables.data.mnist_family import IdxFile, IdxSet, IdxSource
 
 # The content of the .gz files whose MD5s torchvision.datasets.MNIST.resources lists.
 OFFICIAL = IdxSet(
@@ -29,7 +24,7 @@ OFFICIAL = IdxSet(
 )
 
 
-class Mnist(DataSource, frozen=True, extra="forbid"):
+class Mnist(IdxSource, frozen=True, extra="forbid"):
     """MNIST from the first place that has it: 50,000 train, 10,000 validation, 10,000 test images.
 
     The places: `root` alone if it is given; else the user's cache, a torchvision download into the cache.
@@ -37,9 +32,8 @@ class Mnist(DataSource, frozen=True, extra="forbid"):
     """
 
     name: Literal["mnist"] = "mnist"
-    root: Path | None = Field(default=None, description="folder with the four IDX files; default: look for it")
-    size: int = Field(default=28, ge=SMALLEST, le=LARGEST, description="pixels a side; 32 pads, others resize")
 
-    def load(self) -> Dataset:
-        """The three splits with their labels."""
-        return OFFICIAL.load(self.root, self.size)
+    @classmethod
+    def official(cls) -> IdxSet:
+        """What must lie there."""
+        return OFFICIAL

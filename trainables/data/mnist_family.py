@@ -1,16 +1,19 @@
 """MNIST and the sets that took its form: four IDX files, 60,000 + 10,000 grey images of 28 x 28 in ten classes."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from trainables.data.idx import read_idx
 from trainables.data.images import Dataset, LabelledImages
 from trainables.data.places import Places, is_file
+from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import pad, resize
 from trainables.errors import CorruptInput
 
@@ -46,7 +49,7 @@ class IdxSet:
 
     def load(self, root: Path | None, size: int) -> Dataset:
         """The three splits with their labels, at `size` pixels a side: 32 is padded by zeros, others are resized."""
-        arrays = {name: self._read(path, self.files[name]) for name, path in self._places().find(root).items()}
+        arrays = {name: self._read(path, self.files[name]) for name, path in self.places().find(root).items()}
         train, test = (_fit(arrays[f"{part}-images-idx3-ubyte"][:, None], size) for part in ("train", "t10k"))
         train_labels, test_labels = (arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k"))
         n = self.train_count
@@ -58,7 +61,8 @@ class IdxSet:
             classes=10,
         )
 
-    def _places(self) -> Places:
+    def places(self) -> Places:
+        """Where it lies, and how it is brought."""
         return Places(
             name=self.name,
             search=self._search,
@@ -87,6 +91,27 @@ class IdxSet:
                 "the file and bring it again (other data goes into an .npz file)"
             )
         return array
+
+
+class IdxSource(DataSource, ABC, frozen=True, extra="forbid"):
+    """What the sources of the family share."""
+
+    root: Path | None = Field(default=None, description="folder with the four IDX files; default: look for it")
+    size: int = Field(default=28, ge=SMALLEST, le=LARGEST, description="pixels a side; 32 pads, others resize")
+
+    @classmethod
+    @abstractmethod
+    def official(cls) -> IdxSet:
+        """Which set it is."""
+
+    def load(self) -> Dataset:
+        """The three splits with their labels."""
+        return self.official().load(self.root, self.size)
+
+    @classmethod
+    def places(cls) -> Places:
+        """The user's cache, Debian's folder if there is such a package, a download."""
+        return cls.official().places()
 
 
 def _fit(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

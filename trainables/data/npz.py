@@ -11,7 +11,7 @@ from trainables.data.images import CHANNELS, Dataset, LabelledImages
 from trainables.data.places import expanded, is_file
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize, split_indices
-from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput
+from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
 
 _PREFIXES = ("", "validation_", "test_")
 _KEYS = tuple(f"{prefix}{what}" for prefix in _PREFIXES for what in ("images", "labels"))
@@ -73,8 +73,9 @@ def _read(path: Path) -> dict[str, NDArray[np.generic]]:
     except GanStudyError:
         raise
     except Exception as error:  # zipfile, its decompressors and numpy's parser of headers: each has errors of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptInput(f"{path}: not a readable .npz file ({reason:.200}); write it again") from error
+        raise CorruptInput(
+            f"{path}: not a readable .npz file ({reason_of(error, most=200)}); write it again"
+        ) from error
 
 
 def _read_array(path: Path, file: "np.lib.npyio.NpzFile", key: str) -> NDArray[np.generic]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainables.data.transform import square
-from trainables.errors import CorruptInput, InvalidInput
+from trainables.errors import CorruptInput, InvalidInput, reason_of
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset(
@@ -67,8 +67,8 @@ def decode(content: bytes, place: str, size: int, mode: str) -> NDArray[np.uint8
     except UnidentifiedImageError as error:
         raise CorruptInput(f"{place}: not an image of {', '.join(FORMATS)}; bring it again, or remove it") from error
     except Exception as error:  # every decoder has errors of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptInput(f"{place}: damaged image ({reason:.120}); bring it again, or remove it") from error
+        reason = reason_of(error, most=120)
+        raise CorruptInput(f"{place}: damaged image ({reason}); bring it again, or remove it") from error
     pixels = np.asarray(square(flat, size))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 

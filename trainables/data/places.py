@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.data.source import cache_folder
-from trainables.errors import CorruptInput, DataNotFound, InvalidInput
+from trainables.errors import CorruptInput, DataNotFound, InvalidInput, reason_of
 
 Search = Callable[[Path], tuple[dict[str, Path], list[str]]]
 """Looks into one folder: the paths of the files found there by their official names, and the names it lacks."""
@@ -44,17 +44,27 @@ class Places:
         """
         if root is not None:
             return self._in_root(root)
-        cache = cache_folder() / self.name
-        for folder in (cache, self.debian):
-            if folder is not None:
-                found, missing = self.search(folder)
-                if not missing:
-                    return found
+        if found := self.at_hand():
+            return found
+        cache = self._cache
         self._download(cache)
         found, missing = self.search(cache)
         if missing:
             raise DataNotFound(f"{self.name}: the download into {cache} lacks {', '.join(missing)}; try again")
         return found
+
+    def at_hand(self) -> dict[str, Path]:
+        """The files' paths in the first usual place that has all of them; nothing is downloaded, none may be there."""
+        for folder in (self._cache, self.debian):
+            if folder is not None:
+                found, missing = self.search(folder)
+                if not missing:
+                    return found
+        return {}
+
+    @property
+    def _cache(self) -> Path:
+        return cache_folder() / self.name
 
     def _in_root(self, root: Path) -> dict[str, Path]:
         found, missing = self.search(expanded(root))
@@ -73,7 +83,7 @@ class Places:
             install = f"run `apt-get install {self.package}`, or " if self.package else ""
             raise DataNotFound(
                 f"{self.name}: not in the study's `root` (not given), {places}, and torchvision could not download it "
-                f"({' '.join(str(error).split())[:120]}); {install}copy {self.files} into one of these folders"
+                f"({reason_of(error, most=120)}); {install}copy {self.files} into one of these folders"
             ) from error
 
     def _fetch(self, cache: Path) -> None:

@@ -3,10 +3,14 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from trainables.data.images import Dataset
+
+if TYPE_CHECKING:
+    from trainables.data.places import Places  # which imports this module
 
 SMALLEST, LARGEST = 8, 256
 """Sides in pixels that a source may be asked for."""
@@ -26,6 +30,11 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
             CorruptInput: when a file is not what it should be.
             InvalidInput: when the data breaks a rule.
         """
+
+    @classmethod
+    def places(cls) -> "Places | None":
+        """Where a published data set usually lies; None for what comes with a library or from a path."""
+        return None
 
 
 def cache_folder() -> Path:

@@ -1,10 +1,12 @@
 """Dropout whose masks come from a seed that the trial gives, not from torch's global generator."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from trainables.peers import ALONE, Peers
 from trainables.streams import derive_seed
 
 
@@ -20,6 +22,8 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout {p}: a probability of at least 0 and below 1")
         super().__init__()
         self.p = p
+        self.peers: Peers = ALONE
+        """The processes that have the other parts of a batch, whose masks are drawn as one."""
         self._seed: int | None = None
         self._rng: torch.Generator | None = None
 
@@ -39,7 +43,8 @@ class Dropout(nn.Module):
             raise RuntimeError("dropout without a seed: call reseed_dropout before each step")
         if self._rng is None:
             self._rng = torch.Generator(x.device).manual_seed(self._seed)
-        kept = torch.rand(x.shape, generator=self._rng, device=x.device) >= self.p
+        draw = partial(torch.rand, generator=self._rng, device=x.device)
+        kept = self.peers.drawn(draw, x.shape) >= self.p
         return x * kept / (1 - self.p)
 
     def extra_repr(self) -> str:

@@ -1,0 +1,76 @@
+"""A table that leaves out its least important columns where a terminal is narrow, and never cuts a number."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+_GAP = 2
+_LEAST = 18  # what the last column must be left with, if it has so much to say; it may be cut
+_SHORTEST = 4  # of it; a shorter one says nothing
+
+
+class Fitted:
+    """A borderless table.
+
+    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis where it must be. Those titled
+    as in `optional` are left out where there is not enough room, in that order; the last one only if it is named there.
+    """
+
+    def __init__(
+        self, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]], optional: Sequence[str] = ()
+    ) -> None:
+        self.columns = list(columns)
+        self.rows = [list(row) for row in rows]
+        self.optional = list(optional)
+        self._widths = [
+            max(max(map(len, str(cell).split("\n"))) for cell in (title, *(row[index] for row in self.rows)))
+            for index, (title, _) in enumerate(self.columns)
+        ]
+
+    def shown(self, width: int) -> list[int]:
+        """Return which columns fit into `width`, by index."""
+        kept, left_out = list(range(len(self.columns))), iter(self.optional)
+        while self._needs(kept) > width:
+            title = next(left_out, None)
+            if title is None:
+                break
+            kept = [index for index in kept if self.columns[index][0] != title]
+        return kept
+
+    def _needs(self, kept: Sequence[int]) -> int:
+        *numbers, last = kept
+        prose = last == len(self.columns) - 1
+        end = min(self._widths[last], _LEAST) if prose else self._widths[last]
+        return sum(self._widths[index] for index in numbers) + _GAP * len(numbers) + end
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw what fits."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        kept = self.shown(options.max_width)
+        widths = {index: self._widths[index] for index in kept}
+        prose = len(self.columns) - 1
+        if prose in widths:
+            others = sum(width + _GAP for index, width in widths.items() if index != prose)
+            widths[prose] = min(widths[prose], max(0, options.max_width - others))
+            if widths[prose] < _SHORTEST < self._widths[prose]:
+                del widths[prose]
+        for index, width in widths.items():
+            title, justify = self.columns[index]
+            table.add_column(title, justify=justify, no_wrap=True, width=width)  # type: ignore[arg-type]
+        for row in self.rows:
+            table.add_row(*(_cut(row[index], width) for index, width in widths.items()))
+        yield table
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Between what the narrowest and the widest form takes."""
+        widest = sum(self._widths) + _GAP * (len(self._widths) - 1)
+        return Measurement(min(widest, options.max_width), min(widest, options.max_width))
+
+
+def _cut(cell: str | Text, width: int) -> Text:
+    text = cell.copy() if isinstance(cell, Text) else Text(cell)
+    text.truncate(width, overflow="ellipsis")
+    return text

@@ -1,0 +1,105 @@
+"""Confirmations without Ray or training: with made-up FIDs for what reads them, or driven by toys' curves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from made_up import FINGERPRINT, OPENED_AT
+from toys import Crash, fid_of, result_of, toy_config
+
+from study.confirm import Wanted
+from study.confirmation import Confirmation, Retraining
+from study.confirmation_events import ConfirmationPlanned
+from study.confirmer import Confirmer
+from study.ledger import Ledger, Row
+from study.outcomes import Report, TrialState
+from study.records import StudyRecord, fold
+from trainables.evaluation import Evaluation
+from trainables.held_out import TEST
+
+BUDGET, TEST_FINGERPRINT = 9, "e" * 16
+
+Fids = Mapping[int, tuple[float, float] | str]
+"""By index of the seed: (lowest validation FID, test FID), or how it ended instead."""
+
+
+def retraining(trial: int, index: int, found: tuple[float, float] | str) -> Retraining:
+    """A retraining that had its lowest FID, `found[0]`, at 3 of 9 kimg."""
+    common = {"trial": trial, "index": index, "budget": BUDGET, "started_at": OPENED_AT, "attempts": 1}
+    if isinstance(found, str):
+        cause = None if found == "interrupted" else "Diverged: <loss_d> became non-finite"
+        over = None if found == "interrupted" else OPENED_AT
+        return Retraining(
+            **common, reports=(), state=TrialState(found), cause=cause, ended_at=over, chosen=None, test=None
+        )
+    curve = {1: found[0] + 10, 3: found[0], 9: found[0] + 1}
+    reports = tuple(Report(kimg, 1, {"fid": fid, "kimg": float(kimg)}, OPENED_AT) for kimg, fid in curve.items())
+    return Retraining(
+        **common,
+        reports=reports,
+        state=TrialState.COMPLETED,
+        cause=None,
+        ended_at=OPENED_AT,
+        chosen=3,
+        test={"fid": found[1], "kid": 0.01},
+    )
+
+
+def confirmed_study(study: StudyRecord, found: Mapping[int, Fids], seeds: int, order: list[int]) -> StudyRecord:
+    """`study` with a plan for the trials of `order` and what is `found` of them."""
+    plan = ConfirmationPlanned(1, order, seeds, BUDGET, FINGERPRINT, TEST_FINGERPRINT)
+    retrainings = tuple(retraining(n, i, f) for n, fids in found.items() for i, f in fids.items())
+    return replace(study, confirmation=Confirmation((plan,), retrainings))
+
+
+END = BUDGET
+Result = Callable[[Mapping[str, Any], int], dict[str, Any]]
+
+
+def retrained(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
+    """What a worker reports: at the end with the test metrics of its best generator."""
+    curve = {k: fid_of(config, k) for k in range(1, kimg + 1)}
+    result = result_of(config | {"loss": "any"}, kimg)
+    if kimg == END:
+        chosen = min(curve, key=lambda k: curve[k])
+        result |= {"chosen": chosen, **{TEST + key: 1.0 for key in Evaluation().keys}}
+        result[TEST + "fid"] = curve[chosen] + 2
+    return result
+
+
+def read(place: Path) -> list[Row]:
+    with Ledger.open(place, schema="toy", create=False) as ledger:
+        return ledger.read()
+
+
+def confirm(
+    place: Path, top: int, seeds: int, *, crash_after: int | None = None, slots: int = 2, result: Result = retrained
+) -> StudyRecord:
+    """Confirm as the driver would, or crash once `crash_after` transactions are committed."""
+    left = [crash_after]
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        append = writer.append
+
+        def counted(*events: Any) -> list[bool]:
+            if left[0] == 0:
+                raise Crash
+            done = append(*events)
+            left[0] = None if left[0] is None else left[0] - 1
+            return done
+
+        writer.append = counted  # type: ignore[method-assign]
+        study = fold(ledger.read(), live=False)
+        plan, before = Wanted(top, seeds).plan(study, "test"), study.confirmation.plan
+        if before is None or (before.trials, before.seeds) != (plan.trials, plan.seeds):
+            writer.append(plan)
+        confirmer = Confirmer(toy_config(), fold(ledger.read(), live=True), writer)
+        running: dict[int, tuple[Mapping[str, Any], int]] = {}
+        while not confirmer.done:
+            while len(running) < slots and (handed := confirmer.next()):
+                running[handed.number] = (handed.config, handed.kimg)
+            for number, (config, kimg) in list(running.items()):
+                running[number] = (config, kimg + 1)
+                if not confirmer.report(number, result(config, kimg + 1)):
+                    del running[number]
+        return fold(ledger.read(), live=False)

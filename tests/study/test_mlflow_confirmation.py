@@ -1,0 +1,139 @@
+"""A confirmation in a real MLflow store: one run per retraining, in whatever pieces and however often projected."""
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from confirmations import END, confirm, read
+from mlflow.entities import Run
+from toys import Crash, drive, open_study, toy_config
+
+from study.confirmation_stats import judge
+from study.folder import StudyFolder
+from study.ledger import Ledger
+from study.mlflow_confirmation import KIND, TABLE
+from study.mlflow_projection import Finish, MlflowProjection
+from study.mlflow_store import open_client
+from study.mlflow_thread import sync
+from study.records import fold
+from study.verify_mlflow import check_mlflow
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose two best were confirmed with two seeds each, half of it lost and made again, and MLflow's store."""
+    root = tmp_path_factory.mktemp("template")
+    config = toy_config(storage={"path": str(root)})
+    config.folder.path.mkdir(parents=True)
+    config.folder.study_file.write_text(yaml.safe_dump(config.to_dict()))
+    open_study(config.folder.ledger, config)
+    drive(config.folder.ledger, config)
+    with pytest.raises(Crash):
+        confirm(config.folder.ledger, 2, 2, crash_after=25)
+    shutil.copyfile(config.folder.ledger, root / "half.db")
+    confirm(config.folder.ledger, 2, 2)
+    open_client(f"sqlite:///{config.folder.mlflow_db}").search_experiments()
+    return root
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path) -> StudyFolder:
+    shutil.copytree(template, tmp_path / "runs")
+    return StudyFolder(tmp_path / "runs", "toy")
+
+
+def project(folder: StudyFolder, finish: Finish | None = None) -> None:
+    with Ledger.open(folder.ledger, schema="toy", create=False) as ledger:
+        sync(ledger.read, MlflowProjection(None, folder, "toy"), finish)
+
+
+def runs(folder: StudyFolder) -> dict[str, list[Run]]:
+    """Runs of this study by kind."""
+    client = open_client(f"sqlite:///{folder.mlflow_db}")
+    experiment = client.get_experiment_by_name("toy") or client.search_experiments(filter_string="name LIKE '%toy%'")[0]
+    found: dict[str, list[Run]] = {}
+    for run in client.search_runs([experiment.experiment_id], max_results=500):
+        found.setdefault(run.data.tags["ganstudy.kind"], []).append(run)
+    return found
+
+
+def facts(run: Run) -> tuple[Any, ...]:
+    tags = {k: v for k, v in run.data.tags.items() if k.startswith("ganstudy.") and "seq" not in k}
+    return run.info.run_name, run.info.status, run.data.metrics, run.data.params, tags
+
+
+def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: StudyFolder) -> None:
+    project(folder, Finish("finished"))
+    study = fold(read(folder.ledger), live=False)
+    found = runs(folder)
+    assert {kind: len(some) for kind, some in found.items()} == {"study": 1, "trial": 12, KIND: 4}
+    (parent,) = found["study"]
+    by_name = {run.info.run_name: run for run in found[KIND]}
+    for r in study.confirmation.retrainings:
+        run = by_name[f"confirm-{r.trial:04d}-seed-{r.index}"]
+        assert r.test is not None
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.metrics["test_fid"] == r.test["fid"]
+        assert run.data.metrics["fid"] == r.curve[END]
+        assert run.data.tags["ganstudy.chosen_kimg"] == str(r.chosen)
+        assert int(run.data.params["seed"]) >= 2**32
+        assert run.data.params["loss"] == study.trials[r.trial].config["loss"]
+    judged = judge(study)
+    assert judged is not None
+    assert judged.winner is not None
+    assert parent.data.tags["ganstudy.confirmed_trial"] == str(judged.winner.trial.number)
+    assert parent.data.metrics["confirmed_test_fid"] == judged.winner.mean
+    assert parent.data.metrics["selection_bias"] == judged.winner.bias
+    client = open_client(f"sqlite:///{folder.mlflow_db}")
+    table = Path(client.download_artifacts(parent.info.run_id, TABLE, str(folder.path)))
+    lines = list(csv.DictReader(table.read_text().splitlines()))
+    assert [int(line["trial"]) for line in lines] == [c.trial.number for c in judged.configurations]
+    assert float(lines[0]["test_mean"]) == judged.winner.mean
+
+
+def test_in_pieces_again_and_after_a_crash_it_is_the_same(folder: StudyFolder, template: Path) -> None:
+    project(folder, Finish("finished"))
+    expected = {kind: sorted(map(facts, some), key=str) for kind, some in runs(folder).items()}
+
+    other = StudyFolder(folder.root / "again", "toy")
+    shutil.copytree(template / "toy", other.path)
+    rows = read(other.ledger)
+    for _ in range(2):
+        projection = MlflowProjection(None, other, "toy")
+        for start in range(0, len(rows), 7):
+            projection.project(rows[start : start + 7])
+        projection.finish(Finish("finished"))
+    assert {kind: sorted(map(facts, some), key=str) for kind, some in runs(other).items()} == expected
+
+
+def test_an_interrupted_one_is_shown_so_and_goes_on(folder: StudyFolder, template: Path) -> None:
+    whole = folder.ledger.read_bytes()
+    shutil.copyfile(template / "half.db", folder.ledger)
+    project(folder, Finish("finished"))
+    study = fold(read(folder.ledger), live=False)
+    unfinished = {f"confirm-{r.trial:04d}-seed-{r.index}" for r in study.confirmation.retrainings if r.unfinished}
+    assert unfinished
+    killed = {run.info.run_name for run in runs(folder)[KIND] if run.info.status == "KILLED"}
+    assert killed == unfinished
+    (parent,) = runs(folder)["study"]
+    assert (parent.info.status, parent.data.tags["ganstudy.confirmed_trial"]) == ("FINISHED", "")
+    folder.ledger.write_bytes(whole)
+    project(folder, Finish("finished"))
+    assert {run.info.status for run in runs(folder)[KIND]} == {"FINISHED"}
+    assert {run.data.tags["ganstudy.state"] for run in runs(folder)[KIND]} == {"completed"}
+
+
+def test_verify_compares_them_with_the_ledger(folder: StudyFolder) -> None:
+    project(folder, Finish("finished"))
+    study, counts = fold(read(folder.ledger), live=False), Counter[str]()
+    assert check_mlflow(folder, study, lambda: read(folder.ledger), False, counts) is None
+    assert counts["runs"] == 1 + 12 + 4
+    client = open_client(f"sqlite:///{folder.mlflow_db}")
+    client.delete_run(runs(folder)[KIND][0].info.run_id)
+    with pytest.raises(Exception, match=r"MLflow run of trial \d+'s retraining \d to 9 kimg, .*, was deleted"):
+        check_mlflow(folder, study, lambda: read(folder.ledger), False, Counter())

@@ -1,0 +1,39 @@
+"""Judges a finished training on images that none of its decisions has seen."""
+
+from pathlib import Path
+
+from trainables.checkpoint import CheckpointStore, read_checkpoint
+from trainables.config import TrialConfig
+from trainables.errors import CorruptFile
+from trainables.prepare import Prepared
+from trainables.session import Session
+
+TEST = "test/"
+"""Before the names of test metrics in a result; Tune flattens what is nested, with this separator."""
+
+
+def judge_best(
+    config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu"
+) -> tuple[int, dict[str, float]]:
+    """Judge the generator of a training's lowest FID, the one that production training keeps.
+
+    Args:
+        config: the training's.
+        prepared: for the split to judge on, `Prepared.on(split)` of the training's own.
+        folder: the training's, as `Trial` left it.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The kimg of that generator, and its metrics (`prepared.evaluation.keys`), of the images by which it was chosen.
+
+    Raises:
+        CorruptFile: if there is no checkpoint, or it is damaged.
+        Diverged: if a metric is not finite.
+    """
+    store = CheckpointStore(folder / "checkpoints")
+    kimg = store.best()
+    if kimg is None:
+        raise CorruptFile(f"{store.folder}: the checkpoints are gone")
+    session = Session(config, prepared, device)
+    session.load_state_dict(read_checkpoint(store.path(kimg)).state)
+    return kimg, session.evaluate()
