@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study.config import read_study
-from study.events import Ended, Event
-from study.mlflow_store import prepare_environment
-from study.ray_environment import prepare_ray_environment
+from study.ledger.events import Ended, Event
+from study.mlflow.store import prepare_environment
+from study.running.ray_environment import prepare_ray_environment
+from study.study_file.config import read_study
 
 WIDTH = 110
 SETTINGS = ("trials=12", "schedule.grace_kimg=2", "schedule.max_kimg=18", "evaluation.count=2000")
@@ -27,8 +27,8 @@ def main(target: Path) -> None:
     """Run the study and take the picture."""
     prepare_environment()
     prepare_ray_environment(local=True)
-    from study import launch
-    from study.progress import LiveTable
+    from study.running import launch
+    from study.running.progress import LiveTable
 
     forecasts: list[tuple[float, float | None]] = []
 

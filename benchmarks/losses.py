@@ -22,7 +22,7 @@ import yaml
 from scipy.stats import spearmanr
 
 from study.catalogue import find_study, load_study
-from study.records import StudyRecord, TrialState
+from study.ledger.records import StudyRecord, TrialState
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "benchmarks" / "losses.yaml"

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.records import StudyRecord, fold
-from study.yaml_file import read_yaml
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, fold
+from study.study_file.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
 
 STORAGE_VARIABLE = "GANSTUDY_STORAGE"

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from study import completion
-from study.cli_errors import Commands, run
-from study.cli_options import (
+from study.console import completion
+from study.console.errors import Commands, run
+from study.console.options import (
     EPILOG,
     LOOKING,
     PRODUCTION,
@@ -84,7 +84,7 @@ def launch(
 
     Example: ganstudy launch studies/quickstart.yaml --set trials=40 --dry-run
     """
-    from study import commands
+    from study.console import commands
 
     raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, as_json, console))
 
@@ -95,7 +95,7 @@ def status(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy status quickstart
     """
-    from study import reading
+    from study.console import reading
 
     reading.status(name, storage, as_json, console)
 
@@ -111,7 +111,7 @@ def best(
 
     Example: ganstudy best quickstart --top 3 --json
     """
-    from study import reading
+    from study.console import reading
 
     if not reading.best(name, storage, top, as_json, console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
@@ -123,7 +123,7 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 
     Example: ganstudy list --storage runs
     """
-    from study import listing
+    from study.console import listing
 
     listing.list_studies(storage, as_json, console)
 
@@ -139,7 +139,7 @@ def export(
 
     Example: ganstudy export quickstart best.yaml
     """
-    from study import reading
+    from study.console import reading
 
     reading.export_trial(name, storage, file, trial, console)
 
@@ -154,7 +154,7 @@ def report(
 
     Example: ganstudy report quickstart --out report.html
     """
-    from study import report_commands
+    from study.console import results_commands as report_commands
 
     report_commands.report(name, storage, out, console)
 
@@ -170,7 +170,7 @@ def results(
 
     Example: ganstudy results quickstart --out trials.parquet
     """
-    from study import report_commands
+    from study.console import results_commands as report_commands
 
     report_commands.results(name, storage, table, out, console)
 
@@ -186,7 +186,7 @@ def compare(
 
     Example: ganstudy compare quickstart other
     """
-    from study import report_commands
+    from study.console import results_commands as report_commands
 
     report_commands.compare(a, b, storage, as_json, console)
 
@@ -201,7 +201,7 @@ def export_optuna(
 
     Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
     """
-    from study import report_commands
+    from study.console import results_commands as report_commands
 
     report_commands.export_optuna(name, storage, target, console)
 
@@ -218,7 +218,7 @@ def run_trial(
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
-    from study import commands
+    from study.console import commands
 
     if not commands.run_trial(file, kimg, report_kimg, out, device, console):
         raise typer.Exit(FAILED)
@@ -259,7 +259,7 @@ def train(
 
     Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
-    from study import production
+    from study.production import train as production
 
     order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model)
     production.train(order, console)
@@ -286,7 +286,7 @@ def sample(
 
     Example: ganstudy sample best -n 64 --seed 1 --out grid.png
     """
-    from study import generators
+    from study.production import generators
 
     wanted = generators.Wanted(count, seed, label, out, npz, interpolate)
     generators.sample(path, wanted, device, console)
@@ -306,7 +306,7 @@ def evaluate(
 
     Example: ganstudy evaluate best --split test
     """
-    from study import generators
+    from study.production import generators
 
     generators.evaluate(path, split, device, as_json, console)
 
@@ -327,7 +327,7 @@ def promote(
 
     Example: ganstudy promote quickstart --trial 3 --as clothes
     """
-    from study import champion
+    from study.production import champion
 
     if not champion.promote(name, storage, trial, model, as_json, console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
@@ -349,7 +349,7 @@ def noise(
 
     Example: ganstudy noise quickstart --seeds 5
     """
-    from study import commands
+    from study.console import commands
 
     commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
 
@@ -370,7 +370,7 @@ def confirm(
 
     Example: ganstudy confirm quickstart --top 3 --seeds 5
     """
-    from study import commands
+    from study.console import commands
 
     raise typer.Exit(commands.confirm(name, storage, top, seeds, address, as_json, console))
 
@@ -385,7 +385,7 @@ def ui(
 
     Example: ganstudy ui quickstart
     """
-    from study import commands
+    from study.console import commands
 
     commands.ui(name, storage, port, console)
 
@@ -396,7 +396,7 @@ def sync(name: Name, storage: StorageOption = None, as_json: JsonOption = False)
 
     Example: ganstudy sync quickstart
     """
-    from study import commands
+    from study.console import commands
 
     commands.sync(name, storage, as_json, console)
 
@@ -407,7 +407,7 @@ def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy verify quickstart
     """
-    from study import commands
+    from study.console import commands
 
     if not commands.verify(name, storage, as_json, console):
         raise typer.Exit(FAILED)
@@ -435,7 +435,7 @@ def describe(
 
     Example: ganstudy data describe folder --path photos --size 32 --mode grey
     """
-    from study import commands
+    from study.console import commands
 
     given = {"size": size, "mode": mode, "labels": labels}
     commands.describe(source, path, given, as_json, console)
@@ -450,7 +450,7 @@ def spaces(context: typer.Context, as_json: JsonOption = False) -> None:
     Example: ganstudy spaces show quick
     """
     if context.invoked_subcommand is None:
-        from study import commands
+        from study.console import commands
 
         commands.list_spaces(as_json, console)
 
@@ -464,7 +464,7 @@ def show(
 
     Example: ganstudy spaces show gan28
     """
-    from study import commands
+    from study.console import commands
 
     commands.show_space(name, as_json, console)
 
@@ -491,7 +491,7 @@ def init(
 
     Example: ganstudy init photos photos.yaml --size 32
     """
-    from study import init as writing
+    from study.study_file import init as writing
 
     writing.write_study_file(data, file, size, console)
 
@@ -513,7 +513,7 @@ def doctor(
 
     Example: ganstudy doctor --address auto --mlflow http://127.0.0.1:5000 --json
     """
-    from study import doctor as examining
+    from study.doctor import doctor as examining
 
     if not examining.examine(storage, address, mlflow or examining.store_of(study, storage), quick, as_json, console):
         raise typer.Exit(FAILED)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study import results
+from study.analysis import results
+from study.analysis.ranking import Ranked, rank
 from study.catalogue import find_study, load_study
 from study.folder import StudyFolder
-from study.ranking import Ranked, rank
-from study.records import StudyRecord
+from study.ledger.records import StudyRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ class LoadedStudy:
     record: StudyRecord
 
     def trials_frame(self) -> "pd.DataFrame":
-        """Return one row per trial; see `study.results.trials_frame` for the columns."""
+        """Return one row per trial; see `study.analysis.results.trials_frame` for the columns."""
         return results.trials_frame(self.record)
 
     def reports_frame(self) -> "pd.DataFrame":

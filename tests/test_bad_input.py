@@ -22,9 +22,9 @@ import yaml
 from PIL import Image
 
 from study.cli import main
-from study.config import StudyConfig, read_study
-from study.events import AttemptStarted, StudyOpened, TrialProposed
-from study.ledger import Ledger
+from study.ledger.events import AttemptStarted, StudyOpened, TrialProposed
+from study.ledger.ledger import Ledger
+from study.study_file.config import StudyConfig, read_study
 
 SECRET = "hunter2"
 STUDY: dict[str, Any] = {

@@ -17,12 +17,15 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from study import doctor, doctor_clock, doctor_disk, doctor_machine
 from study.cli import app
-from study.doctor_base import Finding, Level, Patient, size
-from study.doctor_mlflow import check_mlflow
-from study.doctor_ray import check_ray
-from study.doctor_versions import check_versions
+from study.doctor import clock as doctor_clock
+from study.doctor import disk as doctor_disk
+from study.doctor import doctor
+from study.doctor import machine as doctor_machine
+from study.doctor.base import Finding, Level, Patient, size
+from study.doctor.mlflow_store import check_mlflow
+from study.doctor.ray import check_ray
+from study.doctor.versions import check_versions
 from trainables.data import SOURCES
 from trainables.errors import InvalidInput
 
@@ -74,7 +77,7 @@ def test_a_check_that_breaks_does_not_break_the_doctor(monkeypatch: pytest.Monke
 
 
 def test_a_library_that_is_too_old(patient: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.doctor_versions.requires", lambda name: ["torch>=999", "ray[tune]>=2.0"])
+    monkeypatch.setattr("study.doctor.versions.requires", lambda name: ["torch>=999", "ray[tune]>=2.0"])
     found = {one.what: one for one in check_versions(patient())}
     assert found["torch"].level == Level.FAIL
     assert found["torch"].advice == "pip install 'torch>=999'"

@@ -12,8 +12,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from search_spaces.registry import SPACES
-from study import completion
 from study.cli import app, main
+from study.console import completion
 from study.exit_codes import EXIT_CODES
 from trainables.data import SOURCES
 from trainables.errors import CorruptFile, CorruptInput, DataNotFound, Diverged, GanStudyError, InvalidInput
@@ -89,7 +89,7 @@ def test_ctrl_c_in_a_command_is_one_line(left: Any, monkeypatch: pytest.MonkeyPa
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.reading.status", interrupted)
+    monkeypatch.setattr("study.console.reading.status", interrupted)
     assert left("status", "x") == (130, "", "ganstudy: interrupted\n")
 
 

@@ -17,8 +17,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from study.config import StudyConfig, read_study
-from study.events import (
+from study.analysis.export import read_export
+from study.ledger.events import (
     AttemptStarted,
     Ended,
     Event,
@@ -28,9 +28,9 @@ from study.events import (
     TrialProposed,
     canonical_json,
 )
-from study.export import read_export
-from study.ledger import Ledger, Row
-from study.records import StudyRecord, fold
+from study.ledger.ledger import Ledger, Row
+from study.ledger.records import StudyRecord, fold
+from study.study_file.config import StudyConfig, read_study
 from trainables.config import TrialConfig
 from trainables.data.images import Dataset
 from trainables.data.npz import Npz

@@ -16,8 +16,9 @@ FORBIDDEN = {
 }
 EXCEPTIONS = {("trainables/tune.py", "ray")}
 READERS = (
-    *("events", "ledger", "records", "ranking", "folder", "export", "catalogue", "reading", "tables", "board"),
-    *("listing", "loaded", "report", "report_commands", "compare", "results"),
+    *("ledger.events", "ledger.ledger", "ledger.records", "folder", "catalogue", "loaded", "running.board", "report.page"),
+    *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
+    *("console.reading", "console.listing", "console.tables", "console.results_commands"),
 )
 
 

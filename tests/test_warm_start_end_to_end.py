@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from study.config import read_study
-from study.sampling import Sampling
+from study.running.sampling import Sampling
+from study.study_file.config import read_study
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fault_studies import Record, Struck, struck
 
-from study.records import StudyRecord
+from study.ledger.records import StudyRecord
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "study"))  # for its PostgreSQL server
 

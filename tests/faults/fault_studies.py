@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 import yaml
 
-from study.asha import ExactAsha
-from study.events import Reported
-from study.ledger import Ledger, Row
-from study.records import StudyRecord, TrialState, fold
-from study.schedule import Schedule
+from study.ledger.events import Reported
+from study.ledger.ledger import Ledger, Row
+from study.ledger.records import StudyRecord, TrialState, fold
+from study.running.asha import ExactAsha
+from study.study_file.schedule import Schedule
 
 INJECT = Path(__file__).parent / "inject"
 PATIENCE = 600.0  # seconds for anything at all: never what a test waits for, only when it gives up

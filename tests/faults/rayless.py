@@ -18,15 +18,15 @@ import pytest
 from rich.console import Console
 from toys import CEILING, result_of, toy_config
 
-from study import driver as driving
-from study import launch as module
-from study.cluster import Slots
-from study.conductor import Conductor
-from study.config import StudyConfig
-from study.ledger import Ledger
-from study.ledger_store import Store
-from study.records import StudyRecord, fold
-from study.verify_decisions import Replay, check_sampler
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, fold
+from study.ledger.store import Store
+from study.running import driver as driving
+from study.running import launch as module
+from study.running.cluster import Slots
+from study.running.conductor import Conductor
+from study.study_file.config import StudyConfig
+from study.verify.decisions import Replay, check_sampler
 
 CRASHED = 9
 STUDY: dict[str, Any] = {"trials": 4, "schedule": {"grace_kimg": 1, "max_kimg": 3, "reduction_factor": 3}}

@@ -7,7 +7,7 @@ import time
 import pytest
 from fault_studies import Driver, Record, Struck, check_promises, results, wait_until
 
-from study.records import StudyRecord
+from study.ledger.records import StudyRecord
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.events import AttemptStarted, Event, Reported, StudyOpened, TrialProposed
-from study.ledger import Ledger
+from study.ledger.events import AttemptStarted, Event, Reported, StudyOpened, TrialProposed
+from study.ledger.ledger import Ledger
 from trainables.errors import GanStudyError
 
 PAGE = 4096

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from fault_studies import Driver, Record, Struck, check_promises, results, wait_until
 
-from study.launch import _MLFLOW_SECONDS_AT_END
-from study.records import StudyRecord
+from study.ledger.records import StudyRecord
+from study.running.launch import _MLFLOW_SECONDS_AT_END
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from fault_studies import Record, Struck, check_promises, one_line_error, results, wait_until
 
-from study.records import StudyRecord
+from study.ledger.records import StudyRecord
 
 pytestmark = pytest.mark.slow
 

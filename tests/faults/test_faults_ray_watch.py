@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from study import ray_watch
-from study.ray_watch import RayWatch
+from study.running import ray_watch
+from study.running.ray_watch import RayWatch
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from fault_studies import Driver, Record, Struck
 
-from study.ray_environment import prepare_ray_environment
+from study.running.ray_environment import prepare_ray_environment
 
 SECRET = "hunter2-of-the-tracking-server"
 CLIENT = """

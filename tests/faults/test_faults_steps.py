@@ -15,8 +15,8 @@ import pytest
 from fault_studies import PATIENCE, Record
 from rayless import config_in, launch
 
-from study.events import StudyChanged
-from study.ledger import Ledger
+from study.ledger.events import StudyChanged
+from study.ledger.ledger import Ledger
 from trainables.errors import InvalidInput
 
 HERE = Path(__file__).parent

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from fault_studies import PATIENCE, STUDY, Record, Struck, check_promises, one_line_error, results, wait_until
 
-from study.ledger import Ledger
-from study.records import StudyRecord
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord
 from trainables.errors import GanStudyError
 
 pytestmark = pytest.mark.slow

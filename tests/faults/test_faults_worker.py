@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fault_studies import Record, Struck, check_promises, results, struck
 
-from study.ledger import Row
-from study.records import StudyRecord
+from study.ledger.ledger import Row
+from study.ledger.records import StudyRecord
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ from typing import Any
 from made_up import FINGERPRINT, OPENED_AT
 from toys import Crash, fid_of, result_of, toy_config
 
-from study.confirm import Wanted
-from study.confirmation import Confirmation, Retraining
-from study.confirmation_events import ConfirmationPlanned
-from study.confirmer import Confirmer
-from study.ledger import Ledger, Row
-from study.outcomes import Report, TrialState
-from study.records import StudyRecord, fold
+from study.confirmation.confirm import Wanted
+from study.confirmation.confirmer import Confirmer
+from study.confirmation.record import Confirmation, Retraining
+from study.ledger.confirmation_events import ConfirmationPlanned
+from study.ledger.ledger import Ledger, Row
+from study.ledger.outcomes import Report, TrialState
+from study.ledger.records import StudyRecord, fold
 from trainables.evaluation import Evaluation
 from trainables.held_out import TEST
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
-from study.events import (
+from study.ledger.events import (
     AttemptStarted,
     ConfirmationPlanned,
     Ended,
@@ -26,7 +26,7 @@ from study.events import (
     TrialProposed,
     WarmStarted,
 )
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 
 _numbers = itertools.count(1)
 

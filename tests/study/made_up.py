@@ -10,11 +10,11 @@ import optuna
 import yaml
 
 from search_spaces.space import suggest_with
-from study.config import StudyConfig
-from study.events import AttemptStarted, Ended, Event, NoiseMeasured, Reported, StudyOpened, TrialProposed
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.records import Report, StudyRecord, TrialRecord, TrialState
+from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured, Reported, StudyOpened, TrialProposed
+from study.ledger.ledger import Ledger
+from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
+from study.study_file.config import StudyConfig
 from trainables.config import TrialConfig
 
 SCHEDULE = {"grace_kimg": 1, "max_kimg": 9, "reduction_factor": 3, "brackets": 1, "report_kimg": None}

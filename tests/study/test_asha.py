@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.asha import ExactAsha
-from study.schedule import Schedule
+from study.running.asha import ExactAsha
+from study.study_file.schedule import Schedule
 
 # FIDs of a real study of small GANs on Fashion-MNIST (rows: trials; columns: 4, 8, ... 36 kimg), as far as each went.
 RECORDED = [

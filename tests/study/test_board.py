@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from study import board as boards
-from study.board import Board
-from study.events import AttemptStarted, Ended, Reported, TrialProposed
-from study.schedule import Schedule
+from study.ledger.events import AttemptStarted, Ended, Reported, TrialProposed
+from study.running import board as boards
+from study.running.board import Board
+from study.study_file.schedule import Schedule
 
 CONFIG = {
     **{"model": {"name": "mlp", "width": 16}, "loss": "hinge", "penalty": {"name": "none"}, "normalisation": "none"},

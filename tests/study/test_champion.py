@@ -15,9 +15,9 @@ from torch import Tensor
 from trained_study import PLAIN, trained_study
 from typer.testing import CliRunner
 
-from study import champion
 from study.cli import app, main
 from study.folder import StudyFolder
+from study.production import champion
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.config import TrialConfig
 from trainables.models import ImageShape

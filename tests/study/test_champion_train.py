@@ -9,8 +9,8 @@ from mlflow.tracking import MlflowClient
 from trained_study import PLAIN
 from typer.testing import CliRunner
 
-from study import production_mlflow
 from study.cli import app, main
+from study.production import recorder as production_mlflow
 from trainables.generator import Generator
 
 runner = CliRunner()

@@ -10,10 +10,10 @@ from rich.console import Console
 from toys import toy_config
 from typer.testing import CliRunner
 
+from study.analysis.compare import compare, print_comparison
 from study.cli import app
-from study.compare import compare, print_comparison
-from study.events import NoiseMeasured
-from study.noise import Noise
+from study.ledger.events import NoiseMeasured
+from study.noise.noise import Noise
 from trainables.errors import InvalidInput
 
 A = study(

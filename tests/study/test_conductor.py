@@ -10,13 +10,13 @@ import optuna
 import pytest
 from toys import CEILING, Crash, drive, fid_of, first_trial, open_study, result_of, toy_config
 
-from study.asha import ExactAsha
-from study.board import Board
-from study.conductor import Conductor
-from study.events import Event, Reported
-from study.ledger import Ledger, Writer
-from study.records import StudyRecord, TrialState, fold
-from study.sampling import Sampling, told_trial
+from study.ledger.events import Event, Reported
+from study.ledger.ledger import Ledger, Writer
+from study.ledger.records import StudyRecord, TrialState, fold
+from study.running.asha import ExactAsha
+from study.running.board import Board
+from study.running.conductor import Conductor
+from study.running.sampling import Sampling, told_trial
 
 
 def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:

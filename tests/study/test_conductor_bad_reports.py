@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toys import REPORTED, drive, fid_of, first_trial, open_study, result_of, toy_config
 
-from study.records import StudyRecord, TrialState, fold
+from study.ledger.records import StudyRecord, TrialState, fold
 
 BAD_TRIAL, BAD_KIMG = 1, 2
 

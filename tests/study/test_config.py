@@ -5,7 +5,7 @@ import pytest
 import yaml
 from toys import toy_config
 
-from study.config import StudyConfig, read_study, refuse_changes
+from study.study_file.config import StudyConfig, read_study, refuse_changes
 from trainables.errors import InvalidInput
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from study.catalogue import load_study
-from study.confirmation import retraining_folder
-from study.confirmation_seed import confirmation_seed
+from study.confirmation.record import retraining_folder
+from study.confirmation.seed import confirmation_seed
 from study.folder import StudyFolder
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 from trainables.config import TrialConfig
 from trainables.data import Split
 from trainables.prepare import prepare

@@ -14,14 +14,14 @@ from toys import toy_config
 from typer.testing import CliRunner
 
 from study import cli
+from study.analysis.export import export, winner
 from study.catalogue import load_study
-from study.confirmation_view import plain_confirmation, print_confirmation
-from study.events import Ended, RetrainingStarted
-from study.export import export, winner
+from study.confirmation.view import plain_confirmation, print_confirmation
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.records import StudyRecord, fold
-from study.report import report
+from study.ledger.events import Ended, RetrainingStarted
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, fold
+from study.report.page import report
 from trainables.errors import InvalidInput
 
 STUDY = study(trial(0, {1: 60, 9: 11}), trial(1, {1: 50, 9: 10}), evaluation={"count": 300}, resources={"cpus": 1})
@@ -126,7 +126,8 @@ def ganstudy(*arguments: str | Path) -> tuple[int, str]:
 
 
 def test_a_study_is_refused_before_data_and_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study import confirm, driver
+    from study.confirmation import confirm
+    from study.running import driver
 
     def never(*arguments: object) -> None:
         raise AssertionError("nothing may be loaded or started")
@@ -158,7 +159,8 @@ def _completed(record: StudyRecord) -> StudyRecord:
 
 
 def test_other_data_is_refused_before_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study import confirm, driver
+    from study.confirmation import confirm
+    from study.running import driver
     from trainables.prepare import Prepared
 
     started: list[object] = []

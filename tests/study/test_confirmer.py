@@ -13,16 +13,16 @@ import pytest
 from confirmations import END, confirm, read, retrained
 from toys import Crash, drive, fid_of, open_study, toy_config
 
-from study.confirm import Wanted
-from study.confirmation_seed import confirmation_seed
-from study.confirmation_stats import confirmed, judge
-from study.confirmer import Confirmer
-from study.events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, StudyChanged
+from study.confirmation.confirm import Wanted
+from study.confirmation.confirmer import Confirmer
+from study.confirmation.seed import confirmation_seed
+from study.confirmation.stats import confirmed, judge
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.records import StudyRecord, TrialState, fold
-from study.verify_confirmation import check_confirmation
-from study.verify_decisions import Replay, check_sampler
+from study.ledger.events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, StudyChanged
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, TrialState, fold
+from study.verify.confirmation import check_confirmation
+from study.verify.decisions import Replay, check_sampler
 from trainables.errors import GanStudyError
 from trainables.held_out import TEST
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, reported
 
-from study.events import (
+from study.ledger.events import (
     KINDS,
     NOISE_SOURCES,
     AttemptStarted,
@@ -27,7 +27,7 @@ from study.events import (
     from_json,
     to_json,
 )
-from study.warm_start_event import TEACHING
+from study.ledger.warm_start_event import TEACHING
 from trainables.errors import CorruptFile
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

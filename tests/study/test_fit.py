@@ -11,8 +11,8 @@ from rich.console import Console
 from toys import toy_config
 
 from search_spaces.registry import SPACES
-from study import driver, launch
-from study.fit import check_fit
+from study.running import driver, launch
+from study.running.fit import check_fit
 from trainables.data import Dataset, LabelledImages
 from trainables.errors import InvalidInput
 

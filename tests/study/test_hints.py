@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from study.console.hints import again, typed
 from study.folder import StudyFolder
-from study.hints import again, typed
-from study.ray_environment import cluster_address
+from study.running.ray_environment import cluster_address
 from trainables.errors import InvalidInput
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from postgresql import Server
 
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import pytest
 from made_up import big_ledger
 from toys import toy_config
 
-from study import ending
 from study.catalogue import load_study
+from study.running import ending
 
 
 def test_the_report_lies_in_the_studys_folder(tmp_path: Path) -> None:

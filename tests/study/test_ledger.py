@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, Backend, Place, opened, proposed, reported, write
 
-from study.events import AttemptStarted, Ended, Reported
-from study.ledger import Fenced, Ledger
+from study.ledger.events import AttemptStarted, Ended, Reported
+from study.ledger.ledger import Fenced, Ledger
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 COLUMNS = ("seq", "key", "kind", "trial", "kimg", "attempt", "epoch", "written_at", "body", "crc")
@@ -27,8 +27,8 @@ COLUMNS = ("seq", "key", "kind", "trial", "kimg", "attempt", "epoch", "written_a
 DRIVER = """
 import itertools, os, sys
 from pathlib import Path
-from study.events import AttemptStarted, Reported
-from study.ledger import Ledger
+from study.ledger.events import AttemptStarted, Reported
+from study.ledger.ledger import Ledger
 place, schema, trial = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with Ledger.open(place, schema=schema, create=False) as ledger, ledger.own("there", os.getpid()) as writer:
     print(writer.epoch, flush=True)
@@ -378,12 +378,12 @@ def wait_until_noticed(place: Place) -> None:
 
 FORKING = r"""
 import os, sys, time
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 ledger = Ledger.open(sys.argv[1], schema=sys.argv[2], create=False)
 writer = ledger.own("there", os.getpid())
 child = os.fork()
 if child == 0:
-    from study.events import AttemptStarted
+    from study.ledger.events import AttemptStarted
     from trainables.errors import GanStudyError
     try:
         writer.append(AttemptStarted(0, 1))

@@ -10,7 +10,7 @@ from ledgers import OPENED, Backend, Place, opened, proposed, write
 from postgresql import USER, Server
 from psycopg import sql
 
-from study.ledger import Ledger
+from study.ledger.ledger import Ledger
 from trainables.errors import GanStudyError, InvalidInput
 
 SECRET = "geh/eim&%2F"

@@ -9,7 +9,7 @@ from toys import drive, open_study, toy_config
 from typer.testing import CliRunner
 
 from study.cli import app
-from study.config import StudyConfig
+from study.study_file.config import StudyConfig
 
 
 def begun(root: Path, name: str, trials: int = 3) -> StudyConfig:

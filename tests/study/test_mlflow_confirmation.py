@@ -12,15 +12,15 @@ from confirmations import END, confirm, read
 from mlflow.entities import Run
 from toys import Crash, drive, open_study, toy_config
 
-from study.confirmation_stats import judge
+from study.confirmation.stats import judge
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.mlflow_confirmation import KIND, TABLE
-from study.mlflow_projection import Finish, MlflowProjection
-from study.mlflow_store import open_client
-from study.mlflow_thread import sync
-from study.records import fold
-from study.verify_mlflow import check_mlflow
+from study.ledger.ledger import Ledger
+from study.ledger.records import fold
+from study.mlflow.confirmation import KIND, TABLE
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.store import open_client
+from study.mlflow.thread import sync
+from study.verify.mlflow_runs import check_mlflow
 
 
 @pytest.fixture(scope="module")

@@ -18,22 +18,22 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
-from study import mlflow_system
-from study.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
+from study.analysis.ranking import rank
 from study.folder import StudyFolder
-from study.ledger_rows import Row
-from study.mlflow_data import data_input
-from study.mlflow_page import StudyPage
-from study.mlflow_projection import Finish, MlflowProjection
-from study.mlflow_runs import NOTE, NOTE_SEQ, TABLE_SEQ
-from study.mlflow_store import open_client
-from study.mlflow_system import SystemMetrics, check_system_metrics
-from study.mlflow_tables import TABLE
-from study.mlflow_thread import ProjectionThread, sync
-from study.mlflow_view import order, trials_filter
-from study.ranking import rank
-from study.records import TrialState
-from study.trial_resources import device_seconds, trial_resources
+from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
+from study.ledger.records import TrialState
+from study.ledger.rows import Row
+from study.mlflow import system as mlflow_system
+from study.mlflow.data import data_input
+from study.mlflow.page import StudyPage
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.run_tables import TABLE
+from study.mlflow.runs import NOTE, NOTE_SEQ, TABLE_SEQ
+from study.mlflow.store import open_client
+from study.mlflow.system import SystemMetrics, check_system_metrics
+from study.mlflow.thread import ProjectionThread, sync
+from study.mlflow.view import order, trials_filter
+from study.running.trial_resources import device_seconds, trial_resources
 from trainables.errors import InvalidInput
 
 UID = "5f1c2d3e4f5a"

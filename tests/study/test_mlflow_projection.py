@@ -17,17 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from study import mlflow_projection, mlflow_thread
-from study.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
 from study.folder import StudyFolder
-from study.ledger_rows import Row
-from study.mlflow_images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
-from study.mlflow_projection import Finish, MlflowProjection
-from study.mlflow_runs import NOTE, Counts
-from study.mlflow_store import display_uri, open_client, redact, resolve_uri
-from study.mlflow_thread import ProjectionThread, sync
-from study.mlflow_values import MAX_PARAM, flatten
-from study.mlflow_view import TAG_PREFIX, view_id
+from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
+from study.ledger.rows import Row
+from study.mlflow import projection as mlflow_projection
+from study.mlflow import thread as mlflow_thread
+from study.mlflow.images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.runs import NOTE, Counts
+from study.mlflow.store import display_uri, open_client, redact, resolve_uri
+from study.mlflow.thread import ProjectionThread, sync
+from study.mlflow.values import MAX_PARAM, flatten
+from study.mlflow.view import TAG_PREFIX, view_id
 from trainables.errors import GanStudyError, InvalidInput
 
 UID = "5f1c2d3e4f5a"
@@ -618,7 +619,7 @@ def test_a_dead_server_is_reported_once_and_holds_nobody(
     assert not thread.close(60, Finish("finished"))
     assert "127.0.0.1" in str(thread.error)
     assert reads == []  # nothing is read while the server is down
-    warnings = [record for record in caplog.records if record.name == "study.mlflow_thread"]
+    warnings = [record for record in caplog.records if record.name == "study.mlflow.thread"]
     assert len(warnings) == 1
     assert SECRET not in caplog.text + str(thread.error)
     with pytest.raises(GanStudyError, match="run sync again") as failure:

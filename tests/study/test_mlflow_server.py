@@ -19,21 +19,21 @@ from PIL import Image
 from postgresql import Server
 from toys import toy_config
 
-from study.ending import ending
+from study.analysis.ranking import rank
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.ledger_rows import Row
-from study.mlflow_images import SAMPLES, logged_pictures, picture_file
-from study.mlflow_projection import MlflowProjection
-from study.mlflow_runs import Counts
-from study.mlflow_store import open_client
-from study.mlflow_tables import TABLE
-from study.mlflow_thread import sync
-from study.mlflow_ui import find_study
-from study.mlflow_view import SORT_BY, trials_filter, view_id
-from study.ranking import rank
-from study.records import fold
-from study.verify_mlflow import check_mlflow
+from study.ledger.ledger import Ledger
+from study.ledger.records import fold
+from study.ledger.rows import Row
+from study.mlflow.images import SAMPLES, logged_pictures, picture_file
+from study.mlflow.projection import MlflowProjection
+from study.mlflow.run_tables import TABLE
+from study.mlflow.runs import Counts
+from study.mlflow.store import open_client
+from study.mlflow.thread import sync
+from study.mlflow.ui import find_study
+from study.mlflow.view import SORT_BY, trials_filter, view_id
+from study.running.ending import ending
+from study.verify.mlflow_runs import check_mlflow
 
 pytestmark = pytest.mark.slow
 TRIALS = 12

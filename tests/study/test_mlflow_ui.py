@@ -15,12 +15,12 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from study.events import AttemptStarted, Reported, StudyOpened, TrialProposed
 from study.folder import StudyFolder
-from study.ledger_rows import Row
-from study.mlflow_projection import MlflowProjection
-from study.mlflow_ui import HOST, find_study, free_port, serve
-from study.mlflow_view import SORT_BY, trials_filter, view_id, view_url
+from study.ledger.events import AttemptStarted, Reported, StudyOpened, TrialProposed
+from study.ledger.rows import Row
+from study.mlflow.projection import MlflowProjection
+from study.mlflow.ui import HOST, find_study, free_port, serve
+from study.mlflow.view import SORT_BY, trials_filter, view_id, view_url
 from trainables.errors import GanStudyError, InvalidInput
 
 UID = "0a1b2c3d"
@@ -28,7 +28,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from study.folder import StudyFolder
-from study.mlflow_ui import serve
+from study.mlflow.ui import serve
 serve(StudyFolder(Path(sys.argv[1]), "digits"), None, int(sys.argv[2]), echo=lambda line: print(line, flush=True))
 """
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from study.events import EVALUATION, SEED, NoiseMeasured
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.noise import seed_folder
+from study.ledger.events import EVALUATION, SEED, NoiseMeasured
+from study.ledger.ledger import Ledger
+from study.noise.noise import seed_folder
 from trainables.streams import derive_seed
 
 pytestmark = pytest.mark.slow

@@ -10,15 +10,15 @@ import torch
 from test_noise import TRIALS, completed, seeds, write_study
 from toys import drive
 
-from study.check import Discrepancy
 from study.cli import app, main
-from study.config import StudyConfig
-from study.events import AttemptStarted, Ended, Event, NoiseMeasured
-from study.ledger import Ledger, Row
-from study.noise import seed_folder
-from study.records import fold
-from study.verify_decisions import Replay
-from study.verify_noise import check_noise
+from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured
+from study.ledger.ledger import Ledger, Row
+from study.ledger.records import fold
+from study.noise.noise import seed_folder
+from study.study_file.config import StudyConfig
+from study.verify.check import Discrepancy
+from study.verify.decisions import Replay
+from study.verify.noise import check_noise
 from trainables.checkpoint import NETWORKS, Checkpoint, CheckpointStore
 from trainables.errors import CorruptFile
 
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_is_not_the_ledgers_is_refused(
 ) -> None:
     """The FIDs of another data set would come out anyhow: it is the first thing that is compared after the data."""
     config = write_study(tmp_path, *TRIALS)
-    monkeypatch.setattr("study.noise_measure.prepare", lambda *_: type("Known", (), {"fingerprint": "fingerprint"}))
+    monkeypatch.setattr("study.noise.measure.prepare", lambda *_: type("Known", (), {"fingerprint": "fingerprint"}))
     checkpoint(config.folder.trial(0), 9, 20.5, 20.5)
     code, text = refused(tmp_path, *MEASURE, capsys=capsys, monkeypatch=monkeypatch)
     assert (code, "its FID is 20.5, in the ledger 20.0" in text) == (1, True), text

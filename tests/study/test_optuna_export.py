@@ -11,10 +11,10 @@ from optuna.storages.journal import JournalFileBackend
 from toys import CEILING, toy_config
 from typer.testing import CliRunner
 
+from study.analysis.optuna_export import export_optuna
 from study.catalogue import load_study
 from study.cli import app
-from study.optuna_export import export_optuna
-from study.sampling import Sampling
+from study.running.sampling import Sampling
 from trainables.errors import InvalidInput
 
 

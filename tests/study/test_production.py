@@ -19,11 +19,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from study import production_mlflow, production_plan
+from study.analysis.export import read_export
 from study.cli import app, main
-from study.export import read_export
-from study.production import Order, train
-from study.production_folder import ProductionFolder
+from study.production import plan as production_plan
+from study.production import recorder as production_mlflow
+from study.production.folder import ProductionFolder
+from study.production.train import Order, train
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, GanStudyError

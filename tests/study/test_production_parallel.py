@@ -21,7 +21,7 @@ import yaml
 from rich.console import Console
 
 from study.cli import main
-from study.production import Order, train
+from study.production.train import Order, train
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 
 TRIAL: dict[str, Any] = {
@@ -158,7 +158,7 @@ def test_a_divergence_on_two_devices_is_told_in_one_line(tmp_path: Path) -> None
 def test_the_cause_of_a_lost_process_is_one_line() -> None:
     from ray.train import WorkerGroupError
 
-    from study.production_parallel import _cause
+    from study.production.parallel import _cause
 
     lost = RuntimeError("[enforce fail]\n  Connection closed by peer [127.0.0.1]\n")
     expected = "RuntimeError: Connection closed by peer [127.0.0.1]"

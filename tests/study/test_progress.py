@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from test_board import begin, report
 
-from study.board import Board
-from study.events import AttemptStarted, Reported
-from study.progress import Lines, LiveTable, progress
-from study.schedule import Schedule
+from study.ledger.events import AttemptStarted, Reported
+from study.running.board import Board
+from study.running.progress import Lines, LiveTable, progress
+from study.study_file.schedule import Schedule
 
 
 def board() -> Board:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.events import NoiseMeasured
-from study.noise import Noise
-from study.ranking import best_up_to, common_budget, rank, tied_with_first
-from study.records import Report, TrialRecord, TrialState
+from study.analysis.ranking import best_up_to, common_budget, rank, tied_with_first
+from study.ledger.events import NoiseMeasured
+from study.ledger.records import Report, TrialRecord, TrialState
+from study.noise.noise import Noise
 from trainables.errors import InvalidInput
 
 UNRANKED = {TrialState.DIVERGED, TrialState.FAILED}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, Backend, opened, proposed, reported
 
-from study.events import (
+from study.ledger.events import (
     NOISE_SOURCES,
     AttemptStarted,
     ConfirmationPlanned,
@@ -24,8 +24,8 @@ from study.events import (
     StudyOpened,
     TrialProposed,
 )
-from study.ledger_rows import Row
-from study.records import StudyRecord, TrialRecord, TrialState, fold
+from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
+from study.ledger.rows import Row
 from trainables.errors import CorruptFile, InvalidInput
 
 

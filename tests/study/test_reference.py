@@ -11,9 +11,9 @@ import yaml
 from PIL import Image
 
 from study.cli import main
-from study.config import CHANGEABLE, StudyConfig
-from study.reference import reference
-from study.study_keys import Key, study_keys
+from study.study_file.config import CHANGEABLE, StudyConfig
+from study.study_file.keys import Key, study_keys
+from study.study_file.reference import reference
 from trainables.data import SOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ KEYS = flat(study_keys())
 
 def test_the_committed_page_is_what_the_model_gives() -> None:
     page = (ROOT / "docs/study-file.md").read_text()
-    assert page == reference(), "python -m study.reference > docs/study-file.md"
+    assert page == reference(), "python -m study.study_file.reference > docs/study-file.md"
 
 
 def test_every_key_is_described() -> None:
@@ -105,7 +105,7 @@ def test_what_init_writes_is_accepted(
     places = SOURCES[data].places()
     if places is not None and not places.at_hand():
         pytest.skip(f"{data} is not on this machine")
-    monkeypatch.setattr("study.plan.images_per_second", lambda *arguments: 1000.0)
+    monkeypatch.setattr("study.running.plan.images_per_second", lambda *arguments: 1000.0)
     assert ganstudy(monkeypatch, "launch", "mine.yaml", "--dry-run", "--json") == 0, capfd.readouterr().err
 
 

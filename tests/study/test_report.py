@@ -11,14 +11,14 @@ import pytest
 from made_up import study, trial
 from PIL import Image
 
-from study.events import NoiseMeasured
+from study.analysis.ranking import rank
 from study.folder import StudyFolder
-from study.markup import el, join, table
-from study.noise import Noise
-from study.ranking import rank
-from study.records import StudyRecord, TrialRecord
-from study.report import SECTIONS, report
-from study.report_pictures import sample_grids
+from study.ledger.events import NoiseMeasured
+from study.ledger.records import StudyRecord, TrialRecord
+from study.noise.noise import Noise
+from study.report.markup import el, join, table
+from study.report.page import SECTIONS, report
+from study.report.pictures import sample_grids
 
 _VOID = {"meta", "img", "br"}
 

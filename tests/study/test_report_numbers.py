@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from made_up import OPENED_AT, study, trial
 from scipy.stats import spearmanr
 
-from study.common_rung import CommonRung, axes, axis
-from study.cost import best_after, cost, progress, saved, wall_seconds
-from study.groups import group, where_trouble_lies
-from study.importances import FEWEST, importances, top_quantile
-from study.rung_facts import rung_facts, schedule_of, spearman
-from study.svg import Scale, shown
+from study.analysis.common_rung import CommonRung, axes, axis
+from study.analysis.cost import best_after, cost, progress, saved, wall_seconds
+from study.analysis.groups import group, where_trouble_lies
+from study.analysis.importances import FEWEST, importances, top_quantile
+from study.analysis.rung_facts import rung_facts, schedule_of, spearman
+from study.report.svg import Scale, shown
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=20))

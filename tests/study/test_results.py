@@ -11,8 +11,8 @@ from toys import toy_config
 from typer.testing import CliRunner
 
 import study as package
+from study.analysis.results import reports_frame, trials_frame, write_results
 from study.cli import app
-from study.results import reports_frame, trials_frame, write_results
 from trainables.errors import InvalidInput
 
 MADE = study(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from study.schedule import Schedule
+from study.study_file.schedule import Schedule
 
 
 @pytest.mark.parametrize(

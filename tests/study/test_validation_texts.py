@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from study.config import StudyConfig
+from study.study_file.config import StudyConfig
 from trainables.errors import InvalidInput
 from trainables.validation import validated
 

@@ -18,19 +18,19 @@ import yaml
 from toys import REPORTED, Crash, drive, open_study, toy_config
 from typer.testing import CliRunner
 
-from study.check import Check
 from study.cli import app
-from study.config import StudyConfig
-from study.events import Event, Reported, StudyChanged, TrialProposed, from_json, to_json
 from study.folder import StudyFolder
-from study.ledger import Ledger
-from study.ledger_rows import FIRST_CRC, Row, StoredRow, row_crc
-from study.mlflow_projection import Finish, MlflowProjection
-from study.mlflow_runs import SEQ, UID
-from study.mlflow_store import open_client
-from study.mlflow_thread import sync
-from study.records import TrialState, fold
-from study.verify import verify
+from study.ledger.events import Event, Reported, StudyChanged, TrialProposed, from_json, to_json
+from study.ledger.ledger import Ledger
+from study.ledger.records import TrialState, fold
+from study.ledger.rows import FIRST_CRC, Row, StoredRow, row_crc
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.runs import SEQ, UID
+from study.mlflow.store import open_client
+from study.mlflow.thread import sync
+from study.study_file.config import StudyConfig
+from study.verify.check import Check
+from study.verify.verify import verify
 from trainables.checkpoint import NETWORKS, Checkpoint, CheckpointStore
 
 LINES = ("ledger", "decisions", "sampler", "checkpoints", "MLflow")

@@ -19,19 +19,19 @@ from optuna.trial import TrialState as OptunaState
 from rich.console import Console
 from toys import CEILING, Crash, drive, fid_of, toy_config
 
-from study.check import Discrepancy
-from study.conductor import Conductor
-from study.config import StudyConfig, read_study, refuse_changes
-from study.earlier import Earlier, EarlierTrial
-from study.events import Event, StudyOpened, WarmStarted
 from study.folder import StudyFolder
-from study.ledger import Ledger, Writer
-from study.ledger_rows import Row
-from study.plan import Plan, show_plan
-from study.records import StudyRecord, TrialState, fold
-from study.sampling import Sampling
-from study.verify_decisions import Replay, check_sampler
-from study.warm_start import check_fingerprints, lesson, lessons, offers, planned
+from study.ledger.earlier import Earlier, EarlierTrial
+from study.ledger.events import Event, StudyOpened, WarmStarted
+from study.ledger.ledger import Ledger, Writer
+from study.ledger.records import StudyRecord, TrialState, fold
+from study.ledger.rows import Row
+from study.running.conductor import Conductor
+from study.running.plan import Plan, show_plan
+from study.running.sampling import Sampling
+from study.running.warm_start import check_fingerprints, lesson, lessons, offers, planned
+from study.study_file.config import StudyConfig, read_study, refuse_changes
+from study.verify.check import Discrepancy
+from study.verify.decisions import Replay, check_sampler
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 COMPLETE, PRUNED = OptunaState.COMPLETE, OptunaState.PRUNED
@@ -473,7 +473,7 @@ def test_verify_finds_a_lesson_told_wrongly(mine: Path, monkeypatch: pytest.Monk
             told.value = told.value and told.value + 1
             yield told
 
-    monkeypatch.setattr("study.verify_decisions.lessons", worse)
+    monkeypatch.setattr("study.verify.decisions.lessons", worse)
     found = problem(rows, config)
     assert found is not None
     assert "of a: its value" in found

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from study.conductor import Conductor, Running
-from study.config import StudyConfig
-from study.events import StudyOpened
-from study.ledger import Ledger
-from study.records import StudyRecord, fold
+from study.ledger.events import StudyOpened
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, fold
+from study.running.conductor import Conductor, Running
+from study.study_file.config import StudyConfig
 from trainables.evaluation import Evaluation
 from trainables.trial import report_keys
 

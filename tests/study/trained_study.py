@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from study.config import StudyConfig
-from study.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
 from study.folder import StudyFolder
-from study.ledger import Ledger
+from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
+from study.ledger.ledger import Ledger
+from study.study_file.config import StudyConfig
 from trainables.config import TrialConfig
 from trainables.prepare import prepare
 from trainables.threads import fixed_threads

@@ -1,0 +1,185 @@
+"""Two studies side by side: at equal budgets, at equal cost, and what set them apart."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from study.analysis.cost import best_after, cost, progress, wall_seconds
+from study.analysis.ranking import best_up_to, rank
+from study.analysis.rung_facts import schedule_of
+from study.console.say import say
+from study.console.tables import duration, folded_table, number
+from study.ledger.records import StudyRecord, TrialState
+from study.running.board import summary
+from trainables.errors import InvalidInput
+
+_NO_MATTER = frozenset({"name", "storage", "mlflow"})
+_UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two studies in numbers; FIDs are None where no trial has one."""
+
+    name: str
+    trials: int
+    states: dict[str, int]
+    kimg: int
+    seconds: float
+    wall_seconds: float
+    best: dict[str, Any] | None
+    best_at: dict[int, float | None]
+    """The lowest FID up to a budget among the trials that reported there, for each budget of both studies."""
+    best_at_equal_cost: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both sides; `cost` is the kimg (over all trials) that both have spent, `apart` what their files differ in.
+
+    `least_difference` is by how much two trials of `noise_kimg` must differ to be told apart, where that was measured
+    in either study (the larger of both).
+    """
+
+    sides: tuple[Side, Side]
+    cost: int
+    apart: dict[str, tuple[Any, Any]]
+    noise_kimg: int | None
+    least_difference: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "studies": [vars(side) for side in self.sides],
+            "equal_cost_kimg": self.cost,
+            "settings": {key: list(values) for key, values in self.apart.items()},
+            "noise_kimg": self.noise_kimg,
+            "least_difference": self.least_difference,
+        }
+
+
+def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
+    """Compare two studies.
+
+    Raises:
+        InvalidInput: if their FIDs do not compare.
+    """
+    names = [str(study.config["name"]) for study in (a, b)]
+    if a.fingerprint != b.fingerprint:
+        raise InvalidInput(
+            f"{names[0]} and {names[1]}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare (other data, "
+            "extractor or number of images); compare studies of one `data` and `evaluation`"
+        )
+    shared = set.intersection(*({kimg for t in s.trials for kimg in t.curve} for s in (a, b)))
+    rungs = {kimg for s in (a, b) for kimg in [*schedule_of(s.config).rungs(), schedule_of(s.config).max_kimg]}
+    budgets = sorted(shared & rungs) or sorted(shared)[-1:]
+    spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
+    kimg = budgets[-1] if budgets else None
+    least = [s.noise.least_difference(kimg) for s in (a, b)] if kimg else []
+    return Comparison(
+        (_side(a, budgets, spent), _side(b, budgets, spent)),
+        spent,
+        dict(_apart(a.config, b.config)),
+        kimg,
+        max((value for value in least if value is not None), default=None),
+    )
+
+
+def _side(study: StudyRecord, budgets: Iterable[int], spent: int) -> Side:
+    whole = cost(study.trials)
+    ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
+    first = next(iter(rank(study.trials, top=1)), None)
+    best = (
+        None
+        if first is None
+        else {
+            "trial": first.trial.number,
+            "fid_best": first.fid_best,
+            "kimg": first.budget,
+            "configuration": summary(first.trial.config),
+        }
+    )
+    at = {
+        kimg: min((fid for t in ranked if kimg in t.curve and (fid := best_up_to(t, kimg)) is not None), default=None)
+        for kimg in budgets
+    }
+    states = dict(Counter(str(trial.state) for trial in study.trials))
+    return Side(
+        str(study.config["name"]),
+        len(study.trials),
+        states,
+        whole.kimg,
+        whole.seconds,
+        wall_seconds(study),
+        best,
+        at,
+        best_after(progress(study), spent),
+    )
+
+
+def _apart(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, tuple[Any, Any]]]:
+    for key in dict.fromkeys([*a, *b]):
+        x, y = a.get(key), b.get(key)
+        if x == y or (not prefix and key in _NO_MATTER):
+            continue
+        if isinstance(x, Mapping) and isinstance(y, Mapping):
+            yield from _apart(x, y, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", (x, y)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print both sides as columns."""
+    sides = comparison.sides
+    rows: list[list[str | Text]] = [
+        ["trials", *(str(side.trials) for side in sides)],
+        *_rows(
+            (str(state), [str(s.states.get(state, 0)) for s in sides]) for state in TrialState if _any(sides, state)
+        ),
+        ["kimg over all trials", *(f"{side.kimg:,}" for side in sides)],
+        ["training and evaluation", *(duration(side.seconds) for side in sides)],
+        ["wall time", *(duration(side.wall_seconds) for side in sides)],
+        *_rows((f"best FID at {kimg} kimg", [number(s.best_at[kimg]) for s in sides]) for kimg in sides[0].best_at),
+        [f"lowest FID after {comparison.cost:,} kimg", *(number(side.best_at_equal_cost) for side in sides)],
+        ["best trial", *(_best(side) for side in sides)],
+        ["", *(side.best["configuration"] if side.best else "" for side in sides)],
+    ]
+    columns = [("", "left"), *((side.name, "left") for side in sides)]
+    console.print(folded_table(columns, rows))
+    if comparison.apart:
+        console.print()
+        settings = [[key, *(str(value) for value in values)] for key, values in comparison.apart.items()]
+        console.print(folded_table([("settings that differ", "left"), *columns[1:]], settings))
+    say(console, _verdict(comparison), "dim")
+
+
+def _rows(pairs: Iterable[tuple[str, list[str]]]) -> Iterable[list[str | Text]]:
+    return ([name, *values] for name, values in pairs)
+
+
+def _any(sides: Iterable[Side], state: TrialState) -> bool:
+    return any(side.states.get(state) for side in sides)
+
+
+def _best(side: Side) -> str:
+    return (
+        f"{number(side.best['fid_best'])} (trial {side.best['trial']}, {side.best['kimg']} kimg)" if side.best else "-"
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
+    kimg, least, sides = comparison.noise_kimg, comparison.least_difference, comparison.sides
+    if kimg is None:
+        return "the two have no budget in common at which both have reported"
+    a, b = (side.best_at[kimg] for side in sides)
+    if a is None or b is None:
+        return f"at {kimg} kimg one of the two has no trial that ranks"
+    lead = f"at {kimg} kimg {sides[0 if a < b else 1].name} is ahead by {abs(a - b):.3g}" if a != b else "equal"
+    if least is None:
+        return f"{lead}; the noise there is not measured (ganstudy noise), and the best of more trials is lower by luck"
+    known = "more" if abs(a - b) > least else "no more"
+    return f"{lead}: {known} than single runs differ by chance ({least:.3g}); the best of more trials is lower by luck"

@@ -1,0 +1,93 @@
+"""A study as an Optuna study in a file or database: for optuna-dashboard, or for Optuna's own tools.
+
+It is a copy for looking at: the ledger stays the truth, and nothing is read back from it.
+"""
+
+import warnings
+from datetime import datetime
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from study.ledger.records import StudyRecord, TrialRecord, TrialState
+from study.running.sampling import infeasible, verdict
+from study.study_file.config import SpaceChoice
+from trainables.errors import InvalidInput
+from trainables.validation import validated
+
+
+def export_optuna(study: StudyRecord, target: str) -> int:
+    """Write all trials, as the sampler was told of them, to an Optuna storage; return how many.
+
+    Completed trials have their best FID as value and stopped ones are pruned, both with every FID on the way; diverged
+    ones have the study's ceiling and are infeasible. The attribute `state` tells what each truly is. `target` is a
+    database's URL (`sqlite:///x.db`), or the path of a journal file.
+
+    Raises:
+        InvalidInput: if the storage cannot be opened, or has a study of this name.
+    """
+    name = str(study.config["name"])
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        made = optuna.create_study(study_name=name, storage=_storage(target), direction="minimize")
+    except optuna.exceptions.DuplicatedStudyError:
+        raise InvalidInput(f"{target}: has a study {name!r} already; remove it, or choose another place") from None
+    except Exception as error:  # SQLAlchemy's, the driver's, the file system's
+        raise InvalidInput(f"{target}: cannot be opened as an Optuna storage: {_line(error)}") from None
+    space = validated(SpaceChoice, study.config["space"], "space").resolve()
+    made.set_user_attr("fid_fingerprint", study.fingerprint)
+    made.set_user_attr("fid_floor", study.fid_floor)
+    made.set_user_attr("fid_ceiling", study.fid_ceiling)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        made.set_metric_names(["FID"])
+    for trial in study.trials:
+        distributions = space.distributions(trial.params)
+        made.add_trial(_frozen(trial, distributions, study.fid_ceiling))
+    return len(study.trials)
+
+
+def _storage(target: str) -> BaseStorage:
+    return RDBStorage(target) if "://" in target else JournalStorage(JournalFileBackend(target))
+
+
+def _frozen(
+    trial: TrialRecord, distributions: dict[str, optuna.distributions.BaseDistribution], ceiling: float
+) -> FrozenTrial:
+    state, value = OptunaState.RUNNING, None
+    if not trial.unfinished:
+        value, state = verdict(trial.state, trial.fid_best, trial.fid, trial.cause, ceiling)
+    elif trial.state == TrialState.INTERRUPTED:
+        state = OptunaState.FAIL
+    facts = {
+        "state": str(trial.state),
+        "kimg": trial.kimg,
+        "rung": trial.rung,
+        "cause": trial.cause,
+        "origin": trial.origin,
+        "fid_best": trial.fid_best,
+        "kimg_best": trial.kimg_best,
+        "collapsed": trial.collapsed,
+    }
+    broken = {} if trial.unfinished else infeasible(trial.state, state)
+    started, ended = trial.proposed_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=value,
+        datetime_start=datetime.fromtimestamp(started),
+        datetime_complete=datetime.fromtimestamp(max(started, ended)) if state.is_finished() else None,
+        params=dict(trial.params),
+        distributions=distributions,
+        user_attrs={key: value for key, value in facts.items() if value is not None},
+        system_attrs=optuna.trial.create_trial(state=OptunaState.FAIL, constraints=broken).system_attrs,
+        intermediate_values=dict(trial.curve),
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

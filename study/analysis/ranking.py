@@ -1,0 +1,89 @@
+"""Which trial is best: at equal budget, so that an early FID never beats a trial that was trained on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from study.ledger.records import TrialRecord, TrialState
+from study.noise.noise import Noise
+from trainables.errors import InvalidInput
+
+RULE = (
+    "Trials trained to a larger budget (kimg) come first; at the same budget the lower best FID, "
+    "then the lower last FID, then the earlier trial; diverged and failed trials are not ranked."
+)
+
+UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+"""States of trials that are not ranked."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A trial with its rank (from 1), its budget (kimg), and the best and last FID up to that budget."""
+
+    rank: int
+    trial: TrialRecord
+    budget: int
+    fid_best: float
+    fid: float
+
+
+def rank(trials: Iterable[TrialRecord], top: int | None = None) -> list[Ranked]:
+    """The trials in the order of `RULE`, the best first, at most `top` of them.
+
+    FIDs are compared only between trials of one budget. A trial that ASHA stopped at 27 kimg may have had a
+    lower FID there than a finalist has at the end: nobody knows whether it would have kept it, and production
+    training is longer still. Only those that went on are evidence for the larger budget.
+
+    At one budget the *best* FID counts, since a trial keeps the checkpoint of its best and that is what one
+    gets: late collapse is normal in GAN training. The trials of a study report at the same budgets, so the
+    minimum is over equally many looks. Of equal best FIDs the one that held it (lower last FID) wins.
+
+    A diverged or failed trial never ranks, nor does one without a report. A running or interrupted one does,
+    by what it has reported.
+
+    Raises:
+        InvalidInput: `top` is below 1.
+    """
+    if top is not None and top < 1:
+        raise InvalidInput(f"top {top}: ask for at least 1 trial")
+    ranked = [_at_own_budget(trial) for trial in trials if _ranks(trial)]
+    ranked.sort(key=lambda r: (-r.budget, r.fid_best, r.fid, r.trial.number))
+    return [replace(r, rank=number) for number, r in enumerate(ranked[:top], start=1)]
+
+
+def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:
+    """Whether each trial is tied with the first: their best FIDs differ by at most `Noise.least_difference`.
+
+    By number, for the trials of the first one's budget; empty where the noise at that budget is not known. Being tied
+    is not handed on: two trials tied with the first may differ from one another.
+    """
+    least = noise.least_difference(ranked[0].budget) if ranked else None
+    if least is None:
+        return {}
+    first = ranked[0]
+    equal_budget = [r for r in ranked[1:] if r.budget == first.budget]
+    return {r.trial.number: r.fid_best - first.fid_best <= least for r in equal_budget}
+
+
+def common_budget(trials: Iterable[TrialRecord]) -> int | None:
+    """The largest budget (kimg) at which every trial that can be ranked has a report; None if there is none.
+
+    With `best_up_to` it puts trials of different budgets side by side in one column.
+    """
+    budgets = [set(trial.curve) for trial in trials if _ranks(trial)]
+    return max(set.intersection(*budgets), default=None) if budgets else None
+
+
+def best_up_to(trial: TrialRecord, kimg: int) -> float | None:
+    """The lowest FID among the trial's reports up to `kimg`; None if it has none there."""
+    return min((report.fid for report in trial.reports if report.kimg <= kimg), default=None)
+
+
+def _ranks(trial: TrialRecord) -> bool:
+    return bool(trial.reports) and trial.state not in UNRANKED
+
+
+def _at_own_budget(trial: TrialRecord) -> Ranked:
+    last = trial.reports[-1]
+    best = min(report.fid for report in trial.reports)
+    return Ranked(rank=0, trial=trial, budget=last.kimg, fid_best=best, fid=last.fid)

@@ -1,0 +1,140 @@
+"""A study's results as tables: `ganstudy results`, and the frames of `study.load`."""
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.analysis.ranking import best_up_to, rank
+from study.analysis.rung_facts import schedule_of
+from study.ledger.records import StudyRecord
+from trainables.errors import InvalidInput
+from trainables.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def trials_frame(study: StudyRecord) -> "pd.DataFrame":
+    """Return one row per trial, by number.
+
+    Columns: `trial`, `rank` (as `ganstudy best`, missing if unranked), `state`, `kimg`, `rung`, `cause`, `origin`,
+    `attempts`, `fid` (the last), `fid_best`, `kimg_best`, `collapsed`, `collapsed_best`, `proposed_at`, `ended_at`
+    (UTC), the best FID up to each rung as `fid_at_<kimg>` (missing below it), every other metric of the last report by
+    its name, the sampled parameters as `params.<name>`, and the whole configuration as `config.<place>`.
+    """
+    import pandas as pd
+
+    ranks = {r.trial.number: r.rank for r in rank(study.trials)}
+    rungs = schedule_of(study.config).rungs()
+    rows: list[dict[str, Any]] = []
+    for trial in study.trials:
+        row: dict[str, Any] = {
+            "trial": trial.number,
+            "rank": ranks.get(trial.number),
+            "state": str(trial.state),
+            "kimg": trial.kimg,
+            "rung": trial.rung,
+            "cause": trial.cause,
+            "origin": trial.origin,
+            "attempts": trial.attempts,
+            "fid": trial.fid,
+            "fid_best": trial.fid_best,
+            "kimg_best": trial.kimg_best,
+            "collapsed": trial.collapsed,
+            "collapsed_best": trial.collapsed_best,
+            "proposed_at": trial.proposed_at,
+            "ended_at": trial.ended_at,
+        }
+        row |= {f"fid_at_{rung}": best_up_to(trial, rung) if trial.kimg >= rung else None for rung in rungs}
+        last = trial.reports[-1].metrics if trial.reports else {}
+        row |= {name: value for name, value in last.items() if name not in row}
+        row |= {f"params.{name}": value for name, value in trial.params.items()}
+        row |= dict(_flat(trial.config, "config"))
+        rows.append(row)
+    frame = pd.DataFrame(rows, columns=None if rows else ["trial"])
+    whole = {name: "Int64" for name in ("rank", "rung", "kimg_best") if name in frame}
+    flags = {name: "boolean" for name in ("collapsed", "collapsed_best") if name in frame}
+    return _timed(frame.astype(whole | flags), "proposed_at", "ended_at")
+
+
+def reports_frame(study: StudyRecord) -> "pd.DataFrame":
+    """Return one row per report, by trial and budget: `trial`, `kimg`, `attempt`, `written_at` (UTC), the metrics."""
+    import pandas as pd
+
+    rows = [
+        {"trial": trial.number, "kimg": report.kimg, "attempt": report.attempt, "written_at": report.written_at}
+        | {name: value for name, value in report.metrics.items() if name != "kimg"}
+        for trial in study.trials
+        for report in trial.reports
+    ]
+    frame = pd.DataFrame(rows, columns=None if rows else ["trial", "kimg", "attempt", "written_at", "fid"])
+    return _timed(frame, "written_at")
+
+
+def _timed(frame: "pd.DataFrame", *columns: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    for column in set(columns) & {*frame.columns}:
+        frame[column] = pd.to_datetime(frame[column], unit="s", utc=True)
+    return frame
+
+
+def _flat(data: Any, prefix: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}")
+    else:
+        yield prefix, str(data) if isinstance(data, list | Mapping) else data
+
+
+def _csv(frame: "pd.DataFrame") -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+def _json(frame: "pd.DataFrame") -> bytes:
+    return f"{frame.to_json(orient='records', date_format='iso', indent=1, double_precision=15)}\n".encode()
+
+
+def _parquet(frame: "pd.DataFrame") -> bytes:
+    for name in frame.columns:  # a place of the configuration may hold text in one trial and a number in another
+        if frame[name].dtype == object:
+            known = frame[name].dropna()
+            if len({*map(type, known)}) > 1:
+                frame[name] = frame[name].map(lambda value: None if value is None else str(value))
+    file = io.BytesIO()
+    frame.to_parquet(file, index=False)
+    return file.getvalue()
+
+
+FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {".csv": _csv, ".json": _json, ".parquet": _parquet}
+
+
+def write_results(frame: "pd.DataFrame", file: Path | None) -> None:
+    """Write a frame to a file, in the format that its ending names, or as CSV to standard output.
+
+    Raises:
+        InvalidInput: for another ending, or if the file cannot be written.
+    """
+    if file is None:
+        sys.stdout.write(_csv(frame).decode())
+        return
+    make = FORMATS.get(file.suffix.lower())
+    if make is None:
+        raise InvalidInput(f"--out {file}: choose a name that ends in {', '.join(FORMATS)}")
+    write_file(file, make(frame))
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Write what a command made where its user wants it.
+
+    Raises:
+        InvalidInput: if it cannot be written.
+    """
+    try:
+        write_atomically(file, content)
+    except OSError as error:
+        raise InvalidInput(f"{file}: cannot be written: {error.strerror}") from None
+    except ValueError as error:  # a path that no system has
+        raise InvalidInput(f"{str(file)!r}: cannot be written: {error}") from None

@@ -1,0 +1,105 @@
+"""Was the early stopping right? What each rung of a study saw, and how well it foretold the end."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.analysis.ranking import rank
+from study.ledger.records import TrialRecord, TrialState
+from study.study_file.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation over `count` trials; `rho` is None where it is not defined."""
+
+    rho: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class RungFacts:
+    """One rung (kimg).
+
+    `reached` counts the trials that reported there, `went_on` those that reported beyond; `fell` are the numbers of
+    those that ASHA stopped there, `lost` of those that diverged or failed after it and before the next rung.
+    The correlations are of the FID there with the FID at the next rung and at the end; `place` is that of the study's
+    best trial among those that reached the rung, from 1.
+    """
+
+    kimg: int
+    reached: int
+    went_on: int
+    fell: tuple[int, ...]
+    lost: tuple[int, ...]
+    to_next: Correlation
+    to_end: Correlation
+    place: int | None
+
+
+def schedule_of(config: Mapping[str, Any]) -> Schedule:
+    """Return the schedule of a resolved study."""
+    return Schedule.model_validate(config["schedule"])
+
+
+def rung_facts(trials: Sequence[TrialRecord], schedule: Schedule) -> list[RungFacts]:
+    """Return the facts of each rung, rising."""
+    rungs = schedule.rungs()
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETED]
+    best = next((r.trial for r in rank(trials, top=1)), None)
+    return [
+        _facts(trials, completed, best, rung, after, schedule.max_kimg)
+        for rung, after in zip(rungs, [*rungs, schedule.max_kimg][1:], strict=True)
+    ]
+
+
+def _facts(
+    trials: Sequence[TrialRecord],
+    completed: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    rung: int,
+    after: int,
+    end: int,
+) -> RungFacts:
+    curves = {trial.number: trial.curve for trial in trials}
+    there = sorted(curve[rung] for curve in curves.values() if rung in curve)
+    lost = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+    return RungFacts(
+        kimg=rung,
+        reached=len(there),
+        went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
+        fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
+        lost=tuple(t.number for t in trials if t.state in lost and rung <= t.kimg < after),
+        to_next=correlation(trials, rung, after),
+        to_end=correlation(completed, rung, end),
+        place=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
+    )
+
+
+def correlation(trials: Sequence[TrialRecord], early: int, late: int) -> Correlation:
+    """Return the rank correlation of the FIDs at two budgets, over the trials that reported at both."""
+    pairs = [(t.curve[early], t.curve[late]) for t in trials if {early, late} <= t.curve.keys()]
+    return Correlation(spearman([a for a, _ in pairs], [b for _, b in pairs]), len(pairs))
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Return Pearson's correlation of the ranks, ties sharing their mean rank.
+
+    None of fewer than three pairs (of two it is always 1 or -1), or where all of one side are equal.
+    """
+    if len(a) < 3:
+        return None
+    x, y = _ranks(a), _ranks(b)
+    middle = (len(a) + 1) / 2
+    xx, yy = (sum((r - middle) ** 2 for r in ranks) for ranks in (x, y))
+    if not xx or not yy:
+        return None
+    return sum((r - middle) * (s - middle) for r, s in zip(x, y, strict=True)) / math.sqrt(xx * yy)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    ordered = sorted(values)
+    first = {value: i for i, value in reversed(list(enumerate(ordered, start=1)))}
+    last = {value: i for i, value in enumerate(ordered, start=1)}
+    return [(first[value] + last[value]) / 2 for value in values]

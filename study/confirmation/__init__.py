@@ -1,0 +1,1 @@
+"""`ganstudy confirm`: the best configurations again, from fresh seeds, on test images."""

@@ -1,0 +1,204 @@
+"""A confirmation in words and tables: what `ganstudy confirm` prints, and what stands in the report."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from study.confirmation.stats import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
+from study.console.hints import typed
+from study.console.say import say
+from study.console.tables import number, plain_table
+from study.folder import StudyFolder
+from study.ledger.confirmation_events import ConfirmationPlanned
+from study.ledger.outcomes import TrialState
+from study.ledger.records import StudyRecord
+from study.running.board import summary
+
+HEAD = (
+    *(("trial", "right"), ("study FID", "right"), ("fresh seeds", "right"), ("bias", "right")),
+    *(("test FID", "right"), ("sd", "right"), ("95 % interval", "left"), ("seeds", "left"), ("configuration", "left")),
+)
+
+
+def cells(configuration: Configuration) -> list[str]:
+    """A configuration's row under `HEAD`, but for the words on it."""
+    c = configuration
+    return [
+        str(c.trial.number),
+        number(c.study_fid),
+        number(c.validation_mean),
+        "" if c.bias is None else f"{c.bias:+.2f}",
+        number(c.mean),
+        "" if c.deviation is None else f"{c.deviation:.3g}",
+        "" if c.interval is None else shown(c.interval),
+        _seeds(c),
+    ]
+
+
+def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console) -> None:
+    """Print what the newest plan has come to."""
+    judged = judge(study)
+    if judged is None:
+        return
+    rows: list[list[str | Text]] = [
+        [*cells(c), Text(summary(c.trial.config), overflow="ellipsis")] for c in judged.configurations
+    ]
+    console.print(plain_table(HEAD, rows))
+    for line in legend(study):
+        say(console, line, "dim")
+    for line in verdict(study, judged, folder):
+        say(console, line)
+
+
+def legend(study: StudyRecord) -> list[str]:
+    """What the columns mean."""
+    plan, count = study.confirmation.plan, study.config["evaluation"]["count"]
+    assert plan is not None
+    return [
+        f"study FID: the trial's lowest on validation images ({plan.fingerprint}), one seed, chosen for being low; "
+        "fresh seeds: the mean of the same over the retrainings; bias: study FID less that mean, below 0 where the "
+        "study's own run was lucky",
+        f"test FID: mean over the retrainings, each judged once on test images ({plan.test_fingerprint}) by its "
+        "generator of the lowest validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
+        f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
+        f"every FID is of {count:,} generated images; validation and test FIDs are of different real images, so "
+        "compare each with its like",
+    ]
+
+
+def verdict(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
+    """What it comes to, and what to do next."""
+    plan = study.confirmation.plan
+    assert plan is not None
+    yield from _reservations(study, judged, folder)
+    if judged.winner is not None:
+        yield from _decided(judged.winner, judged.paired, plan, folder)
+    if biases := [c.bias for c in judged.configurations if c.bias is not None]:
+        mean, of = sum(biases) / len(biases), "this configuration" if len(biases) == 1 else f"these {len(biases)}"
+        way = "below" if mean < 0 else "above"
+        yield f"selection bias: the study's FIDs of {of} are {abs(mean):.2f} {way} those of fresh seeds, on average"
+
+
+def _decided(
+    first: Configuration, paired: Paired | None, plan: ConfirmationPlanned, folder: StudyFolder
+) -> Iterator[str]:
+    yield f"confirmed best: trial {first.trial.number}, mean test FID {number(first.mean)} over {_seeds(first)} seeds"
+    if paired is None:
+        only = "it was confirmed alone" if len(plan.trials) == 1 else "no other completed as many seeds"
+        yield f"whether it is ahead of others is not known: {only}"
+        return
+    yield compared(paired)
+    if not paired.ahead:
+        more = typed("confirm", folder.name, *_options(len(plan.trials), 2 * plan.seeds), folder=folder)
+        yield f"more seeds tell more: {more}"
+
+
+def compared(paired: Paired) -> str:
+    """Whether the first is ahead of the second, with the numbers behind it."""
+    n, rival = len(paired.differences), f"trial {paired.second}"
+    by = f"test FID lower by {paired.mean:.2f}"
+    if paired.interval is None:
+        return f"whether it is ahead of {rival} is not known: {by} in one pair of seeds, and that may be chance"
+    what = f"{by}, {LEVEL:.0%} interval {shown(paired.interval)}, Student's t over {n} pairs of equal seeds"
+    return f"it is {'ahead of' if paired.ahead else 'not shown to be ahead of'} {rival}: {what}"
+
+
+def shown(interval: Interval) -> str:
+    """An interval of FIDs."""
+    return f"{number(interval[0])} to {number(interval[1])}"
+
+
+def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
+    """The same for scripts."""
+    judged, plan = judge(study), study.confirmation.plan
+    assert judged is not None
+    assert plan is not None
+    paired = judged.paired
+    return {
+        "trials": plan.trials,
+        "seeds": plan.seeds,
+        "kimg": plan.budget,
+        "fid_fingerprint": plan.fingerprint,
+        "test_fingerprint": plan.test_fingerprint,
+        "complete": judged.complete,
+        "current": judged.current,
+        "winner": judged.winner.trial.number if judged.winner else None,
+        "paired": paired
+        and {
+            "first": paired.first,
+            "second": paired.second,
+            "differences": list(paired.differences),
+            "mean": paired.mean,
+            "interval": paired.interval,
+            "ahead": paired.ahead,
+        },
+        "configurations": [_plain(c) for c in judged.configurations],
+    }
+
+
+def _plain(c: Configuration) -> dict[str, Any]:
+    return {
+        "trial": c.trial.number,
+        "study_fid": c.study_fid,
+        "study_kimg": c.trial.kimg,
+        "validation_mean": c.validation_mean,
+        "selection_bias": c.bias,
+        "test_mean": c.mean,
+        "test_deviation": c.deviation,
+        "test_interval": c.interval,
+        "lost": c.lost,
+        "retrainings": [
+            {
+                "index": r.index,
+                "state": str(r.state),
+                "cause": r.cause,
+                "kimg": r.kimg,
+                "chosen_kimg": r.chosen,
+                "validation_fid": r.best_up_to(r.budget),
+                "test": r.test,
+            }
+            for r in c.retrainings
+        ],
+    }
+
+
+def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
+    plan, confirmation = study.confirmation.plan, study.confirmation
+    assert plan is not None
+    if not judged.complete:
+        again = typed("confirm", folder.name, *_options(len(plan.trials), plan.seeds), folder=folder)
+        yield f"{confirmation.ended} of {len(confirmation.planned)} retrainings are done; go on with: {again}"
+    if not judged.current:
+        again = typed("confirm", folder.name, *_options(len(plan.trials), plan.seeds), folder=folder)
+        yield f"the study has gone on since: its best trials or its budget are others now; confirm these: {again}"
+    for c in judged.configurations:
+        for r in c.retrainings:
+            if r.state in (TrialState.DIVERGED, TrialState.FAILED):
+                yield f"trial {c.trial.number} with seed {r.index} {r.state} at {r.kimg} kimg: {r.cause}"
+    first = judged.configurations[0]
+    if first.lost and first.tests and judged.complete:
+        yield (
+            f"trial {first.trial.number} lost {first.lost} of {first.planned} retrainings: its mean is of those that "
+            "completed, and one in so many may be lost again"
+        )
+    for c in judged.configurations[judged.able :] if judged.complete else ():
+        if c.mean is not None and first.mean is not None and c.mean < first.mean:
+            yield (
+                f"trial {c.trial.number} has a lower mean test FID, {number(c.mean)}, but over {_seeds(c)} seeds only: "
+                "it cannot win"
+            )
+
+
+def _options(top: int, seeds: int) -> tuple[str, ...]:
+    return "--top", str(top), "--seeds", str(seeds)
+
+
+def _seeds(c: Configuration) -> str:
+    """How many seeds its numbers are over; `4 of 5, 1 diverged` where some have none."""
+    if len(c.tests) == c.planned:
+        return str(c.planned)
+    counts = ((c.count(state), state) for state in (TrialState.DIVERGED, TrialState.FAILED))
+    lost = [f"{count} {state}" for count, state in counts if count]
+    return ", ".join([f"{len(c.tests)} of {c.planned}", *lost])

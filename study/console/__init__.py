@@ -1,0 +1,1 @@
+"""How the command line talks: options, errors, tables, hints, completion."""

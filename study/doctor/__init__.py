@@ -1,0 +1,1 @@
+"""`ganstudy doctor`: looks at this machine before a study does."""

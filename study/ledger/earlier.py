@@ -1,0 +1,59 @@
+"""Results of an earlier study that a new one began with (`warm_start`), as its ledger keeps them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.ledger.warm_start_event import WarmStarted
+
+
+@dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of another study: its parameters in this study's space, how it ended, its FID by kimg, rising."""
+
+    number: int
+    params: Mapping[str, Any]
+    state: str
+    curve: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Of the study `name` (`uid`), which had ended `finished` trials, those that fit this study's space, by number."""
+
+    name: str
+    uid: str
+    finished: int
+    trials: tuple[EarlierTrial, ...]
+
+    @classmethod
+    def of(cls, event: WarmStarted) -> "Earlier":
+        """Read the ledger's row."""
+        trials = []
+        for number in sorted(event.trials, key=int):
+            trial = event.trials[number]
+            curve = {int(kimg): trial["curve"][kimg] for kimg in sorted(trial["curve"], key=int)}
+            trials.append(EarlierTrial(int(number), trial["params"], trial["state"], curve))
+        return cls(event.source, event.uid, event.finished, tuple(trials))
+
+    @property
+    def event(self) -> WarmStarted:
+        """The row that says it."""
+        trials = {
+            str(trial.number): {
+                "params": dict(trial.params),
+                "state": trial.state,
+                "curve": {str(kimg): fid for kimg, fid in trial.curve.items()},
+            }
+            for trial in self.trials
+        }
+        return WarmStarted(self.name, self.uid, self.finished, trials)
+
+    def __str__(self) -> str:
+        """For people: `23 of 30 finished trials of other`."""
+        return f"{len(self.trials)} of {self.finished} finished trials of {self.name}"
+
+
+def words(earlier: Sequence[Earlier]) -> str:
+    """Say of all of them how much was used."""
+    return ", ".join(str(one) for one in earlier)

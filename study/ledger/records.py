@@ -1,0 +1,304 @@
+"""What a study has come to: its trials, folded from the ledger's rows. Everything downstream reads only this.
+
+`fold` is a plain replay and tolerates nothing: rows that cannot follow one another mean that the ledger is
+not what the driver wrote, and no table made from it could be trusted.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from study.confirmation.record import Confirmation, ConfirmationFold
+from study.ledger.earlier import Earlier
+from study.ledger.events import (
+    AttemptStarted,
+    ConfirmationPlanned,
+    Ended,
+    Event,
+    NoiseMeasured,
+    Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
+    StudyChanged,
+    StudyOpened,
+    TrialProposed,
+    WarmStarted,
+)
+from study.ledger.outcomes import Report, TrialState
+from study.ledger.rows import Row
+from study.noise.noise import Noise
+from trainables.errors import CorruptFile, InvalidInput
+
+__all__ = ["Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial: what was tried, its reports in order of budget, and how it stands.
+
+    `attempts` is the number of times it was started, `rung` the rung (kimg) that stopped it, `cause` why it
+    failed; `rung`, `cause` and `ended_at` are of its newest attempt, None unless that has ended.
+    """
+
+    number: int
+    config: dict[str, Any]
+    params: dict[str, Any]
+    origin: str
+    sampler_attrs: dict[str, Any]
+    proposed_at: float
+    reports: tuple[Report, ...]
+    attempts: int
+    state: TrialState
+    rung: int | None
+    cause: str | None
+    ended_at: float | None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it still has to come to its end: it is running, or its driver died or was ended."""
+        return self.state in (TrialState.RUNNING, TrialState.INTERRUPTED)
+
+    @property
+    def kimg(self) -> int:
+        """The largest budget it reported at, 0 if it has not reported."""
+        return self.reports[-1].kimg if self.reports else 0
+
+    @property
+    def fid(self) -> float | None:
+        """The FID of its last report (the one at the largest budget)."""
+        return self.reports[-1].fid if self.reports else None
+
+    @property
+    def fid_best(self) -> float | None:
+        """The lowest FID it reported."""
+        return min((report.fid for report in self.reports), default=None)
+
+    @property
+    def kimg_best(self) -> int | None:
+        """The budget at which it first had its lowest FID."""
+        return None if self._best is None else self._best.kimg
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether its generator had collapsed by its last report; None if that is not known."""
+        return self.reports[-1].collapsed if self.reports else None
+
+    @property
+    def collapsed_best(self) -> bool | None:
+        """Whether it had collapsed where it had its lowest FID; None if that is not known."""
+        return None if self._best is None else self._best.collapsed
+
+    @property
+    def _best(self) -> Report | None:
+        return min(self.reports, key=lambda report: (report.fid, report.kimg), default=None)
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """FID by budget (kimg), in order of budget."""
+        return {report.kimg: report.fid for report in self.reports}
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured."""
+
+    uid: str
+    config: dict[str, Any]
+    fingerprint: str
+    fid_floor: float
+    fid_ceiling: float
+    versions: dict[str, Any]
+    opened_at: float
+    trials: tuple[TrialRecord, ...]
+    revision: int = 0
+    noise: Noise = field(default_factory=Noise)
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    earlier: tuple[Earlier, ...] = ()
+
+
+@dataclass
+class _Trial:
+    proposed: TrialProposed
+    at: float
+    attempts: int = 0
+    reports: dict[int, Report] = field(default_factory=dict)
+    ended: Ended | None = None
+    ended_at: float | None = None
+
+    def record(self, live: bool) -> TrialRecord:
+        unfinished = TrialState.RUNNING if live else TrialState.INTERRUPTED
+        return TrialRecord(
+            number=self.proposed.trial,
+            config=self.proposed.config,
+            params=self.proposed.params,
+            origin=self.proposed.origin,
+            sampler_attrs=self.proposed.sampler_attrs,
+            proposed_at=self.at,
+            reports=tuple(self.reports[kimg] for kimg in sorted(self.reports)),
+            attempts=self.attempts,
+            state=unfinished if self.ended is None else TrialState(self.ended.state),
+            rung=None if self.ended is None else self.ended.rung,
+            cause=None if self.ended is None else self.ended.cause,
+            ended_at=self.ended_at,
+        )
+
+
+@dataclass
+class _Study:
+    opened: StudyOpened
+    at: float
+    config: dict[str, Any]
+    revision: int = 0
+    trials: dict[int, _Trial] = field(default_factory=dict)
+    noise: list[NoiseMeasured] = field(default_factory=list)
+    confirmation: ConfirmationFold = field(default_factory=ConfirmationFold)
+    earlier: list[Earlier] = field(default_factory=list)
+
+    def trial(self, number: int) -> _Trial:
+        if number not in self.trials:
+            raise CorruptFile(f"trial {number} was never proposed")
+        return self.trials[number]
+
+    def running(self, number: int, attempt: int) -> _Trial:
+        trial = self.trial(number)
+        if attempt != trial.attempts:
+            raise CorruptFile(f"it is of attempt {attempt}, but trial {number} is at attempt {trial.attempts}")
+        if trial.ended is not None:
+            raise CorruptFile(f"attempt {attempt} of trial {number} has ended")
+        return trial
+
+
+def _changed(study: _Study, event: StudyChanged, at: float) -> None:
+    del at
+    if event.revision != study.revision + 1:
+        raise CorruptFile(f"it follows revision {study.revision}")
+    study.revision, study.config = event.revision, event.config
+
+
+def _warm(study: _Study, event: WarmStarted, at: float) -> None:
+    del at
+    if study.trials or study.revision:
+        raise CorruptFile("earlier results are written when a study is opened, not later")
+    study.earlier.append(Earlier.of(event))
+
+
+def _proposed(study: _Study, event: TrialProposed, at: float) -> None:
+    if event.trial in study.trials:
+        raise CorruptFile(f"trial {event.trial} was proposed before")
+    study.trials[event.trial] = _Trial(event, at)
+
+
+def _started(study: _Study, event: AttemptStarted, at: float) -> None:
+    del at
+    trial = study.trial(event.trial)
+    if event.attempt != trial.attempts + 1:
+        raise CorruptFile(f"it follows attempt {trial.attempts} of trial {event.trial}")
+    trial.attempts, trial.ended, trial.ended_at = event.attempt, None, None
+
+
+def _reported(study: _Study, event: Reported, at: float) -> None:
+    trial = study.running(event.trial, event.attempt)
+    if event.kimg in trial.reports:
+        raise CorruptFile(f"trial {event.trial} reported at kimg {event.kimg} before")
+    trial.reports[event.kimg] = Report(event.kimg, event.attempt, event.metrics, at)
+
+
+def _ended(study: _Study, event: Ended, at: float) -> None:
+    trial = study.running(event.trial, event.attempt)
+    trial.ended, trial.ended_at = event, at
+
+
+def _noise(study: _Study, event: NoiseMeasured, at: float) -> None:
+    del at
+    if event.kimg not in study.trial(event.trial).reports:
+        raise CorruptFile(f"trial {event.trial} has not reported at kimg {event.kimg}")
+    kind = (event.trial, event.kimg, event.source)
+    before = sum((m.trial, m.kimg, m.source) == kind for m in study.noise)
+    if event.index != before + 1:
+        raise CorruptFile(f"it follows {before} such measurements")
+    study.noise.append(event)
+
+
+def _planned(study: _Study, event: ConfirmationPlanned, at: float) -> None:
+    for number in event.trials:
+        study.trial(number)
+    if event.fingerprint != study.opened.fingerprint:
+        raise CorruptFile(f"its fingerprint is {event.fingerprint}, the study's {study.opened.fingerprint}")
+    study.confirmation.planned(event, at)
+
+
+def _retraining_started(study: _Study, event: RetrainingStarted, at: float) -> None:
+    study.confirmation.started(event, at)
+
+
+def _retraining_reported(study: _Study, event: RetrainingReported, at: float) -> None:
+    study.confirmation.reported(event, at)
+
+
+def _retraining_ended(study: _Study, event: RetrainingEnded, at: float) -> None:
+    study.confirmation.ended(event, at)
+
+
+def _opened_again(study: _Study, event: StudyOpened, at: float) -> None:
+    del study, event, at
+    raise CorruptFile("the study was opened before")
+
+
+_APPLY: Mapping[type[Event], Callable[[_Study, Any, float], None]] = {
+    StudyOpened: _opened_again,
+    StudyChanged: _changed,
+    WarmStarted: _warm,
+    TrialProposed: _proposed,
+    AttemptStarted: _started,
+    Reported: _reported,
+    Ended: _ended,
+    NoiseMeasured: _noise,
+    ConfirmationPlanned: _planned,
+    RetrainingStarted: _retraining_started,
+    RetrainingReported: _retraining_reported,
+    RetrainingEnded: _retraining_ended,
+}
+
+
+def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
+    """The study that the ledger's rows, all of them and in order, tell of.
+
+    Args:
+        rows: what `Ledger.read()` returned.
+        live: whether a driver is alive: it decides whether an unfinished trial is `running` or `interrupted`.
+
+    Raises:
+        InvalidInput: there are no rows: the study was never opened.
+        CorruptFile: a row that cannot follow those before it; names the row, its key and why.
+    """
+    study: _Study | None = None
+    for row in rows:
+        event = row.event
+        try:
+            if study is not None:
+                _APPLY[type(event)](study, event, row.written_at)
+            elif isinstance(event, StudyOpened):
+                study = _Study(event, row.written_at, event.config)
+            else:
+                raise CorruptFile("the study was not opened before it")
+        except CorruptFile as error:
+            raise CorruptFile(
+                f"the ledger's row {row.seq} ({event.key!r}) is impossible: {error}; restore it from a copy"
+            ) from error
+    if study is None:
+        raise InvalidInput("the ledger holds no study yet: `ganstudy launch` opens it")
+    return StudyRecord(
+        uid=study.opened.uid,
+        config=study.config,
+        fingerprint=study.opened.fingerprint,
+        fid_floor=study.opened.fid_floor,
+        fid_ceiling=study.opened.fid_ceiling,
+        versions=study.opened.versions,
+        opened_at=study.at,
+        trials=tuple(study.trials[number].record(live) for number in sorted(study.trials)),
+        revision=study.revision,
+        noise=Noise(tuple(study.noise)),
+        confirmation=study.confirmation.record(live),
+        earlier=tuple(study.earlier),
+    )

@@ -1,0 +1,60 @@
+"""The data set as MLflow keeps inputs of a run: name, fingerprint, source, shape, counts."""
+
+import json
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from study.ledger.events import StudyOpened
+from study.mlflow.store import redact
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+    from trainables.prepare import Prepared
+
+DATA = "data"
+"""Where the opening launch writes `data_facts`, among the study's versions."""
+
+PLACES = ("root", "path")
+"""Keys of a data source that name places on one machine: at most their last part is told in MLflow."""
+
+SPLITS = ("train", "validation", "test")
+_DIGEST_LENGTH = 36  # the most that MLflow takes
+
+
+def data_facts(prepared: "Prepared") -> dict[str, Any]:
+    """Return what the ledger keeps of a data set: `shape` (C, H, W), `images` of each split, `classes`."""
+    data = prepared.dataset
+    images = {name: len(getattr(data, name)) for name in SPLITS}
+    return {"shape": [int(side) for side in data.train.images.shape[1:]], "images": images, "classes": data.classes}
+
+
+def data_input(opened: StudyOpened) -> "DatasetInput":
+    """Return the study's data set as an input of its run; the digest is the FID's fingerprint."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    asked, facts = dict(opened.config.get("data", {})), opened.versions.get(DATA, {})
+    name = str(asked.get("name", "unknown"))
+    source = {key: PurePath(value).name if key in PLACES else value for key, value in asked.items() if value}
+    evaluation = opened.config.get("evaluation", {})
+    judged = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
+    images = facts.get("images", {})
+    counts = {f"{split}_images": images[split] for split in SPLITS if split in images}
+    profile = {**counts, "classes": facts.get("classes"), **judged}
+    return DatasetInput(
+        Dataset(
+            name=name,
+            digest=opened.fingerprint[:_DIGEST_LENGTH],
+            source_type="ganstudy",
+            source=redact(json.dumps(source)),
+            schema=_schema(facts["shape"]) if "shape" in facts else None,
+            profile=json.dumps({key: value for key, value in profile.items() if value is not None}),
+        ),
+        [InputTag("mlflow.data.context", "training")],
+    )
+
+
+def _schema(shape: list[int]) -> str:
+    """Images as uint8 N x C x H x W, in the words of MLflow's tensor schema."""
+    images = [{"name": "images", "type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, *shape]}}]
+    return json.dumps({"mlflow_tensorspec": {"features": json.dumps(images), "targets": None}})

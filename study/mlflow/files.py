@@ -1,0 +1,63 @@
+"""A study as files and parameters of its MLflow run: no credentials, and the same content is not sent twice."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from study.ledger.events import TrialProposed
+from study.mlflow.data import PLACES
+from study.mlflow.runs import ProjectedRun
+from study.mlflow.store import redact
+from study.mlflow.values import flatten
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_LASTING = ("seed", "data", "space", "sampler", "schedule", "evaluation", "resources")
+_COMPARED = (
+    *("loss", "penalty.name", "model.name", "normalisation", "seed"),
+    *("generator_optimiser.lr", "discriminator_optimiser.lr"),
+)
+_TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".md"})  # may hold an address with a password
+
+
+def study_params(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a study cannot change, as MLflow's parameters cannot, and says nothing of the machine."""
+    kept = {name: config[name] for name in _LASTING if name in config}
+    kept["data"] = {name: value for name, value in config.get("data", {}).items() if name not in PLACES}
+    kept["schedule"] = {name: value for name, value in config.get("schedule", {}).items() if name != "max_kimg"}
+    return flatten(kept)
+
+
+def trial_params(trial: TrialProposed) -> dict[str, str]:
+    """Return what was sampled, and what every trial has that people compare; all of it is in `config.yaml`.
+
+    MLflow's pages write all parameters of a run above its images, so few leave room for these.
+    """
+    config = flatten(trial.config)
+    return {name: config[name] for name in _COMPARED if name in config} | flatten(trial.params)
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """Return the resolved study file, or a trial's configuration as `ganstudy run-trial` and `train` read it."""
+    return redact(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+def log_file(client: "MlflowClient", run: ProjectedRun, path: str, content: Path | str) -> str:
+    """Log a file, or a text as one, unless the run has the same already; return its digest."""
+    target = PurePosixPath(path)
+    data = content.encode() if isinstance(content, str) else content.read_bytes()
+    if isinstance(content, str) or content.suffix in _TEXT:
+        data = redact(data.decode()).encode()
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    if run.digests.get(path) != digest:
+        with TemporaryDirectory(prefix="ganstudy-") as folder:
+            copy = Path(folder) / target.name
+            copy.write_bytes(data)
+            within = str(target.parent)
+            client.log_artifact(run.run_id, str(copy), None if within == "." else within)
+    return digest

@@ -1,0 +1,141 @@
+"""The driver's MLflow thread: training never waits for MLflow, and MLflow misses nothing of the ledger."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from study.ledger.rows import Row
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.runs import Counts
+from study.mlflow.store import display_uri, one_line
+from study.mlflow.system import SystemMetrics
+from trainables.errors import GanStudyError
+
+Read = Callable[[int], Sequence[Row]]
+"""`read(seq)` returns the ledger's rows after `seq`, in order. The thread calls it, on its own connection."""
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 60.0
+_log = logging.getLogger(__name__)
+
+
+def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = None) -> None:
+    """Project all rows that the ledger holds now, then `finish`.
+
+    Raises:
+        Exception: whatever MLflow or the ledger raised.
+    """
+    if not projection.attached:
+        projection.attach()  # before the rows are read: while the server is down that is all that happens
+    while rows := read(projection.position):
+        projection.project(rows, ending=finish is not None)
+    if finish is not None:
+        projection.finish(finish)
+
+
+def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None) -> Counts:
+    """Bring MLflow up to the ledger's last row, in the foreground; return what was sent.
+
+    Not while another process drives the study: that one projects by itself, and of two the slower one would
+    put older states over newer ones.
+
+    Raises:
+        GanStudyError: if MLflow could not be brought up to date; nothing is lost, the same call goes on.
+    """
+    before = projection.counts
+    try:
+        catch_up(read, projection, finish)
+    except GanStudyError:
+        raise
+    except Exception as error:
+        store = display_uri(projection.uri)
+        raise GanStudyError(f"MLflow at {store}: {one_line(error)}; mend it, then run sync again") from error
+    return projection.counts - before
+
+
+class ProjectionThread:
+    """One daemon thread that projects the ledger's new rows whenever it is woken.
+
+    On an error it warns once, keeps the text in `error`, and tries again after 1, 2, 4 ... 60 seconds.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        projection: MlflowProjection,
+        interval: float = 1.0,
+        system: SystemMetrics | None = None,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            read: the ledger's reader.
+            projection: used by the thread alone until `close` returns True.
+            interval: seconds between two projections, so that many reports become one call.
+            system: kept running beside the study's run; None for none.
+        """
+        self.error: str | None = None
+        self._read = read
+        self._projection = projection
+        self._interval = interval
+        self._system = system or SystemMetrics(False, projection.uri)
+        self._finish: Finish | None = None
+        self._complete = False
+        self._wanted = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="ganstudy-mlflow", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that the ledger has new rows. Returns at once."""
+        self._wanted.set()
+
+    def close(self, timeout: float, finish: Finish | None = None) -> bool:
+        """Project what is left, then `finish`; wait at most `timeout` seconds.
+
+        Returns:
+            True if everything is in MLflow. Otherwise `error` says why, and `sync` will catch up.
+        """
+        self._finish = finish
+        self._closing.set()
+        self._wanted.set()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self.error = self.error or f"MLflow did not answer within {timeout:g} s"
+        return self._complete
+
+    def _work(self) -> None:
+        delay = FIRST_RETRY
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            last = self._closing.is_set()
+            try:
+                if last:
+                    self._system.stop()  # it would take the run's end for its own
+                catch_up(self._read, self._projection, self._finish if last else None)
+                if not last:
+                    self._system.keep(self._projection.running_id)
+            except Exception as error:
+                self._projection.reset()
+                self._failed(error)
+                if last:
+                    return
+                self._closing.wait(delay)
+                delay = min(delay * 2, LAST_RETRY)
+                self._wanted.set()
+                continue
+            if self.error is not None:
+                _log.warning("MLflow is back: everything is projected")
+                self.error = None
+            delay = FIRST_RETRY
+            if last:
+                self._complete = True
+                return
+            self._closing.wait(self._interval)
+
+    def _failed(self, error: Exception) -> None:
+        if self.error is None:
+            store = display_uri(self._projection.uri)
+            _log.warning("MLflow at %s: %s; the study goes on, and MLflow catches up later", store, one_line(error))
+        self.error = one_line(error)

@@ -1,0 +1,207 @@
+"""`ganstudy ui`: MLflow's own pages on the study's store, opened at this study's leaderboard."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from study.folder import StudyFolder
+from study.mlflow.store import (
+    display_uri,
+    experiment_name,
+    is_server,
+    one_line,
+    open_client,
+    prepare_environment,
+    redact,
+    resolve_uri,
+)
+from study.mlflow.view import TAG_PREFIX, view_id, view_url
+from trainables.errors import GanStudyError, InvalidInput
+
+HOST = "127.0.0.1"
+_START_SECONDS = 90.0
+_STOP_SECONDS = 5.0
+_PORTS_TRIED = 50
+
+
+def serve(
+    folder: StudyFolder,
+    uri: str | None,
+    port: int = 5000,
+    open: bool = False,
+    uid: str | None = None,
+    echo: Callable[[str], None] = print,
+) -> None:
+    """Show the study in MLflow; returns when the user ends it (Ctrl-C), at once where a server runs already.
+
+    Args:
+        folder: the study's.
+        uri: its MLflow store, None for the embedded one. For `http(s)://` no server is started.
+        port: the first port to try on this machine's loopback address; the next free one is taken.
+        open: also open the address in the user's browser.
+        uid: of the study; None for the newest of this name in the store.
+        echo: prints a line.
+
+    Raises:
+        InvalidInput: if `uri` or `port` cannot be.
+        GanStudyError: if the study is not in MLflow, or the server does not answer or start.
+    """
+    prepare_environment()
+    store = resolve_uri(uri, folder)
+    if is_server(store):
+        _show(find_study(store, folder.name, uid), open, echo)
+        return
+    if uri is None and not folder.mlflow_db.exists():
+        raise GanStudyError(f"study {folder.name!r} is not in MLflow yet: run `ganstudy sync {folder.name}`")
+    port = free_port(port)
+    with _interruptible(), _server(store, folder, port) as server:
+        try:
+            _show(find_study(f"http://{HOST}:{port}", folder.name, uid), open, echo)
+            echo("Ctrl-C ends it.")
+            server.wait()
+            raise GanStudyError(f"MLflow's server ended with exit code {server.returncode}: start it again")
+        except KeyboardInterrupt:
+            echo("MLflow's server ended.")
+
+
+def find_study(server: str, name: str, uid: str | None = None) -> str:
+    """Return the address of the study's leaderboard on the MLflow server `server`.
+
+    Raises:
+        GanStudyError: if the server does not answer, or does not have the study.
+    """
+    client = open_client(server)
+    shown = display_uri(server)
+    try:
+        experiment = client.get_experiment_by_name(experiment_name(name))
+        if experiment is not None and uid is None:
+            query = "tags.`ganstudy.kind` = 'study'"
+            runs = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["start_time DESC"])
+            uid = runs[0].data.tags["ganstudy.study"] if runs else None
+    except Exception as error:
+        raise GanStudyError(f"MLflow at {shown}: {one_line(error)}; check the address") from error
+    if experiment is None or uid is None:
+        raise GanStudyError(f"study {name!r} is not in MLflow at {shown}: run `ganstudy sync {name}`")
+    return view_url(server, experiment.experiment_id, uid, saved=TAG_PREFIX + view_id(uid) in experiment.tags)
+
+
+def free_port(first: int) -> int:
+    """Return the first free port from `first` on, on the loopback address.
+
+    Raises:
+        InvalidInput: if `first` is no port, or none is free.
+    """
+    if not 1 <= first <= 65535:
+        raise InvalidInput(f"port {first}: use 1 to 65535")
+    for port in range(first, min(first + _PORTS_TRIED, 65536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise InvalidInput(f"port {first}: none of the {_PORTS_TRIED} ports from it on is free; name another")
+
+
+def _show(address: str, open: bool, echo: Callable[[str], None]) -> None:
+    echo(address)
+    if open:
+        webbrowser.open(address)
+
+
+@contextmanager
+def _server(store: str, folder: StudyFolder, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    command += ["--artifacts-destination", str(folder.mlflow_artifacts.absolute())]
+    command += ["--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 1"]
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": store,  # not an argument: `ps` would show a database's password
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job processes are for language models
+    }
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder.path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C comes to us alone, and we end the whole group
+        )
+        try:
+            _await_health(server, port, log)
+            yield server
+        finally:
+            _end(server)
+
+
+def _await_health(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+    opener = build_opener(ProxyHandler({}))  # the loopback address goes through no proxy
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with opener.open(f"http://{HOST}:{port}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    log.seek(0)
+    said = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    reason = redact(said[-1])[:300] if said else "it said nothing"
+    raise GanStudyError(f"MLflow's server did not start on port {port}: {reason}")
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, how)
+        except ProcessLookupError:
+            break
+        try:
+            server.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    server.wait()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the server too, as Ctrl-C does; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""How far FIDs differ by chance."""

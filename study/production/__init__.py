@@ -1,0 +1,1 @@
+"""From a configuration to a generator in use: `train`, `sample`, `evaluate`, `promote`, `run-trial`."""

@@ -1,0 +1,131 @@
+"""`ganstudy promote`: the best trial's generator as a model in MLflow's registry, under the alias `champion`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
+from study.analysis.export import threads_per_trial, winner
+from study.catalogue import find_study, load_study
+from study.console.hints import typed
+from study.console.reading import chosen_trial
+from study.console.say import say
+from study.console.tables import counts_line
+from study.folder import StudyFolder
+from study.ledger.records import StudyRecord, TrialRecord
+from study.mlflow.runs import UID
+from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
+from study.mlflow.values import flatten
+from study.production.champion_registry import Entry, register, registered_name
+from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
+from trainables.config import TrialConfig
+from trainables.data import Dataset
+from trainables.errors import GanStudyError
+from trainables.generator import Generator, GeneratorFacts, judged
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+def promote(
+    name: str, storage: Path | None, trial: int | None, model: str | None, as_json: bool, console: Console
+) -> bool:
+    """Register a trial's generator as `model`, and make it the champion; return whether there was a trial to take.
+
+    Args:
+        name: the study's.
+        storage: the folder of studies; None for the default.
+        trial: its number; None for the confirmed winner, or the best.
+        model: the registered model's name; None for the study's.
+        as_json: print for scripts.
+        console: where to.
+
+    Raises:
+        InvalidInput: if the study has no such trial, or the registered model is not ganstudy's.
+        GanStudyError: if the checkpoint is gone or damaged, or MLflow cannot be reached or does not know the study.
+    """
+    folder = find_study(name, storage)
+    study = load_study(folder)
+    chosen = winner(study) if trial is None else chosen_trial(study, trial)
+    if chosen is None:
+        say(console, f"no trial of {name} has reported yet; {counts_line(study)}")
+        return False
+    called = registered_name(model or name)
+    uri = _store(folder, study)
+    generator, dataset = _generator(folder, study, chosen)
+    found = f"Generator of trial {chosen.number} of the study `{name}`."
+    tags = {"ganstudy.study": study.uid, "ganstudy.study_name": name, "ganstudy.trial": str(chosen.number)}
+    text = description(generator.facts, dataset, found, called, uri)
+    try:
+        client = open_client(uri)
+        experiment_id, run_id = _run(client, folder, study, chosen)
+        params = flatten(chosen.config)
+        registered = register(
+            client, generator, Entry(called, about(called), experiment_id, run_id, tags, text, params)
+        )
+    except GanStudyError:
+        raise
+    except Exception as error:  # of whatever MLflow is built on
+        raise GanStudyError(
+            f"MLflow at {display_uri(uri)}: {one_line(error)}; nothing was promoted, try the same again when it is up"
+        ) from error
+    _print(registered, generator.facts, uri, f"trial {chosen.number} of {name}", as_json, console)
+    return True
+
+
+def _store(folder: StudyFolder, study: StudyRecord) -> str:
+    uri = resolve_uri(study.config["mlflow"]["uri"], folder)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        raise _unknown(folder, uri)
+    return uri
+
+
+def _unknown(folder: StudyFolder, uri: str) -> GanStudyError:
+    sync = typed("sync", folder.name, folder=folder)
+    return GanStudyError(f"study {folder.name!r} is not in MLflow at {display_uri(uri)} yet: run `{sync}`")
+
+
+def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, Dataset]:
+    """The judged generator of the trial's best FID, and the data that tells its shape and classes."""
+    if trial.kimg_best is None or trial.fid_best is None:
+        raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
+    checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
+    config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
+    dataset = config.data.load()
+    return Generator(*judged(checkpoint, config, dataset, study.fingerprint, threads_per_trial(study.config))), dataset
+
+
+def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:
+    """MLflow's ids of the experiment and of the trial's run, or of the study's where somebody deleted that."""
+    experiment = client.get_experiment_by_name(experiment_name(folder.name))
+    for uid in (f"{study.uid}/{trial.number}", study.uid):
+        if experiment is None:
+            break
+        runs = client.search_runs([experiment.experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)
+        if runs:
+            return experiment.experiment_id, runs[0].info.run_id
+    raise _unknown(folder, resolve_uri(study.config["mlflow"]["uri"], folder))
+
+
+def _print(
+    registered: Registered, facts: GeneratorFacts, uri: str, origin: str, as_json: bool, console: Console
+) -> None:
+    if as_json:
+        plain: dict[str, Any] = {
+            "model": registered.name,
+            "version": int(registered.version),
+            "alias": ALIAS,
+            "uri": model_uri(registered.name),
+            "registry": display_uri(uri),
+            "new": registered.new,
+            "from": origin,
+            "kimg": facts.kimg,
+            "fid": facts.fid,
+            "fid_fingerprint": facts.fid_fingerprint,
+            "weights": facts.weights,
+        }
+        console.print_json(data=plain)
+        return
+    tell(registered, facts, uri, origin, console)

@@ -1,0 +1,136 @@
+"""`ganstudy sample` and `ganstudy evaluate`: what to do with a trained generator."""
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from study.checked_places import check_writable
+from study.console.say import say
+from study.console.tables import number, plain_table
+from study.device import device_of
+from study.production.product import picture
+from trainables.data import Split
+from trainables.errors import InvalidInput
+from trainables.files import write_atomically
+from trainables.generator import Generator, Samples
+from trainables.images import save_png
+from trainables.judging import judge
+from trainables.prepare import prepare
+
+_GRID, _STRIP = 64, 8  # images, where no number is given
+_LARGEST_PICTURE = 10_000  # images
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which images to draw, and where to.
+
+    Attributes:
+        count: images; None: 64, or 8 of a strip.
+        seed: of latents and classes.
+        label: the class of all; None: as frequent as in the data.
+        out: a PNG; None: samples.png, if no `npz` is wanted either.
+        npz: a file of arrays `images` (uint8, N x C x H x W) and, of a generator with classes, `labels` (int64, N).
+        interpolate: a strip from one latent to another in place of independent images.
+    """
+
+    count: int | None = None
+    seed: int = 0
+    label: int | None = None
+    out: Path | None = None
+    npz: Path | None = None
+    interpolate: bool = False
+
+
+def sample(path: Path, wanted: Wanted, device: str | None, console: Console) -> None:
+    """Draw images of the generator at `path` into files.
+
+    Raises:
+        InvalidInput: if something that is wanted cannot be.
+    """
+    count = wanted.count or (_STRIP if wanted.interpolate else _GRID)
+    out = wanted.out or (None if wanted.npz else Path("samples.png"))
+    if wanted.interpolate and count < 2:
+        raise InvalidInput(f"-n {count}: a strip has two ends; draw 2 or more")
+    if out is not None and count > _LARGEST_PICTURE:
+        raise InvalidInput(f"-n {count}: a picture holds at most {_LARGEST_PICTURE} images; use --npz FILE instead")
+    for file, option in ((out, "--out"), (wanted.npz, "--npz")):
+        if file is not None:
+            _check_file(file, option)
+    generator = Generator.read(path, device_of(device))
+    draw = generator.interpolate if wanted.interpolate else generator.sample
+    drawn = draw(count, wanted.seed, wanted.label)
+    try:
+        if out is not None:
+            columns = count if wanted.interpolate else min(8, count) if count <= _GRID else math.isqrt(count - 1) + 1
+            save_png(picture(drawn.images, columns), out)
+            say(console, f"{out}: {count} images")
+        if wanted.npz is not None:
+            write_atomically(wanted.npz, _archive(drawn))
+            say(console, f"{wanted.npz}: {count} images")
+    except OSError as error:
+        raise InvalidInput(f"{out or wanted.npz}: cannot be written: {error.strerror}") from None
+
+
+def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, console: Console) -> None:
+    """Print all metrics of the generator at `path`, with the fingerprint that says what they mean.
+
+    Raises:
+        InvalidInput: if there is no such generator or split, or the data is not such as it was trained on.
+        DataNotFound: if the data is gone.
+    """
+    splits = [str(known) for known in (Split.VALIDATION, Split.TEST)]
+    if split is not None and split not in splits:
+        raise InvalidInput(f"--split {split!r}: choose {' or '.join(splits)}")
+    generator = Generator.read(path, device_of(device))
+    facts = generator.facts
+    own = facts.trial.evaluation
+    evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
+    prepared = prepare(facts.trial.data, evaluation)
+    metrics = judge(generator, prepared)
+    if as_json:
+        plain: dict[str, Any] = {
+            "generator": str(path),
+            "kimg": facts.kimg,
+            "data": facts.trial.data.name,
+            "split": str(evaluation.split),
+            "fid_fingerprint": prepared.fingerprint,
+            "trained_against": facts.fid_fingerprint,
+            "metrics": metrics,
+        }
+        console.print_json(data=plain)
+        return
+    rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
+    console.print(plain_table([("metric", "left"), ("", "right")], rows))
+    say(
+        console,
+        f"{evaluation.count} images of {facts.kimg} kimg against {prepared.count} of {facts.trial.data.name}'s "
+        f"{evaluation.split} split, fingerprint {prepared.fingerprint}; uniform noise has FID "
+        f"{number(prepared.fid_ceiling)}",
+    )
+    if evaluation.split == own.split and prepared.fingerprint != facts.fid_fingerprint:
+        say(
+            console,
+            f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
+            "extractor is another now, so the two cannot be compared",
+        )
+
+
+def _check_file(file: Path, option: str) -> None:
+    if b"\0" in bytes(file):
+        raise InvalidInput(f"{option} {str(file)!r}: a path cannot hold a null character; correct it")
+    if file.is_dir():
+        raise InvalidInput(f"{option} {file}: is a folder; name a file")
+    check_writable(file.parent, option, "choose another place")
+
+
+def _archive(drawn: Samples) -> bytes:
+    labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
+    target = io.BytesIO()
+    np.savez(target, allow_pickle=False, images=drawn.images.numpy(), **labels)
+    return target.getvalue()

@@ -1,0 +1,141 @@
+"""The model card of a trained generator: a README.md that tells what it is, how good, from where, and how to use it."""
+
+from collections.abc import Iterable
+
+import yaml
+
+from study.analysis.export import Origin
+from study.console.tables import number
+from study.production.folder import Measured, ProductionFolder
+from trainables.data import Dataset
+from trainables.data.licences import LICENCES
+from trainables.generator import GeneratorFacts
+from trainables.prepare import Prepared
+
+_MEANINGS = {
+    "fid": "Fréchet distance of features (lower is better)",
+    "kid": "kernel distance of features (lower)",
+    "kid_std": "its standard deviation over subsets",
+    "precision": "generated images that look real (higher)",
+    "recall": "real images that the generator can make (higher)",
+    "density": "as precision, robust to outliers (higher)",
+    "coverage": "as recall, robust to outliers (higher)",
+    "inception_score": "of the extractor's classes (higher)",
+    "modes_covered": "classes that appear",
+    "class_kl": "distance of the classes' frequencies to the data's (lower)",
+}
+
+
+def model_card(
+    facts: GeneratorFacts, prepared: Prepared, measured: Measured, origin: Origin, folder: ProductionFolder
+) -> str:
+    """Return Markdown."""
+    name = folder.path.resolve().name
+    return "\n\n".join(
+        (
+            f"# {name}: a generator of {facts.trial.data.name} images",
+            f"![{folder.grid.name}]({folder.grid.name})",
+            "Samples, not picked: `ganstudy sample` with its defaults draws these.",
+            _what(facts),
+            _quality(facts, prepared, measured),
+            data_text(facts, prepared.dataset),
+            _origin(facts, measured, origin),
+            _use(facts, folder),
+            "## Configuration",
+            f"```yaml\n{yaml.safe_dump(facts.trial.to_dict(), sort_keys=False)}```\n",
+        )
+    )
+
+
+def _what(facts: GeneratorFacts) -> str:
+    trial = facts.trial
+    colour = {1: "grey", 3: "colour"}[facts.channels]
+    average = f"; its weights are a moving average (half-life {trial.ema_kimg:g} kimg)" if trial.ema_kimg else ""
+    asked = f"; it takes one of {facts.classes} classes" if trial.uses_labels else "; it takes no class"
+    return (
+        f"It makes {colour} images of {facts.size} x {facts.size} pixels from {trial.latent.dimension} numbers (latent "
+        f"`{trial.latent.name}`){asked}. The architecture is `{trial.model.name}`, the loss `{trial.loss}`; it was "
+        f"trained until its discriminator had seen {facts.kimg} thousand real images{average}."
+    )
+
+
+def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> str:
+    evaluation = facts.trial.evaluation
+    chosen = measured.generator or {}
+    tests = measured.test or {}
+    title = f"{evaluation.split} split" + (" (chosen by it)" if chosen.get("chosen") != "last" else "")
+    heads = ["metric", title, *(["test split"] if tests else []), "meaning"]
+    rows = [
+        [f"`{key}`", _shown(chosen[key]), *([_shown(tests[key])] if tests else []), _MEANINGS.get(key, "")]
+        for key in evaluation.keys
+    ]
+    scale = (
+        f"On the {evaluation.split} split's scale uniform noise has FID {number(measured.fid_ceiling)}; real training "
+        f"images have {number(measured.fid_floor)} against the test split. FIDs can be compared only where the "
+        f"fingerprints are equal: they name data, split, extractor (`{prepared.extractor.name}`) and the number of "
+        f"generated images ({evaluation.count})."
+    )
+    prints = f"Fingerprints: {evaluation.split} `{facts.fid_fingerprint}`"
+    prints += f", test `{tests['fid_fingerprint']}`." if tests else "."
+    best = ""
+    if chosen.get("chosen") != "last":
+        best = (
+            f"\n\nThe generator is that of the lowest FID of {len(measured.reports)} reports: its FID on the "
+            f"{evaluation.split} split is a little too good for that"
+        ) + (", the one on the test split is not." if tests else ".")
+    return f"## Quality\n\n{_table(heads, rows)}\n\n{scale} {prints}{best}"
+
+
+def data_text(facts: GeneratorFacts, data: Dataset) -> str:
+    """Return what the generator was trained on, and under which licence, as a section of Markdown."""
+    name = facts.trial.data.name
+    classes = f" in {data.classes} classes" if data.classes else ""
+    return (
+        f"## Data\n\n`{name}`: {len(data.train)} images{classes} were trained on; digest of the data `{data.digest}`.\n"
+        f"\nLicence of the data: {LICENCES[name]}"
+    )
+
+
+def _origin(facts: GeneratorFacts, measured: Measured, origin: Origin) -> str:
+    if origin.study is None:
+        text = "Its configuration is not from a study"
+    else:
+        text = (
+            f"Its configuration was found by trial {origin.trial} of the study `{origin.study}` (`{origin.study_uid}`)"
+        )
+        if origin.fid_best is not None:
+            text += f", whose best FID was {number(origin.fid_best)} at {origin.kimg_best} kimg"
+            text += "" if origin.fid_fingerprint in (None, facts.fid_fingerprint) else " (of another fingerprint)"
+    return f"## Origin\n\n{text}. Trained with seed {facts.trial.seed}, as training `{measured.uid}`."
+
+
+def _use(facts: GeneratorFacts, folder: ProductionFolder) -> str:
+    shape = f"64 x {facts.channels} x {facts.size} x {facts.size}"
+    one_class = f"\nganstudy sample . -n 64 --class 0 --out class-0.png   # 0 to {facts.classes - 1}"
+    return f"""## Use
+
+```sh
+ganstudy sample . -n 64 --seed 1 --out grid.png{one_class if facts.trial.uses_labels else ""}
+ganstudy sample . -n 10000 --npz images.npz
+ganstudy sample . --interpolate --out strip.png
+ganstudy evaluate . --split test
+ganstudy train {folder.config.name} --kimg {facts.kimg} --out elsewhere   # train it again
+```
+
+```python
+from pathlib import Path
+from trainables.generator import Generator
+
+images = Generator.read(Path(".")).sample(64, seed=1).images  # uint8, {shape}
+```
+
+`{folder.generator.name}` needs neither the data nor the other files, and reading it runs no code of its own."""
+
+
+def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4g}"

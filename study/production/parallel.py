@@ -1,0 +1,143 @@
+"""A production training on several devices of this machine: Ray Train runs one process for each, torch joins them.
+
+Ray Train starts the processes, joins them by gloo (CPU) or NCCL (GPU), and starts them again when one dies. Nothing
+else of it is used: the first process does what the one of a training on one device does, and its folder is the truth.
+"""
+
+import os
+import queue
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray import ObjectRef
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util.queue import Empty, Queue
+
+from study.console.say import Say
+from study.production.plan import Plan
+from study.production.run import follow, run
+from study.running.cluster import connected
+from trainables.errors import GanStudyError
+from trainables.faults import is_disk_full
+from trainables.peers import Group
+from trainables.prepare import Prepared
+from trainables.threads import fixed_threads
+
+_RESTARTS = 3  # after the death of a process; what happens again and again is no accident
+_COLLECTIVE_SECONDS = 4 * 3600  # others wait so long for the first to evaluate; a death is noticed at once
+_PERIOD = 0.25  # seconds between looks whether Ray has ended
+_CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
+
+
+def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
+    """Train on `plan.devices` devices; as `study.production.run.run`, which the first process runs.
+
+    Raises:
+        GanStudyError: as the first process does, or if the processes died too often, or Ray did.
+    """
+    lost: queue.SimpleQueue[str] = queue.SimpleQueue()
+    os.environ[_CHDIR] = "0"  # paths in the plan may be relative
+    threads = plan.origin.threads
+    unused = tempfile.TemporaryDirectory(prefix="ganstudy-", ignore_cleanup_errors=True)
+    with unused as storage, connected(None, lost.put, cpus=plan.devices * threads):
+        told = Queue(actor_options={"num_cpus": 0})
+        share = plan.config.batch_size // plan.devices
+        say(f"{plan.devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
+        try:
+            _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, lost, say)
+        except RayError as error:  # its servers or one of its own processes died
+            cause = _cause(error)
+            raise GanStudyError(f"Ray failed ({cause}); the same command goes on from the last report") from error
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _fit(plan: Plan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
+    """Run Ray Train in a process of its own, so that the driver is free for Ctrl-C; return why it failed, if it did."""
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"plan": plan, "prepared": prepared, "told": told},
+        scaling_config=ScalingConfig(
+            num_workers=plan.devices, use_gpu=plan.device == "cuda", resources_per_worker=_resources(plan)
+        ),
+        run_config=RunConfig(
+            storage_path=storage,
+            failure_config=FailureConfig(max_failures=_RESTARTS),
+            callbacks=[_Mourner(told, plan.devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
+        ),
+        torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        return _cause(error)
+    return None
+
+
+def _resources(plan: Plan) -> dict[str, float]:
+    return {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if plan.device == "cuda" else {})
+
+
+def _attend(fit: "ObjectRef[str | None]", told: Queue, lost: "queue.SimpleQueue[str]", say: Say) -> None:
+    """Say what the first process says until all have ended."""
+    over = False
+    while not over:
+        if not lost.empty():
+            raise GanStudyError(lost.get())
+        over = bool(ray.wait([fit], timeout=0)[0])  # asked before the last words are heard
+        with suppress(Empty):
+            while True:
+                words = told.get(timeout=_PERIOD)
+                if isinstance(words, Exception):
+                    raise words
+                say(*words)
+    if cause := ray.get(fit):
+        raise GanStudyError(
+            f"the processes that train together failed {_RESTARTS + 1} times ({cause}); "
+            "the same command goes on from the last report"
+        )
+
+
+def _work(options: dict[str, Any]) -> None:
+    """What each process does."""
+    plan: Plan = replace(options["plan"], device=str(get_device()))
+    (prepared,) = ray.get(options["prepared"])
+    told: Queue = options["told"]
+    peers = Group()
+    with fixed_threads(plan.origin.threads):
+        if peers.rank:
+            follow(plan, prepared, peers)
+            return
+        try:
+            run(plan, prepared, lambda text, done: told.put((text, done)), peers)
+        except Exception as error:
+            if isinstance(error, GanStudyError) or is_disk_full(error, plan.folder.path):
+                told.put(error)  # nothing that another start would mend
+                threading.Event().wait()  # the driver ends all
+            raise
+
+
+class _Mourner(UserCallback):
+    """Says which processes died. Runs in Ray Train's own process."""
+
+    def __init__(self, told: Queue, count: int) -> None:
+        self._told, self._count, self._deaths = told, count, 0
+
+    def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
+        self._deaths += 1
+        if self._deaths <= _RESTARTS:
+            ranks = ", ".join(str(rank + 1) for rank in sorted(worker_exceptions))
+            self._told.put((f"process {ranks} of {self._count} failed; all start again at the last report", True))
+
+
+def _cause(error: Exception) -> str:
+    """The first failure, in a few words."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    first = failures[min(failures)] if failures else error
+    lines = [line.strip() for line in str(first).splitlines() if line.strip()]
+    return f"{type(first).__name__}: {lines[-1] if lines else ''}"[:300]

@@ -1,0 +1,144 @@
+"""What `ganstudy train` is to do, checked before any work."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from study.analysis.export import Origin, read_export
+from study.device import device_of
+from study.mlflow.store import check_database_folder
+from study.production.champion_registry import registered_name
+from study.production.folder import ProductionFolder
+from study.production.product import Choice
+from study.production.recorder import checked_uri
+from trainables.checkpoint import CheckpointStore
+from trainables.config import TrialConfig
+from trainables.errors import InvalidInput
+from trainables.peers import check_divides
+
+_REPORTS = 50  # about so many of a training whose schedule nobody chose
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for.
+
+    Attributes:
+        file: written by `ganstudy export`, or a bare trial configuration.
+        kimg: thousands of images to train for in all.
+        out: folder of the training; None: beside `file`, named after it.
+        report_kimg: evaluate every so many kimg; None: as the study, or less often so that there are about 50.
+        device: "cpu" or "cuda"; None: cuda where there is one.
+        seed: None: the exported one, which repeats the trial and goes on from there; another gives a fresh training.
+        last: keep the last generator, not that of the best FID.
+        mlflow: address of an MLflow store to record the training in; None: do not.
+        devices: train on so many devices at once, each with its part of every batch.
+        register: register the generator in that MLflow store.
+        model: as this; None: under the study's name, or the folder's where there is no study.
+    """
+
+    file: Path
+    kimg: int
+    out: Path | None = None
+    report_kimg: int | None = None
+    device: str | None = None
+    seed: int | None = None
+    last: bool = False
+    mlflow: str | None = None
+    devices: int = 1
+    register: bool = False
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An order, checked."""
+
+    config: TrialConfig
+    origin: Origin
+    folder: ProductionFolder
+    kimg: int
+    every: int
+    device: str
+    choice: Choice
+    mlflow: str | None
+    devices: int
+    model: str | None
+
+
+def make_plan(order: Order) -> Plan:
+    """Check an order, leaving no trace.
+
+    Raises:
+        InvalidInput: if something in it is not valid.
+    """
+    exported = read_export(order.file)
+    origin = exported.origin or Origin()
+    config = TrialConfig.from_dict(exported.trial, f"{order.file}: trial")
+    if order.seed is not None and order.seed != config.seed:
+        config = TrialConfig.from_dict(config.to_dict() | {"seed": order.seed}, "--seed")
+        origin = origin.model_copy(update={"fids": {}})  # of another training
+    folder = ProductionFolder(order.out or _beside(order.file, order.seed))
+    folder.check_writable()
+    stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
+    if stands > order.kimg:
+        raise InvalidInput(f"--kimg {order.kimg}: {folder.path} stands at {stands} kimg; give that or more")
+    mlflow = None if order.mlflow is None else checked_uri(order.mlflow)
+    if mlflow is not None:
+        check_database_folder(mlflow)
+    model = _model(order, origin, folder)
+    device = device_of(order.device)
+    check_divides(config.batch_size, order.devices)
+    _check_devices(order.devices, device, origin.threads)
+    return Plan(
+        config=config,
+        origin=origin,
+        folder=folder,
+        kimg=order.kimg,
+        every=order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1),
+        device=device,
+        choice=Choice.LAST if order.last else Choice.BEST,
+        mlflow=mlflow,
+        devices=order.devices,
+        model=model,
+    )
+
+
+def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None:
+    """The name to register the generator under, None if it is not to be."""
+    if not order.register:
+        if order.model is not None:
+            raise InvalidInput(
+                f"--as {order.model!r} names what --register makes: give --register too, or leave it out"
+            )
+        return None
+    if order.mlflow is None:
+        raise InvalidInput("--register needs a store to register in: give --mlflow ADDRESS too")
+    return registered_name(order.model or origin.study or folder.path.resolve().name)
+
+
+def _beside(file: Path, seed: int | None) -> Path:
+    name = file.stem if file.suffix else f"{file.name}-trained"
+    return file.with_name(name if seed is None else f"{name}-seed-{seed}")
+
+
+def _schedule(kimg: int, study: int) -> int:
+    """The study's interval between reports, or the smallest multiple of it that makes no more than `_REPORTS`."""
+    return study * max(1, math.ceil(kimg / (study * _REPORTS)))
+
+
+def _check_devices(devices: int, device: str, threads: int) -> None:
+    """Refuse more devices than this machine has: GPUs, or cores for the threads of each process.
+
+    One device is never refused: it is what there is.
+    """
+    if device == "cuda":
+        most, has = torch.cuda.device_count(), f"{torch.cuda.device_count()} GPU(s)"
+    else:
+        cores = len(os.sched_getaffinity(0))
+        most, has = cores // threads, f"{cores} core(s) for {threads} thread(s) each"
+    if devices > max(most, 1):
+        raise InvalidInput(f"--devices {devices}: this machine has {has}; use at most {max(most, 1)}")

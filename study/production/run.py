@@ -1,0 +1,117 @@
+"""A production training at work: from its newest checkpoint to its end, on one device or with others (`peers`)."""
+
+import time
+from contextlib import suppress
+
+from study.console.say import Say
+from study.console.tables import duration, number
+from study.production.folder import Measured, new_uid
+from study.production.plan import Plan
+from study.production.product import Finished, finish
+from study.production.recorder import Recorder
+from trainables.errors import Diverged, InvalidInput
+from trainables.peers import ALONE, Peers
+from trainables.prepare import Prepared
+from trainables.session import Session
+from trainables.trial import Report, Trial
+
+
+def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
+    """Return what the training has measured, or the beginning of that.
+
+    Raises:
+        InvalidInput: if it began with other data.
+        CorruptInput: if the file is damaged.
+    """
+    folder = plan.folder
+    measured = folder.read_measured()
+    if measured is None:
+        measured = Measured(new_uid(), prepared.fingerprint, prepared.fid_floor, prepared.fid_ceiling)
+    if measured.fid_fingerprint != prepared.fingerprint:
+        raise InvalidInput(
+            f"FID fingerprint {prepared.fingerprint}: {folder.path} began with {measured.fid_fingerprint}; bring back "
+            "the data it began with, or choose another folder with --out"
+        )
+    return measured
+
+
+def run(plan: Plan, prepared: Prepared, say: Say, peers: Peers = ALONE) -> None:
+    """Train to the end, write the generator and its papers; the processes besides the first are to `follow`.
+
+    Raises:
+        Diverged: if training became non-finite; what was best until then is written all the same.
+    """
+    config, folder = plan.config, plan.folder
+    with folder.writing():
+        measured = measured_so_far(plan, prepared)
+        record = Recorder(plan.mlflow, folder, config, plan.origin, say)
+        diverged = _to_the_end(plan, prepared, measured, say, record, peers)
+        if measured.reports:
+            finish(Finished(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say)
+        record.end(measured)
+        if diverged:
+            kept = f"; kept is the generator of {measured.generator['kimg']} kimg" if measured.generator else ""
+            raise Diverged(f"the training diverged: {diverged}{kept}")
+
+
+def follow(plan: Plan, prepared: Prepared, peers: Peers) -> None:
+    """Train with the process that runs `run`, from where that one stands and as far as it says."""
+    session = Session(plan.config, prepared, plan.device, peers)
+    session.load_state_dict(peers.agreed(None))
+    while kimg := peers.agreed(0):
+        with suppress(Diverged):  # all diverge at once; the first tells it
+            session.train(kimg)
+
+
+def _to_the_end(
+    plan: Plan, prepared: Prepared, measured: Measured, say: Say, record: Recorder, peers: Peers
+) -> Diverged | None:
+    """Train and report; return why it diverged, if it did."""
+    known = _known(plan, prepared, say)
+    reported = int(measured.reports[-1]["kimg"]) if measured.reports else 0
+    trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, peers=peers)
+    peers.agreed(trial.session.state_dict())
+    if trial.session.kimg:
+        say(f"goes on from {trial.session.kimg} kimg", True)
+    if reported == trial.session.kimg:
+        trial.unreported = None  # its report was kept
+    while trial.unreported or trial.session.kimg < plan.kimg:
+        at = trial.session.kimg
+        until = min((at // plan.every + 1) * plan.every, plan.kimg)
+        if not trial.unreported:
+            peers.agreed(until - at)
+        say(f"{plan.folder.path}: training from {at} to {until} of {plan.kimg} kimg on {plan.device}", False)
+        try:
+            report = trial.next_report(until - at)
+        except Diverged as error:
+            peers.agreed(0)
+            return error
+        measured.add(report, time.time())
+        measured.generator = measured.test = None  # of a training that was thought to be at its end
+        plan.folder.write_measured(measured)
+        say(_line(report, known, plan.kimg), True)
+        record.report(measured)
+    peers.agreed(0)
+    return None
+
+
+def _known(plan: Plan, prepared: Prepared, say: Say) -> dict[int, float]:
+    """The study's FIDs, where this training must repeat them."""
+    if plan.origin.fid_fingerprint == prepared.fingerprint:
+        return plan.origin.fids
+    if plan.origin.fid_fingerprint:
+        say("the FID fingerprint differs from the study's: its FIDs are not shown", True)
+    return {}
+
+
+def _line(report: Report, known: dict[int, float], kimg: int) -> str:
+    at, fid = int(report["kimg"]), report["fid"]
+    beside = ""
+    if at in known:
+        beside = ", the same as in the study" if known[at] == fid else f", {number(known[at])} in the study"
+    seconds = (report["train_seconds"] + report["eval_seconds"]) / at
+    left = f", about {duration(seconds * (kimg - at))} left" if at < kimg else ""
+    return (
+        f"{at:5d} kimg  FID {number(fid)} (best {number(report['fid_best'])}){beside}"
+        f"  {report['images_per_second']:.0f} images/s{left}"
+    )

@@ -1,0 +1,94 @@
+"""`ganstudy run-trial`: one trial without a study, from an exported file."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from study.analysis.export import Exported, Origin
+from study.checked_places import check_writable
+from study.console.say import say
+from study.device import device_of
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, InvalidInput
+from trainables.prepare import Prepared, prepare
+from trainables.threads import fixed_threads
+from trainables.trial import Trial
+
+
+def run_trial(
+    exported: Exported, kimg: int, report_kimg: int | None, folder: Path | None, device: str, console: Console
+) -> bool:
+    """Train the exported configuration to `kimg`, printing each report beside what the study measured.
+
+    Args:
+        exported: what to train.
+        kimg: thousands of images to train for.
+        report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
+        folder: keeps checkpoints and samples (and is continued from); None for a temporary one.
+        device: "cpu" or "cuda".
+        console: where to print.
+
+    Returns:
+        Whether every FID that the study also measured came out the same to the last bit.
+
+    Raises:
+        InvalidInput: if the configuration or the schedule is not valid.
+        Diverged: if training became non-finite.
+    """
+    origin = exported.origin or Origin()
+    every = report_kimg or origin.report_kimg or kimg
+    if kimg < 1 or every < 1 or kimg % every:
+        raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
+    device = device_of(device)
+    config = TrialConfig.from_dict(exported.trial)
+    if folder is not None:
+        check_writable(folder, "--out", "choose another folder")
+    prepared = prepare(config.data, config.evaluation)
+    known: dict[int, float] = {}
+    if origin.fid_fingerprint == prepared.fingerprint:
+        known = dict(origin.fids)
+    elif exported.origin:
+        console.print("the FID fingerprint differs from the study's: its FIDs are not shown", highlight=False)
+    with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
+        return _train(config, prepared, place, (kimg, every), known, device, console)
+
+
+def _train(
+    config: TrialConfig,
+    prepared: Prepared,
+    folder: Path,
+    schedule: tuple[int, int],
+    known: dict[int, float],
+    device: str,
+    console: Console,
+) -> bool:
+    trial = Trial(config, prepared, folder, device)
+    kimg, every = schedule
+    same, compared = True, 0
+    while trial.session.kimg < kimg or trial.unreported:
+        try:
+            report = trial.next_report(every)
+        except Diverged as error:
+            raise Diverged(f"the trial diverged: {error}") from None
+        at, fid = int(report["kimg"]), report["fid"]
+        beside = ""
+        if at in known:
+            exact = known[at] == fid
+            same, compared = same and exact, compared + 1
+            beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
+        console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s", highlight=False)
+    if not compared:
+        say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
+    return same
+
+
+@contextmanager
+def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    if folder:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="ganstudy-") as temporary:
+            yield Path(temporary)

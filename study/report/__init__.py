@@ -1,0 +1,1 @@
+"""`ganstudy report`: a study as one HTML page."""

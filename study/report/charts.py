@@ -1,0 +1,232 @@
+"""The report's plots. Each takes what it shows and returns SVG."""
+
+from collections.abc import Mapping, Sequence
+
+from study.analysis.common_rung import Axis, CommonRung
+from study.analysis.cost import Progress
+from study.analysis.groups import Group
+from study.analysis.rung_facts import schedule_of
+from study.console.tables import number
+from study.ledger.events import TrialProposed
+from study.ledger.records import StudyRecord, TrialRecord, TrialState
+from study.report.markup import Html, el
+from study.report.svg import Plot, Scale, shown, svg
+from study.running.board import summary
+
+SHADES = 5  # of rungs and of quantiles in the style sheet
+_MOST_AXES = 9
+_GOLDEN = 0.618034  # spreads successive numbers evenly over [0, 1)
+_ENDED_BADLY = (TrialState.DIVERGED, TrialState.FAILED)
+_MANY = 200  # lines from which each is drawn fainter
+
+
+def title(trial: TrialRecord) -> str:
+    """Return what a trial is called where the pointer rests on it."""
+    fid = "" if trial.fid_best is None else f", best FID {number(trial.fid_best)} at {trial.kimg_best} kimg"
+    state = f"stopped at {trial.rung} kimg" if trial.rung else str(trial.state)
+    return f"trial {trial.number}, {state}{fid}: {words(trial)}"
+
+
+def words(trial: TrialRecord | TrialProposed) -> str:
+    """Return a trial's configuration in a few words; of one that has no known shape, its parameters."""
+    try:
+        return summary(trial.config)
+    except (KeyError, TypeError):
+        return ", ".join(f"{name} {value}" for name, value in trial.params.items())
+
+
+def fate(trial: TrialRecord, rungs: Sequence[int]) -> str:
+    """Return the class of a trial's line: its state, and for a stopped one the shade of its rung."""
+    if trial.state == TrialState.STOPPED and trial.rung in rungs:
+        return f"fell{min(rungs.index(trial.rung), SHADES - 1)}"
+    return str(trial.state)
+
+
+def curves(study: StudyRecord, best: TrialRecord | None) -> Html:
+    """FID against kimg, a line per trial, the rungs upright; the best trial last, over the others."""
+    schedule = schedule_of(study.config)
+    rungs, reports = schedule.rungs(), [report for trial in study.trials for report in trial.reports]
+    first = min((report.kimg for report in reports), default=1)
+    end = max([schedule.max_kimg, *(report.kimg for report in reports)])
+    x = Scale.of([max(first, 1), end], log=end >= 8 * first, pad=0.04)
+    marks = [kimg for kimg in dict.fromkeys([first, *rungs, end]) if kimg >= first]
+    plot = Plot(
+        x,
+        Scale.of([report.fid for report in reports], log=True),
+        x_label="kimg (thousands of real images shown to D)",
+        y_label="FID",
+        x_ticks=[(float(kimg), str(kimg)) for kimg in marks],
+        width=760,
+        height=420,
+    )
+    for rung in rungs:
+        if x.low <= rung <= x.high:
+            plot.upright(rung, "rung")
+    many = " many" if len(study.trials) > _MANY else ""
+    order = sorted(study.trials, key=lambda t: (t.state == TrialState.COMPLETED, t.kimg, -(t.fid_best or 0)))
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for trial in order:
+        winner = best is not None and trial.number == best.number
+        class_ = fate(trial, rungs) + (" winner" if winner else many)
+        plot.line([(report.kimg, report.fid) for report in trial.reports], class_, title(trial))
+        if trial.reports and (len(trial.reports) == 1 or trial.state in _ENDED_BADLY):
+            ends.setdefault(fate(trial, rungs), []).append((trial.kimg, trial.reports[-1].fid))
+    for class_, points in ends.items():
+        plot.dots(points, class_)
+    return plot.render("FID against training time for every trial", "curves")
+
+
+def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> Html:
+    """Lowest FID so far against `along`, an attribute of the points, in units of `unit`."""
+    pairs = [(getattr(point, along) / unit, point.fid) for point in points]
+    plot = Plot(
+        Scale.of([0.0, *(x for x, _ in pairs)], log=False, pad=0.0),
+        Scale.of([fid for _, fid in pairs], log=True),
+        x_label=label,
+        y_label="lowest FID so far",
+    )
+    plot.line(pairs, "completed winner", steps=True)
+    plot.dots(pairs[:-1], "completed")
+    return plot.render(f"lowest FID so far against {label}")
+
+
+def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None) -> Html:
+    """FID at the common rung against one parameter, over the trials that have it; diverged ones at the upper edge."""
+    y = Scale.of(common.fids.values(), log=True, pad=0.08)
+    plot = Plot(axis.scale, y, x_label="", y_label="", x_ticks=_short(axis), width=320, height=230)
+    placed: dict[str, list[tuple[float, float]]] = {}
+    crosses = []
+    for trial in trials:
+        if axis.name not in trial.params:
+            continue
+        x = _spread(axis, trial)
+        if trial.number in common.fids:
+            went_on = trial.kimg > common.kimg or trial.state == TrialState.COMPLETED
+            kind = "best" if best and trial.number == best.number else "completed" if went_on else "stopped"
+            placed.setdefault(kind, []).append((x, common.fids[trial.number]))
+        elif trial.state == TrialState.DIVERGED:
+            crosses.append(x)
+    many = " many" if len(trials) > _MANY else ""
+    for kind in ("stopped", "completed"):
+        plot.dots(placed.get(kind, ()), kind + many)
+    plot.dots(placed.get("best", ()), "best")
+    plot.crosses(crosses, "diverged")
+    caption = el("figcaption", axis.name)
+    return el("figure", caption, plot.render(f"FID at {common.kimg} kimg against {axis.name}"))
+
+
+def strips(groups: Sequence[Group], kimg: int, what: str) -> Html:
+    """The FIDs at the common rung of each group, one above another, with the median and the quartiles."""
+    y = Scale(-0.5, len(groups) - 0.5, False)
+    plot = Strips(
+        Scale.of([fid for group in groups for fid in group.fids], log=True),
+        y,
+        x_label=f"FID at {kimg} kimg",
+        y_label="",
+        height=70 + 34 * len(groups),
+    )
+    plot.names = [group.value for group in groups]
+    many = " many" if sum(group.trials for group in groups) > _MANY else ""
+    for i, group in enumerate(groups):
+        row = len(groups) - 1 - i
+        if quartiles := group.quartiles:
+            low, middle, high = quartiles
+            plot.line([(low, row), (high, row)], "quartiles")
+            plot.line([(middle, row - 0.3), (middle, row + 0.3)], "median")
+        plot.dots([(fid, row) for fid in group.fids], f"completed{many}")
+    return plot.render(f"FID at {kimg} kimg by {what}")
+
+
+class Strips(Plot):
+    """A plot whose rows have names."""
+
+    left = 118
+    names: Sequence[str] = ()
+
+    def _axes(self) -> list[Html]:
+        base = self.height - self.bottom
+        parts = [el("path", d=f"M{self.left} {base}H{self.width - self.right}", class_="axis")]
+        for value in self.x.ticks():
+            x, _ = self.place((value, self.y.low))
+            parts.append(el("path", d=f"M{x:.1f} {self.top}V{base + 4}", class_="grid"))
+            parts.append(el("text", shown(value), x=f"{x:.1f}", y=base + 18, class_="middle"))
+        middle = (self.left + self.width - self.right) // 2
+        parts.append(el("text", self.x_label, x=middle, y=self.height - 6, class_="middle name"))
+        for i, name in enumerate(self.names):
+            _, y = self.place((self.x.low, len(self.names) - 1 - i))
+            parts.append(el("text", _cut(name, 15), x=self.left - 8, y=f"{y + 5:.1f}", class_="end"))
+        return parts
+
+
+def bars(values: Mapping[str, float], label: str) -> Html:
+    """Horizontal bars of parts of one, the names above them."""
+    width, row, most = 520, 34, max(values.values(), default=1.0) or 1.0
+    parts = []
+    for i, (name, value) in enumerate(values.items()):
+        top = i * row
+        parts.append(el("text", name, x=2, y=top + 14))
+        parts.append(el("text", f"{value:.0%}", x=width - 2, y=top + 14, class_="end"))
+        parts.append(el("rect", x=0, y=top + 20, width=f"{(width - 2) * value / most:.1f}", height=8, class_="bar"))
+    return svg(width, max(row, row * len(values)), parts, label)
+
+
+def parallel(
+    chosen: Sequence[Axis], trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None
+) -> Html:
+    """A line per trial over the axes of some parameters and of its FID at the common rung, coloured by that FID.
+
+    Below an axis lie the trials that do not have the parameter.
+    """
+    chosen = chosen[:_MOST_AXES]
+    end = Scale.of(common.fids.values(), log=True)
+    top, base, missing, gap = 20, 300, 322, 108
+    width = 60 + gap * len(chosen) + 70
+    there = sorted((t for t in trials if t.number in common.fids), key=lambda t: -common.fids[t.number])
+    parts = []
+    for i, trial in enumerate(there):
+        points = []
+        for j, axis in enumerate(chosen):
+            has = axis.name in trial.params
+            up = axis.scale.at(_spread(axis, trial)) if has else None
+            points.append((60 + gap * j, missing if up is None else base - up * (base - top)))
+        points.append((60 + gap * len(chosen), base - end.at(common.fids[trial.number]) * (base - top)))
+        shade = (len(there) - 1 - i) * SHADES // len(there)
+        class_ = f"line q{shade}" + (" many" if len(there) > _MANY else "")
+        class_ += " winner" if best and trial.number == best.number else ""
+        shape = "M" + "L".join(f"{x:.0f} {y:.1f}" for x, y in points)
+        parts.append(el("path", el("title", title(trial)), d=shape, class_=class_))
+    for j, axis in enumerate(chosen):
+        parts += _upright(60 + gap * j, top, base, axis.scale, _short(axis), axis.name, j)
+    parts += _upright(60 + gap * len(chosen), top, base, end, None, f"FID at {common.kimg}", len(chosen))
+    return svg(width, 392, parts, f"parameters and FID at {common.kimg} kimg, one line per trial", "wide")
+
+
+def _upright(
+    x: int, top: int, base: int, scale: Scale, ticks: Sequence[tuple[float, str]] | None, name: str, index: int
+) -> list[Html]:
+    parts = [el("path", d=f"M{x} {top}V{base}", class_="axis")]
+    for value, text in ticks if ticks is not None else [(value, shown(value)) for value in scale.ticks()]:
+        y = base - scale.at(value) * (base - top)
+        parts.append(el("path", d=f"M{x - 4} {y:.1f}h4", class_="axis"))
+        parts.append(el("text", text, x=x - 6, y=f"{y + 4:.1f}", class_="end small halo"))
+    y = base + (48 if index % 2 == 0 else 68)
+    return [*parts, el("text", _cut(name, 30, at_end=False), x=x, y=y, class_="middle small name")]
+
+
+def _short(axis: Axis) -> list[tuple[float, str]] | None:
+    ticks = axis.ticks
+    if ticks is None:
+        return None
+    return [(x, _cut(text, max(4, 36 // len(ticks)))) for x, text in ticks]
+
+
+def _cut(text: str, most: int, at_end: bool = True) -> str:
+    if len(text) <= most:
+        return text
+    return text[: most - 1] + "…" if at_end else "…" + text[1 - most :]
+
+
+def _spread(axis: Axis, trial: TrialRecord) -> float:
+    """Where a trial lies on an axis; on one of choices a little aside, so that trials do not hide one another."""
+    x = axis.at(trial.params[axis.name])
+    return x if axis.choices is None else x + 0.5 * ((trial.number * _GOLDEN) % 1 - 0.5)

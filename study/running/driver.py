@@ -1,0 +1,112 @@
+"""One driver at work on a study, whatever it runs: Ray, the ledger as its one owner, MLflow's thread, Ctrl-C."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.ledger.ledger import Ledger, Writer
+from study.mlflow.page import FinalStatus
+from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.store import display_uri
+from study.mlflow.system import SystemMetrics
+from study.mlflow.thread import ProjectionThread
+from study.running.cluster import Slots, connected, plan_slots
+from study.running.tune_run import Halt
+from study.study_file.config import StudyConfig
+from trainables.errors import InvalidInput
+
+_MLFLOW_SECONDS_AFTER_ERROR = 10.0
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What a driver has in hand."""
+
+    slots: Slots
+    ledger: Ledger
+    writer: Writer
+    thread: ProjectionThread
+    halt: Halt
+    projection: MlflowProjection
+
+    def behind(self, done: bool) -> str | None:
+        """Why MLflow lacks something, None if all is `done` (what closing the thread returned)."""
+        return None if done else f"{display_uri(self.projection.uri)}: {self.thread.error}"
+
+
+@contextmanager
+def driving(
+    config: StudyConfig,
+    command: str,
+    address: str | None,
+    projection: MlflowProjection,
+    begin: Callable[[Ledger, Writer], None],
+    after_error: FinalStatus = "failed",
+) -> Iterator[Driver]:
+    """Connect to Ray, own the ledger, and project it on MLflow while the block runs; close the thread at its end.
+
+    Args:
+        config: the study; it lies in `config.folder`.
+        command: what is run, for whoever finds the study taken.
+        address: of a Ray cluster, None for a local Ray.
+        projection: on MLflow.
+        begin: writes the first rows, before MLflow is told of any.
+        after_error: how the study stands in MLflow if the block raises.
+
+    Raises:
+        InvalidInput: if the folder cannot be made.
+        GanStudyError: if another driver runs this study, or the ledger or Ray fails.
+    """
+    halt = Halt()
+    with connected(address, halt.lose):
+        slots = plan_slots(config)
+        _create(config.folder.path)
+        with study_ledger(config) as ledger, ledger.own(socket.gethostname(), os.getpid(), command) as writer:
+            begin(ledger, writer)
+            with study_ledger(config) as reader:
+                system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
+                thread = ProjectionThread(reader.read, projection, system=system)
+                try:
+                    yield Driver(slots, ledger, writer, thread, halt, projection)
+                except BaseException:
+                    thread.close(_MLFLOW_SECONDS_AFTER_ERROR, Finish(after_error))
+                    raise
+
+
+def study_ledger(config: StudyConfig, create: bool = True) -> Ledger:
+    """Open the study's ledger, or make it."""
+    folder = config.folder
+    return Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=create)
+
+
+@contextmanager
+def interruptible(halt: Halt) -> Iterator[None]:
+    """End the run cleanly on the first Ctrl-C or SIGTERM; the next one is not held back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        halt.ask(f"interrupted by {signal.Signals(number).name}", by_signal=True)
+        signal.signal(number, before[signal.Signals(number)])
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    for number in before if in_main_thread else ():
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items() if in_main_thread else ():
+            signal.signal(number, handler)
+
+
+def _create(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"storage {path}: cannot be created: {error.strerror}; set storage.path") from None
+    if not os.access(path, os.W_OK):
+        raise InvalidInput(f"storage {path}: not writable; set storage.path or mend its permissions")

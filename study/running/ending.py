@@ -1,0 +1,49 @@
+"""What a launch leaves when it ends: the best configuration, the report, and both in MLflow; `sync` makes them anew."""
+
+import logging
+from pathlib import Path
+
+import yaml
+
+from study.analysis.export import export, winner
+from study.folder import StudyFolder
+from study.ledger.records import StudyRecord
+from study.mlflow.page import FinalStatus
+from study.mlflow.projection import Finish
+from study.report.page import report
+from trainables.files import write_atomically
+
+_log = logging.getLogger(__name__)
+
+
+def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
+    """Write the study's files, and return what MLflow is to show of a study that no driver runs any more.
+
+    Args:
+        study: as the ledger tells it.
+        folder: the study's, with its pictures.
+        place: the folder to write to.
+    """
+    artifacts: dict[str, Path | str] = {"study.yaml": yaml.safe_dump(study.config, sort_keys=False)}
+    if best := winner(study):
+        artifacts["best.yaml"] = place / folder.best_file.name
+        export(study, best, place / folder.best_file.name)
+    if page := _report(study, folder, place / folder.report_file.name):
+        artifacts["report.html"] = page
+    return Finish(status_of(study), artifacts)
+
+
+def status_of(study: StudyRecord) -> FinalStatus:
+    """How a study stands that no driver runs any more."""
+    complete = len(study.trials) >= study.config["trials"] and not any(trial.unfinished for trial in study.trials)
+    return "finished" if complete else "interrupted"
+
+
+def _report(study: StudyRecord, folder: StudyFolder, file: Path) -> Path | None:
+    """Write the report; a study never fails for want of one."""
+    try:
+        write_atomically(file, report(study, folder).encode())
+    except Exception as error:  # whatever it is, the results are in the ledger
+        _log.warning("the report could not be written (%s); again: ganstudy report %s", error, folder.name)
+        return None
+    return file

@@ -1,0 +1,48 @@
+"""A launch of a study that has ended already: nothing to run, so no Ray; what else a launch does is done."""
+
+from study.catalogue import load_study, open_ledger
+from study.folder import StudyFolder
+from study.ledger.records import StudyRecord
+from study.mlflow.projection import MlflowProjection
+from study.mlflow.thread import sync
+from study.running.ending import ending, status_of
+from study.study_file.config import StudyConfig
+from trainables.errors import GanStudyError, InvalidInput
+from trainables.validation import validated
+
+
+def ended_study(config: StudyConfig) -> StudyRecord | None:
+    """Return the study if it has come to its end with just these settings, else None.
+
+    What is wrong with its ledger is left to the launch to say.
+    """
+    folder = config.folder
+    try:
+        if folder.path.is_symlink() or not folder.study_file.is_file():
+            return None
+        with open_ledger(folder) as ledger:
+            if (owner := ledger.owner()) and owner.live:
+                return None
+        study = load_study(folder)
+    except (GanStudyError, OSError):
+        return None
+    return study if _same(study, config) and status_of(study) == "finished" else None
+
+
+def _same(study: StudyRecord, config: StudyConfig) -> bool:
+    """Whether the study was last launched with these settings; those newer than it count as at their defaults."""
+    try:
+        return validated(StudyConfig, study.config, "settings").to_dict() == config.to_dict()
+    except InvalidInput:
+        return False
+
+
+def finish_again(study: StudyRecord, folder: StudyFolder) -> str | None:
+    """Write the study's files anew and bring MLflow up to date; return why that did not work, or None."""
+    try:
+        projection = MlflowProjection(study.config["mlflow"]["uri"], folder, folder.name)
+        with open_ledger(folder) as ledger:
+            sync(ledger.read, projection, ending(study, folder, folder.path))
+    except GanStudyError as error:
+        return str(error)
+    return None

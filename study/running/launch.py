@@ -1,0 +1,190 @@
+"""`ganstudy launch`: runs a study to its end, or goes on where an earlier launch was cut off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+import yaml
+from rich.console import Console
+
+from study.checked_places import check_writable
+from study.console.say import say
+from study.ledger.events import Event, StudyChanged, StudyOpened
+from study.ledger.ledger import Ledger, NoLedger, Row, Writer
+from study.ledger.records import StudyRecord, fold
+from study.mlflow.data import DATA, data_facts
+from study.mlflow.projection import MlflowProjection
+from study.mlflow.store import check_database_folder, resolve_uri
+from study.mlflow.system import check_system_metrics
+from study.mlflow.thread import ProjectionThread
+from study.running.board import Board
+from study.running.cluster import plan_slots
+from study.running.conductor import Conductor
+from study.running.driver import Driver, driving, interruptible, study_ledger
+from study.running.ending import ending
+from study.running.fit import check_fit
+from study.running.progress import progress
+from study.running.trial_resources import RESOURCES
+from study.running.tune_run import run_trials
+from study.running.warm_start import Offer, check_fingerprints, offers
+from study.study_file.config import StudyConfig, refuse_changes
+from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.files import write_atomically
+from trainables.prepare import Prepared, prepare
+
+_RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+_MLFLOW_SECONDS_AT_END = 60.0
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How a launch ended."""
+
+    study: StudyRecord
+    interrupted: str | None
+    by_signal: bool
+    mlflow_behind: str | None
+    """Why MLflow lacks something (`ganstudy sync` brings it), or None."""
+
+
+def launch(config: StudyConfig, address: str | None, console: Console) -> Launched:
+    """Run or resume the study.
+
+    Args:
+        config: the study.
+        address: of a Ray cluster, None for a local Ray.
+        console: where progress is shown.
+
+    Raises:
+        InvalidInput: before any trial runs, if anything about the study is not right.
+        GanStudyError: if another driver runs this study, or the ledger or Ray fails.
+    """
+    projection = MlflowProjection(config.mlflow.uri, config.folder, config.name)
+    _check_places(config)
+    begun = _check_existing(config)
+    earlier = () if begun else offers(config)
+    console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
+    prepared = prepare(config.data, config.evaluation, partial(check_fit, config))
+    check_fingerprints(earlier, prepared.fingerprint)
+    for offer in earlier:
+        console.print(f"warm start: {offer.earlier} fit this study", highlight=False, markup=False, soft_wrap=True)
+
+    def begin(ledger: Ledger, writer: Writer) -> None:
+        _open_study(ledger.read(), config, prepared, earlier, writer)
+        write_atomically(config.folder.study_file, _resolved_yaml(config).encode())
+
+    with driving(config, "launch", address, projection, begin) as driver:
+        _run(config, prepared, driver, console)
+        done = finish(driver.ledger, config, driver.thread, console)
+        study = fold(driver.ledger.read(), live=False)
+        return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
+
+
+def _run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:
+    """Run trials until all are done or the halt says why not."""
+    slots, halt = driver.slots, driver.halt
+    rows = driver.ledger.read()
+    board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
+    say(
+        console,
+        f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
+        f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
+    )
+    with progress(console, board, lambda: halt.reason) as shown, interruptible(halt):
+
+        def observe(event: Event) -> None:
+            shown(event)
+            driver.thread.wake()
+
+        conductor = Conductor(config, prepared.fid_ceiling, driver.writer, rows, observe)
+        if not conductor.exhausted:
+            run_trials(conductor, prepared, config.folder, slots, halt)
+        if not conductor.done:
+            budget = config.time_budget_minutes
+            halt.ask(f"the time budget of {budget:g} minutes is spent" if budget else "Ray Tune ended early")
+
+
+def _check_existing(config: StudyConfig) -> bool:
+    """Refuse at once, before data are loaded and Ray starts, what an existing study does not allow.
+
+    Returns:
+        Whether the study has begun.
+
+    Raises:
+        InvalidInput: if the study has begun with other settings, or its folder is a link.
+        CorruptFile: if it has begun and its ledger is damaged, empty or gone: to begin afresh would hide that.
+        GanStudyError: if a live driver runs it.
+    """
+    folder = config.folder
+    if folder.path.is_symlink():
+        raise InvalidInput(f"study folder {folder.path} is a symbolic link; point storage.path at the real place")
+    rows: Sequence[Row] = ()
+    place = "there is none"
+    try:
+        with study_ledger(config, create=False) as ledger:
+            place = ledger.place
+            if (owner := ledger.owner()) and owner.live:
+                raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
+            rows = ledger.read()
+    except NoLedger:
+        pass
+    if rows:
+        refuse_changes(fold(rows, live=False).config, config.to_dict(), folder.path)
+    elif folder.study_file.exists() or folder.trial(0).exists():
+        raise CorruptFile(
+            f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
+            "copy, or choose another name"
+        )
+    return bool(rows)
+
+
+def _check_places(config: StudyConfig) -> None:
+    """Refuse places that cannot be written to, before any work.
+
+    Raises:
+        InvalidInput: naming the first.
+    """
+    check_writable(config.folder.path, "storage", "set storage.path")
+    check_system_metrics(config.mlflow.system_metrics)
+    if config.mlflow.uri is not None:  # else it lies in the study's folder
+        check_database_folder(resolve_uri(config.mlflow.uri, config.folder))
+
+
+def finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
+    """Export the best trial, write the report and bring MLflow up to date; tell whether that worked."""
+    end = ending(fold(ledger.read(), live=False), config.folder, config.folder.path)
+    with console.status("bringing MLflow up to date"):
+        return thread.close(_MLFLOW_SECONDS_AT_END, end)
+
+
+def _open_study(
+    rows: Sequence[Row], config: StudyConfig, prepared: Prepared, earlier: Sequence[Offer], writer: Writer
+) -> None:
+    """Write the study's first rows, what it learns of earlier studies among them, or what changed since.
+
+    Raises:
+        InvalidInput: if the data behind the study's FIDs is no longer the same.
+    """
+    if not rows:
+        slots = plan_slots(config)
+        versions: dict[str, Any] = {name: version(name) for name in _RECORDED_VERSIONS}
+        versions |= {DATA: data_facts(prepared), RESOURCES: {"cpus": slots.cpus, "gpus": slots.gpus}}
+        bounds = prepared.fid_floor, prepared.fid_ceiling
+        first = StudyOpened(uuid4().hex, config.to_dict(), prepared.fingerprint, *bounds, versions)
+        writer.append(first, *(offer.earlier.event for offer in earlier))
+        return
+    study = fold(rows, live=False)
+    if study.fingerprint != prepared.fingerprint:
+        raise InvalidInput(
+            f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so new FIDs could not "
+            "be compared with the old; bring back the data it began with, or choose another name"
+        )
+    if study.config != config.to_dict():
+        writer.append(StudyChanged(study.revision + 1, config.to_dict()))
+
+
+def _resolved_yaml(config: StudyConfig) -> str:
+    return yaml.safe_dump(config.to_dict(), sort_keys=False)

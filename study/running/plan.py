@@ -1,0 +1,161 @@
+"""What a study would do, without doing it: `ganstudy launch --dry-run`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+
+from study.console.say import say
+from study.console.tables import duration, plain_table
+from study.ledger.earlier import Earlier
+from study.running.board import summary
+from study.running.sampling import Sampling
+from study.study_file.config import StudyConfig
+from trainables.config import TrialConfig
+from trainables.data import Dataset
+from trainables.models import ImageShape
+from trainables.networks import assemble
+from trainables.speed import images_per_second
+
+_SAMPLES = 200
+
+
+def parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[int, int]:
+    """Return the number of parameters of G and of D, without allocating them."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        networks = assemble(config, shape, classes)
+    g, d = (sum(p.numel() for p in module.parameters()) for module in networks)
+    return g, d
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the study would take if all trials were like `trial` (in a few words)."""
+
+    trial: str
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        config: the resolved study.
+        slots: trials at a time.
+        sizes: parameters of G and of D, of each baseline and of the smallest, median and largest sample.
+        kimg: expected training over all trials.
+        costs: one for each kind of network, measured on one thread here.
+        earlier: what the sampler learns of earlier studies; a launch also compares the fingerprints of their FIDs.
+    """
+
+    config: StudyConfig
+    slots: int
+    sizes: dict[str, tuple[int, int]]
+    kimg: float
+    costs: tuple[Cost, ...]
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def kimg_of_all(self) -> int:
+        """What running every trial to the end would take."""
+        return self.config.trials * self.config.schedule.max_kimg
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for scripts."""
+        schedule = self.config.schedule
+        return {
+            "study": self.config.to_dict(),
+            "rungs": [schedule.rungs(bracket) for bracket in range(schedule.brackets)],
+            "report_kimg": schedule.report_every,
+            "parameters": {name: {"generator": g, "discriminator": d} for name, (g, d) in self.sizes.items()},
+            "concurrency": self.slots,
+            "kimg": self.kimg,
+            "kimg_without_stopping": self.kimg_of_all,
+            "costs": [asdict(cost) for cost in self.costs],
+            "warm_start": [
+                {"study": one.name, "finished": one.finished, "fitting": len(one.trials)} for one in self.earlier
+            ],
+        }
+
+
+def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> Plan:
+    """Work out what the study would do on `dataset`, `slots` trials at a time."""
+    space = config.space.resolve()
+    fixed: dict[str, Any] = {
+        "data": config.data.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "seed": 0,
+    }
+    sampling = Sampling(replace(space, baselines=()), "random", seed=0, startup=1, ceiling=0.0)
+    draws = [space.build(sampling.propose(number).params, **fixed) for number in range(_SAMPLES)]
+    baselines = {b.name: space.build(b.params, **fixed) for b in space.baselines}
+    shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
+    sizes = _sizes(baselines, draws, partial(parameter_count, shape=shape, classes=classes))
+    kimg = config.schedule.expected_kimg(config.trials)
+    first = {trial.model.name: trial for trial in reversed([*baselines.values(), *draws])}
+    costs = tuple(_cost(trial, dataset, kimg, slots) for trial in reversed(first.values()))
+    return Plan(config, slots, sizes, kimg, costs, earlier)
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print the resolved study, the rung plan, the sizes of the networks and what it will cost."""
+    config = plan.config
+    console.rule("study", align="left")
+    console.print(yaml.safe_dump(config.to_dict(), sort_keys=False), highlight=False, markup=False, end="")
+    console.rule("rungs", align="left")
+    for bracket in range(config.schedule.brackets):
+        console.print(_rungs(config, bracket), highlight=False)
+    if plan.earlier:
+        console.rule("warm start", align="left")
+        for one in plan.earlier:
+            say(console, f"{one} fit this study; a launch also compares the fingerprints of the FIDs")
+    console.rule("networks", align="left")
+    rows = [[name, f"{g:,}", f"{d:,}"] for name, (g, d) in plan.sizes.items()]
+    console.print(plain_table([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
+    console.rule("cost", align="left")
+    console.print(
+        f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "
+        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)",
+        highlight=False,
+    )
+    for cost in plan.costs:
+        console.print(
+            f"  {duration(cost.seconds)} of training if all were {cost.trial}: "
+            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time",
+            highlight=False,
+        )
+
+
+def _sizes(
+    baselines: Mapping[str, TrialConfig],
+    draws: Sequence[TrialConfig],
+    size_of: Callable[[TrialConfig], tuple[int, int]],
+) -> dict[str, tuple[int, int]]:
+    found = {f"baseline {name}": size_of(trial) for name, trial in baselines.items()}
+    sizes = [size_of(draw) for draw in draws]
+    for label, pick in (("smallest", min), ("median", median), ("largest", max)):
+        found[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in sizes)), int(pick(d for _, d in sizes)))
+    return found
+
+
+def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> Cost:
+    speed = images_per_second(trial, dataset)
+    return Cost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+
+
+def _rungs(config: StudyConfig, bracket: int) -> str:
+    schedule = config.schedule
+    rungs = ", ".join(str(rung) for rung in schedule.rungs(bracket))
+    stops = (
+        f"rungs at {rungs} kimg (about 1 in {schedule.reduction_factor} goes on)" if rungs else "no trial is stopped"
+    )
+    return (
+        f"bracket {bracket}: {stops}, the end at {schedule.max_kimg} kimg, a report every {schedule.report_every} kimg"
+    )

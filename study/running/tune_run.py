@@ -1,0 +1,259 @@
+"""Hands trainings to Ray Tune: thin adapters between Tune's hooks and whoever decides, a `Director`.
+
+A study's director is the `Conductor`, a confirmation's the `Confirmer`.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from ray import tune
+from ray.tune import Callback, Stopper
+from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.folder import StudyFolder
+from study.running.cluster import Slots
+from study.running.conductor import Conductor, Running
+from study.study_file.config import StudyConfig
+from trainables.errors import GanStudyError
+from trainables.faults import WORKER_LOST, Watchdog
+from trainables.prepare import Prepared
+from trainables.tune import GanTrainable
+
+_NUMBER = "number"
+
+
+class Director(Protocol):
+    """Decides which trainings there are and whether one goes on; knows each by a number of its own."""
+
+    def next(self) -> Running | None:
+        """Hand one out, None when there are no more."""
+
+    def report(self, number: int, result: dict[str, Any]) -> bool:
+        """Take a result; return whether the training goes on."""
+
+    def retry(self, number: int) -> Running | None:
+        """Note that one is started again after its worker was lost; None if it has ended already."""
+
+    def fail(self, number: int, cause: str) -> None:
+        """Note that one is lost for good."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a director's trainings need, and where they lie.
+
+    With `test` each is judged on test images when it reaches the end, `config.schedule.max_kimg`.
+    """
+
+    config: StudyConfig
+    prepared: Prepared
+    folder: StudyFolder
+    folder_of: Callable[[int], Path]
+    count: int
+    time_budget_minutes: float | None = None
+    test: Prepared | None = None
+
+
+class _Unsaved:
+    """For what Tune wants to pickle into snapshots of its own, which are never read: the ledger is the truth."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Leave nothing but a mark."""
+        return (_Unsaved, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Stay the same object: it holds the ledger."""
+        return self
+
+
+class Halt(_Unsaved, Stopper):
+    """Ends the whole run: because it was asked to, or because the ledger could not be written.
+
+    Tune takes an exception in a scheduler for a fault of the trial; it is kept here instead and raised after the run.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.by_signal = False
+        self.error: Exception | None = None
+
+    def ask(self, reason: str, by_signal: bool = False) -> None:
+        """End the run soon; the first reason counts."""
+        if self.reason is None:
+            self.reason, self.by_signal = reason, by_signal
+
+    def lose(self, what: str) -> None:
+        """End the run because something it needs is gone; the first error counts."""
+        self.error = self.error or GanStudyError(what)
+
+    def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
+        """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
+        if self.error:
+            return otherwise
+        try:
+            return work()
+        except Exception as error:
+            self.error = error
+            return otherwise
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial: that is the scheduler's part."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell Tune whether to end the run."""
+        return bool(self.error or self.reason)
+
+
+class LedgerSearcher(_Unsaved, Searcher):
+    """Gives Tune the director's trainings."""
+
+    def __init__(self, director: Director, halt: Halt, config_of: Callable[[Running], dict[str, Any]]) -> None:
+        super().__init__(metric="fid", mode="min")
+        self._director = director
+        self._halt = halt
+        self._config_of = config_of
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the next trial's config, or that there are no more."""
+        running = self._halt.guard(self._director.next)
+        finished: Any = Searcher.FINISHED
+        return self._config_of(running) if running else finished
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Do nothing: the director learned it from the scheduler, before Tune acted."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+
+class LedgerScheduler(_Unsaved, FIFOScheduler):
+    """Asks the director, which commits to the ledger first, whether a trial goes on."""
+
+    def __init__(self, director: Director, halt: Halt) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._director = director
+        self._halt = halt
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Report, and go on or stop."""
+        number = trial.config[_NUMBER]
+        goes_on = self._halt.guard(lambda: self._director.report(number, result), otherwise=False)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+class LostWorkers(_Unsaved, Callback):
+    """Notes in the ledger that a trial's worker was lost: it is started again, or given up."""
+
+    def __init__(self, director: Director, halt: Halt) -> None:
+        self._director = director
+        self._halt = halt
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Count another attempt."""
+        running = self._halt.guard(lambda: self._director.retry(trial.config[_NUMBER]))
+        if running:
+            trial.config.update(_of_attempt(running))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
+        lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_line(trial.get_error())}"
+        overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
+        self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
+
+
+def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
+    """Run a study's trials until the conductor has no more or `halt` ends it.
+
+    Raises:
+        Exception: what went wrong in the conductor (a ledger that cannot be written, above all).
+    """
+    config = conductor.config
+    work = Work(config, prepared, folder, folder.trial, config.trials, config.time_budget_minutes)
+    run_trainings(conductor, work, slots, halt)
+
+
+def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> None:
+    """Run trainings until the director has no more or `halt` ends it.
+
+    Raises:
+        Exception: what went wrong in the director (a ledger that cannot be written, above all).
+    """
+    config, folder = work.config, work.folder
+
+    def config_of(running: Running) -> dict[str, Any]:
+        return {
+            _NUMBER: running.number,
+            "trial": running.config,
+            "folder": str(work.folder_of(running.number)),
+            "report_kimg": config.schedule.report_every,
+            "judged_at": config.schedule.max_kimg,
+            "threads": slots.threads,
+            "device": slots.device,
+            "deadline_seconds": config.report_deadline_minutes and config.report_deadline_minutes * 60,
+            **_of_attempt(running),
+        }
+
+    _keep_secrets_at_home()
+    budget = work.time_budget_minutes
+    shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
+    tuner = tune.Tuner(
+        tune.with_resources(shared, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=LedgerSearcher(director, halt, config_of),
+            scheduler=LedgerScheduler(director, halt),
+            num_samples=work.count,
+            max_concurrent_trials=slots.concurrency,
+            time_budget_s=budget * 60 if budget else None,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name=folder.ray.name,
+            storage_path=str(folder.path),
+            stop=halt,
+            callbacks=[LostWorkers(director, halt)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
+            failure_config=tune.FailureConfig(max_failures=config.max_failures),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(folder.ray, ignore_errors=True)
+    if halt.error:
+        raise halt.error
+
+
+def _keep_secrets_at_home() -> None:
+    """Have Tune not copy the driver's cloud keys into each worker's description, which Ray logs for all to read.
+
+    No trial needs them: the driver alone talks to MLflow's store.
+    """
+    copied = class_cache.ENV_VARS_TO_PROPAGATE
+    copied.difference_update([name for name in copied if name.startswith("AWS_")])
+
+
+def _of_attempt(running: Running) -> dict[str, Any]:
+    """Return what a worker must know of this start: its number, and how far the ledger has the trial."""
+    return {"attempt": running.attempt, "reported": running.kimg}
+
+
+def _name(trial: Trial) -> str:
+    return f"trial-{trial.config[_NUMBER]:05d}"
+
+
+def _last_line(error: Exception | None) -> str:
+    lines = str(error or "").strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else "no error known"

@@ -1,0 +1,228 @@
+"""`StudyConfig`: the study file, validated once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from search_spaces.registry import SPACES
+from search_spaces.space import Space
+from study.catalogue import storage_root
+from study.checked_places import check_path
+from study.folder import StudyFolder, check_name
+from study.running.sampling import SAMPLERS
+from study.study_file.addresses import address
+from study.study_file.schedule import Schedule
+from study.study_file.yaml_file import parse_value, read_yaml
+from trainables.data import SOURCES, Split
+from trainables.data.source import DataSource
+from trainables.errors import InvalidInput
+from trainables.evaluation import Evaluation
+from trainables.validation import validated
+from trainables.variants import KeyOf, OneOf, Variant
+
+CHANGEABLE = (
+    "trials",
+    "concurrency",
+    "time_budget_minutes",
+    "max_failures",
+    "report_deadline_minutes",
+    "mlflow",
+    "storage",
+)
+"""Keys that may differ when a study is launched again; `schedule.max_kimg` may grow."""
+
+
+class SpaceChoice(Variant):
+    """Which space, and what of it."""
+
+    base: Annotated[str, KeyOf(SPACES)] = Field(default="gan28", description="see: ganstudy spaces show NAME")
+    narrow: dict[str, Any] = Field(default={}, description="parameter: {low, high} or a list of choices")
+    fix: dict[str, Any] = Field(default={}, description="parameter or field of the trial: value")
+    baselines: bool = Field(default=True, description="try the space's known-good settings first")
+
+    def resolve(self) -> Space:
+        """Return the space as narrowed and fixed.
+
+        Raises:
+            InvalidInput: if a parameter is unknown, or a range is not inside the space's.
+        """
+        space = SPACES[self.base].narrowed(self.narrow).fixed(self.fix)
+        return space if self.baselines else replace(space, baselines=())
+
+
+class SamplerChoice(Variant):
+    """Who proposes configurations."""
+
+    name: Annotated[str, KeyOf(SAMPLERS)] = Field(
+        default="tpe", description="tpe: Optuna's tree-structured Parzen estimator, multivariate; random: no model"
+    )
+    startup_trials: int = Field(default=10, ge=1, description="random trials before the model is used")
+
+
+class Resources(Variant):
+    """What one trial takes. A fraction of a GPU lets trials share it."""
+
+    cpus: float | Literal["auto"] = Field(default="auto", description="auto: 1")
+    gpus: float | Literal["auto"] = Field(default="auto", description="auto: 1 where the cluster has any, else 0")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.cpus != "auto" and self.cpus <= 0:
+            raise ValueError(f"cpus {self.cpus} must be above 0")
+        if self.gpus != "auto" and (self.gpus < 0 or (self.gpus > 1 and self.gpus % 1)):
+            raise ValueError(f"gpus {self.gpus}: use 0, a fraction up to 1, or a whole number")
+        return self
+
+
+class Mlflow(Variant):
+    """Where results are shown."""
+
+    uri: Annotated[
+        str | None,
+        address(
+            ("http", "https", "sqlite", "postgresql"),
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.pgpass",
+        ),
+    ] = Field(default=None, description="default: SQLite in the study's folder")
+    system_metrics: bool = Field(
+        default=False, description="also log CPU, memory, disk, network and GPU of the driver's machine; needs psutil"
+    )
+
+
+class Storage(Variant):
+    """Where the study lives. On a cluster, a path that every node sees."""
+
+    path: Annotated[Path, AfterValidator(check_path)] = Field(
+        default_factory=lambda: storage_root(None), description="default: $GANSTUDY_STORAGE, or runs"
+    )
+    ledger: Annotated[str | None, address(("postgresql",), "PGPASSWORD or ~/.pgpass")] = Field(
+        default=None, description="a PostgreSQL URL; default: SQLite in the study's folder"
+    )
+
+
+class StudyConfig(Variant):
+    """A study, as its file says it."""
+
+    name: Annotated[str, AfterValidator(check_name)] = Field(
+        description="of the study, its folder and its MLflow experiment: 1 to 64 letters, digits, '_', '-' or '.'"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="decides what is sampled, and every trial's own seed")
+    data: Annotated[DataSource, OneOf(SOURCES)] = Field(description="the images; see: ganstudy data describe NAME")
+    space: SpaceChoice = SpaceChoice()
+    sampler: SamplerChoice = SamplerChoice()
+    schedule: Schedule
+    trials: int = Field(ge=1, le=1_000_000, description="how many in all; more continue a study that has ended")
+    time_budget_minutes: float | None = Field(default=None, gt=0, description="of one launch; the same command goes on")
+    concurrency: int | Literal["auto"] = Field(default="auto", description="auto: as many as the resources allow")
+    resources: Resources = Resources()
+    evaluation: Evaluation = Evaluation()
+    max_failures: int = Field(default=3, ge=0, description="restarts of a trial whose worker was lost")
+    report_deadline_minutes: float | None = Field(
+        default=60, gt=0, description="a trial that is silent for longer is ended as failed; null for never"
+    )
+    warm_start: tuple[Annotated[str, AfterValidator(check_name)], ...] = Field(
+        default=(),
+        description="names of earlier studies in the same storage, of the same FID, whose results the sampler begins "
+        "with; they are copied when the study is opened and cannot be changed later",
+    )
+    mlflow: Mlflow = Mlflow()
+    storage: Storage = Storage()
+
+    @model_validator(mode="after")
+    def _resolvable(self) -> Self:
+        if self.concurrency != "auto" and self.concurrency < 1:
+            raise ValueError(f"concurrency {self.concurrency} must be at least 1")
+        for index, name in enumerate(self.warm_start):
+            if name == self.name:
+                raise ValueError(f"warm_start {name}: is this study itself, which goes on with its results anyway")
+            if name in self.warm_start[:index]:
+                raise ValueError(f"warm_start {name}: is there twice; leave one out")
+        if self.evaluation.split != Split.VALIDATION:
+            raise ValueError(
+                f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
+                "images can tell later how good the winner is; leave it out"
+            )
+        for place, value in self.space.resolve().constants.items():
+            if place.endswith(".decay_kimg") and 0 < int(value) < self.schedule.max_kimg:
+                raise ValueError(
+                    f"space.fix {place} {value}: the rate would be 0 from there to schedule.max_kimg "
+                    f"{self.schedule.max_kimg}; give at least that"
+                )
+        return self
+
+    @property
+    def folder(self) -> StudyFolder:
+        """Where the study lies on disk."""
+        return StudyFolder(self.storage.path.expanduser().absolute(), self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return self.model_dump(mode="json")
+
+
+def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None = None) -> StudyConfig:
+    """Read a study file and apply `--set a.b=c` overrides, and `storage` as the storage folder if it is given.
+
+    Raises:
+        InvalidInput: with one line on the first thing that is wrong.
+    """
+    data = read_yaml(path)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"--set {override!r}: write it as key.subkey=value")
+        _put(data, key.split("."), parse_value(value), override)
+    if storage is not None:
+        _put(data, ["storage", "path"], str(storage_root(storage)), f"storage.path={storage}")
+    return validated(StudyConfig, data, f"study file {path}")
+
+
+def _put(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise InvalidInput(f"--set {override!r}: {key!r} holds a value, not keys")
+    data[keys[-1]] = value
+
+
+def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) -> None:
+    """Refuse to resume a study with another meaning.
+
+    Raises:
+        InvalidInput: listing every key that differs and may not.
+    """
+    before, after = dict(_flat(_completed(old))), dict(_flat(new))
+    wrong = [
+        f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and not _may_change(key, before.get(key), after.get(key))
+    ]
+    if wrong:
+        raise InvalidInput(
+            f"the study in {place} was started with other settings ({'; '.join(wrong)}); "
+            "undo these, or choose another name"
+        )
+
+
+def _completed(old: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of an older ganstudy with those that came since then at their defaults."""
+    try:
+        return validated(StudyConfig, dict(old), "settings").to_dict()
+    except InvalidInput:
+        return old
+
+
+def _may_change(key: str, old: Any, new: Any) -> bool:
+    grows = key == "schedule.max_kimg" and isinstance(old, int) and isinstance(new, int) and new > old
+    return grows or key.split(".")[0] in CHANGEABLE
+
+
+def _flat(data: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, data

@@ -1,0 +1,188 @@
+"""`ganstudy init`: writes a study file for a data set, complete, with a comment on every key."""
+
+import math
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from study.console.hints import typed
+from study.console.say import say
+from study.folder import check_name
+from study.study_file.config import StudyConfig
+from study.study_file.keys import Key, study_keys
+from study.study_file.reference import shown
+from trainables.data import SOURCES, Dataset
+from trainables.data.source import DataSource
+from trainables.errors import DataNotFound, InvalidInput
+from trainables.validation import validated
+
+_FOLDER_SIZE = 32  # pixels: small enough for a first study
+_COLUMN = 34  # where comments begin
+_WIDTH = 118
+
+# A first study that says something after minutes on a CPU: the quickstart's budget.
+_TRIALS = 16
+_SCHEDULE = {"max_kimg": 45, "grace_kimg": 5, "reduction_factor": 3}
+_COUNT = 5000
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The data of the new study: its source, the keys that name it, and the data set where it had to be looked at."""
+
+    source: DataSource
+    given: dict[str, Any]
+    seen: Dataset | None
+
+
+def write_study_file(data: str, file: Path | None, size: int | None, console: Console) -> None:
+    """Write a study file for `data` (a source's name, or a path) to `file`, or one named after the data.
+
+    Raises:
+        InvalidInput: if there is such a file already, it cannot be written, or the data is not what can be studied.
+    """
+    subject = _subject(data, size)
+    stem = _name(file.stem if file else Path(data).stem or data)
+    place = file or Path(f"{stem}.yaml")
+    if place.suffix not in (".yaml", ".yml"):
+        raise InvalidInput(f"{place}: a study file ends in .yaml; name it so")
+    text = study_text(stem, subject.given, subject.seen, str(place))
+    validated(StudyConfig, yaml.safe_load(text), f"study file {place}")
+    try:
+        with place.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise InvalidInput(f"{place}: is there already; name another file, or remove it") from None
+    except OSError as error:
+        raise InvalidInput(f"{place}: cannot be written: {error.strerror}; name another place") from None
+    say(console, f"{place}: a study of {data}, {_TRIALS} trials; read it, then")
+    for command, what in (
+        (typed("launch", place, "--dry-run"), "what it would do, and what that would cost"),
+        (typed("launch", place), "run it; the same command again resumes it"),
+    ):
+        console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
+
+
+def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: str) -> str:
+    """Return the study file: what is set, and every other key with its default in a comment.
+
+    Args:
+        name: the study's name.
+        data: the keys of its data.
+        seen: the data set, where it was looked at.
+        place: how the file is called, for its first lines.
+    """
+    extractor = {"name": "inception"} if seen is not None and seen.classes is None else {}
+    chosen: dict[str, Any] = {
+        "name": name,
+        "seed": 1,
+        "data": dict(data),
+        "space": {"base": "quick"},
+        "trials": _TRIALS,
+        "schedule": _SCHEDULE,
+        "evaluation": {"count": _COUNT} | ({"extractor": extractor} if extractor else {}),
+    }
+    head = [
+        "# A study of GANs. What it would do and cost:  " + f"ganstudy launch {place} --dry-run",
+        "# Run it, and resume it, with:                 " + f"ganstudy launch {place}",
+        "# Lines that begin with # show defaults; kimg are thousands of real images shown to the discriminator.",
+    ]
+    if seen is not None:
+        kind = f"{seen.classes} classes" if seen.classes else "no classes, so that the FID takes Inception's weights"
+        counts = f"{len(seen.train.images):,} images to train on"
+        head.append(f"# The data: {counts}, {seen.channels} x {seen.size} x {seen.size} pixels, {kind}.")
+    return "\n".join([*head, *_lines(study_keys(), chosen, 0)]) + "\n"
+
+
+def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iterator[str]:
+    block = False
+    for key in keys:
+        value = chosen.get(key.name)
+        below = _below(key, value)
+        if depth == 0 and (below or block):
+            yield ""
+        block = bool(below)
+        if below:
+            start = "" if value is not None else "# "
+            yield from _commented(f"{'  ' * depth}{start}{key.name}:", key.description)
+            lines = _lines(below, value or {}, depth + 1)
+            yield from lines if value is not None else (_off(line, depth) for line in lines)
+        elif value is not None:
+            yield from _commented(f"{'  ' * depth}{key.name}: {_scalar(value)}", _comment(key))
+        elif not key.required:
+            yield from _commented(f"{'  ' * depth}# {key.name}: {_scalar(key.default)}", _comment(key))
+
+
+def _below(key: Key, value: Any) -> tuple[Key, ...]:
+    """The keys that a key holds: of one that holds one of many kinds those of the kind that is chosen."""
+    if not key.variants:
+        return key.keys
+    kind = (value or key.default)["name"]
+    return key.variants[kind][1]
+
+
+def _off(line: str, depth: int) -> str:
+    """A line of a block that is a comment as a whole."""
+    indent = "  " * depth
+    return f"{indent}# {line.removeprefix(indent).replace('# ', '', 1) if line.lstrip().startswith('#') else line}"
+
+
+def _comment(key: Key) -> str:
+    return key.description or (key.type.replace("`", "") if " or " in key.type else "")
+
+
+def _commented(text: str, comment: str) -> Iterator[str]:
+    """The line with its comment behind it, or above it where it is too long for that."""
+    comment = comment[:1].lower() + comment[1:]
+    if not comment:
+        yield text
+    elif max(len(text) + 2, _COLUMN) + len(comment) <= _WIDTH:
+        yield f"{text:<{_COLUMN - 2}}  # {comment}"
+    else:
+        indent = text[: len(text) - len(text.lstrip())]
+        yield from (f"{indent}# {line}" for line in textwrap.wrap(comment, _WIDTH - 2 - len(indent)))
+        yield text
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        return str(yaml.safe_dump(value, default_style=None, width=math.inf).removesuffix("...\n").strip())
+    return shown(value)
+
+
+def _subject(data: str, size: int | None) -> _Subject:
+    given: dict[str, Any] = {"name": data}
+    if data not in SOURCES or (Path(data).exists() and "path" in SOURCES[data].model_fields):
+        given = _by_path(data)
+    elif "path" in SOURCES[data].model_fields:
+        raise InvalidInput(f"init {data}: give the path itself: `ganstudy init photos`, `ganstudy init data.npz`")
+    source_class = SOURCES[given["name"]]
+    if size is not None:
+        given["size"] = size
+    elif source_class.model_fields["size"].is_required():
+        given["size"] = _FOLDER_SIZE
+    source = validated(source_class, given, f"init {data}")
+    return _Subject(source, given, source.load() if "path" in given else None)
+
+
+def _by_path(data: str) -> dict[str, Any]:
+    if not os.path.exists(data):  # noqa: PTH110 - Path's own raises for a name that is too long
+        raise DataNotFound(
+            f"init {data!r}: neither a data set nor a path; choose one of "
+            f"{', '.join(name for name, source in SOURCES.items() if 'path' not in source.model_fields)}, "
+            "a folder or archive of images, or an .npz file"
+        )
+    return {"name": "npz" if Path(data).suffix == ".npz" else "folder", "path": data}
+
+
+def _name(stem: str) -> str:
+    """A study's name from that of its data or file."""
+    found = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem.removesuffix(".tar")).strip("-._")[:64]
+    return check_name(found or "study")

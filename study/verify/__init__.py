@@ -1,0 +1,1 @@
+"""`ganstudy verify`: proves from what is on disk that nothing was lost, counted twice or decided otherwise."""

@@ -1,0 +1,251 @@
+"""Compares MLflow with the ledger: one run for each trial and retraining, with the ledger's points, each once."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from study.folder import StudyFolder
+from study.ledger.events import (
+    AttemptStarted,
+    Ended,
+    Event,
+    Reported,
+    RetrainingEnded,
+    RetrainingReported,
+    RetrainingStarted,
+)
+from study.ledger.records import StudyRecord, fold
+from study.ledger.rows import Row
+from study.mlflow.confirmation import child_name, judged_points
+from study.mlflow.runs import SEQ, UID
+from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
+from study.mlflow.values import finite, milliseconds
+from study.verify.check import Discrepancy
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+_PAGE = 500  # runs in one answer of a search
+_RUNS_PER_READ = 100
+_READERS = 8  # calls at a time to a server
+_MANY = 10_000_000
+
+Point = tuple[str, float, int, int]
+"""Metric, value, milliseconds, step."""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What MLflow holds of this study."""
+
+    runs: "dict[str, list[Run]]"  # by uid
+    points: dict[str, Counter[Point]]  # by run
+
+
+def check_mlflow(
+    folder: StudyFolder, study: StudyRecord, read: Callable[[], Sequence[Row]], live: bool, counts: Counter[str]
+) -> str | None:
+    """Compare what MLflow holds with the ledger.
+
+    A study that is running or interrupted may be ahead of MLflow; one that has ended must be there completely.
+
+    Args:
+        folder: the study's.
+        study: the study, as known before MLflow is read.
+        read: reads the ledger again, after MLflow was read, so that MLflow is never ahead.
+        live: whether a driver runs the study.
+        counts: what was checked.
+
+    Returns:
+        A note: MLflow cannot be reached, or is behind.
+
+    Raises:
+        Discrepancy: at the first run or point that is missing, twice there, or not the ledger's.
+    """
+    uri = resolve_uri(study.config["mlflow"]["uri"], folder)
+    file = database_file(uri)
+    if file is not None and not (file.is_file() and file.stat().st_size):
+        return f"not checked: there is no MLflow store at {file} yet; `ganstudy sync {folder.name}` makes it"
+    names = sorted({name for row in read() for name, *_ in _points(row)})
+    try:
+        stored = _read(open_client(uri), experiment_name(folder.name), study.uid, names)
+    except Exception as error:  # of whatever MLflow is built on
+        if file is not None:
+            raise Discrepancy(f"MLflow at {file}: cannot be read: {one_line(error)}") from error
+        return f"not checked: MLflow at {display_uri(uri)} cannot be reached: {one_line(error)}"
+    rows = read()
+    return _Comparison(folder.name, fold(rows, live), rows, stored, live, counts).run()
+
+
+class _Comparison:
+    def __init__(
+        self, name: str, study: StudyRecord, rows: Sequence[Row], stored: _Stored, live: bool, counts: Counter[str]
+    ) -> None:
+        self._study = study
+        self._head = rows[-1].seq
+        self._rows = defaultdict[str, list[Row]](list)  # by the end of the run's uid
+        for row in rows:
+            if (child := _child(row.event)) is not None:
+                self._rows[child].append(row)
+        self._stored = stored
+        self._counts = counts
+        ended = not any(trial.unfinished for trial in study.trials)
+        ended = ended and not any(retraining.unfinished for retraining in study.confirmation.retrainings)
+        self._complete = not live and ended and len(study.trials) >= study.config["trials"]
+        self._sync = f"`ganstudy sync {name}` brings it"
+        self._behind = Counter[str]()
+
+    def run(self) -> str | None:
+        there = [trial.number for trial in self._study.trials if self._uid(trial.number) in self._stored.runs]
+        parent = self._only(self._study.uid, "the study", missing_is_wrong=self._complete or bool(there))
+        if parent is not None:
+            self._watermark(parent, "the study")
+        self._check_strangers()
+        for trial in self._study.trials:
+            what = f"trial {trial.number}"
+            missing_is_wrong = self._complete or trial.number < max(there, default=-1)
+            self._check_child(str(trial.number), what, missing_is_wrong)
+        for retraining in self._study.confirmation.retrainings:
+            what = f"trial {retraining.trial}'s retraining {retraining.index} to {retraining.budget} kimg"
+            self._check_child(child_name(retraining.place), what, missing_is_wrong=self._complete)
+        lacking = ", ".join(f"{n:,} {what}" for what, n in self._behind.items() if n)
+        return f"MLflow is behind by {lacking}; {self._sync}" if lacking else None
+
+    def _uid(self, number: int | str) -> str:
+        return f"{self._study.uid}/{number}"
+
+    def _check_strangers(self) -> None:
+        known = {self._study.uid, *(self._uid(trial.number) for trial in self._study.trials)}
+        known |= {self._uid(child_name(retraining.place)) for retraining in self._study.confirmation.retrainings}
+        for uid, runs in self._stored.runs.items():
+            for run in runs:
+                if uid not in known and run.info.lifecycle_stage != "deleted":
+                    raise Discrepancy(
+                        f"MLflow run {run.info.run_id} ({uid}): is of no trial in the ledger, or a second"
+                    )
+
+    def _only(self, uid: str, what: str, missing_is_wrong: bool) -> "Run | None":
+        """Return the run of `uid`, None if it may yet come."""
+        runs = self._stored.runs.get(uid, [])
+        active = [run for run in runs if run.info.lifecycle_stage != "deleted"]
+        if len(active) > 1:
+            raise Discrepancy(f"{what} has {len(active)} MLflow runs: {', '.join(run.info.run_id for run in active)}")
+        if active:
+            self._counts["runs"] += 1
+            return active[0]
+        if runs:
+            raise Discrepancy(f"the MLflow run of {what}, {runs[0].info.run_id}, was deleted; restore it in MLflow")
+        if missing_is_wrong:
+            raise Discrepancy(f"{what} has no MLflow run; {self._sync}")
+        self._behind["runs"] += 1
+        return None
+
+    def _watermark(self, run: "Run", what: str) -> int:
+        seq = run.data.tags.get(SEQ, "")
+        mark = int(seq) if seq.isdecimal() else 0
+        if mark > self._head:
+            raise Discrepancy(
+                f"{what} has row {mark} in MLflow run {run.info.run_id}, and the ledger ends at row {self._head}"
+            )
+        return mark
+
+    def _check_child(self, name: str, what: str, missing_is_wrong: bool) -> None:
+        run = self._only(self._uid(name), what, missing_is_wrong)
+        if run is None:
+            self._behind["points"] += sum(len(_points(row)) for row in self._rows[name])
+        else:
+            self._compare(name, what, run)
+
+    def _compare(self, name: str, what: str, run: "Run") -> None:
+        where = f"{what}, MLflow run {run.info.run_id}"
+        mark = self._watermark(run, what)
+        found = self._stored.points[run.info.run_id].copy()
+        state = None
+        for row in self._rows[name]:
+            missing = Counter(_points(row))
+            self._counts["points"] += (missing & found).total()
+            missing, found = missing - found, found - missing
+            if missing and (row.seq <= mark or self._complete):
+                advice = "" if row.seq <= mark else f"; {self._sync}"
+                raise Discrepancy(f"{where}: lacks {_shown(min(missing))}{advice}")
+            self._behind["points"] += missing.total()
+            if isinstance(row.event, _STARTS | _ENDS) and row.seq <= mark:
+                state = row.event.state if isinstance(row.event, _ENDS) else None
+        if found:
+            raise Discrepancy(f"{where}: has {_shown(min(found))}, which the ledger has not")
+        if state is not None and (shown := run.data.tags.get("ganstudy.state")) != state:
+            raise Discrepancy(f"{where}: says {shown!r}, the ledger {state!r}")
+
+
+_STARTS = AttemptStarted | RetrainingStarted
+_ENDS = Ended | RetrainingEnded
+
+
+def _child(event: Event) -> str | None:
+    """The end of the uid of the run that shows an event."""
+    if isinstance(event, AttemptStarted | Reported | Ended):
+        return str(event.trial)
+    if isinstance(event, RetrainingStarted | RetrainingReported | RetrainingEnded):
+        return child_name((event.budget, event.trial, event.index))
+    return None
+
+
+def _points(row: Row) -> list[Point]:
+    """The points that a row stands for in its run."""
+    event = row.event
+    if isinstance(event, RetrainingEnded):
+        return judged_points(row, event)
+    if isinstance(event, Reported | RetrainingReported):
+        return [(name, value, milliseconds(row.written_at), event.kimg) for name, value in finite(event.metrics)]
+    return []
+
+
+def _shown(point: Point) -> str:
+    name, value, _, step = point
+    return f"{name} = {value!r} at step {step}"
+
+
+def _read(client: "MlflowClient", experiment: str, uid: str, names: Sequence[str]) -> _Stored:
+    runs = defaultdict[str, "list[Run]"](list)
+    for run in _search(client, experiment):
+        found = run.data.tags.get(UID, "")
+        if found == uid or found.startswith(f"{uid}/"):
+            runs[found].append(run)
+    ids = [run.info.run_id for found in runs.values() for run in found]
+    points = {run_id: Counter[Point]() for run_id in ids}
+    for run_id, point in _history(client, ids, names):
+        points[run_id][point] += 1
+    return _Stored(dict(runs), points)
+
+
+def _search(client: "MlflowClient", experiment: str) -> "Iterator[Run]":
+    from mlflow.entities import ViewType
+
+    found = client.get_experiment_by_name(experiment)
+    token: str | None = None
+    while found is not None:
+        page = client.search_runs([found.experiment_id], "", ViewType.ALL, _PAGE, None, token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:
+    """Read all points of these metrics: from a database many runs at once, from a server several calls at once."""
+    bulk = getattr(client._tracking_client.store, "get_metric_history_bulk", None)
+    if bulk is not None:
+        for name, start in itertools.product(names, range(0, len(run_ids), _RUNS_PER_READ)):
+            for metric in bulk(list(run_ids[start : start + _RUNS_PER_READ]), name, _MANY):
+                yield metric.run_id, (name, metric.value, metric.timestamp, metric.step)
+        return
+    wanted = list(itertools.product(run_ids, names))
+    with ThreadPoolExecutor(_READERS) as pool:
+        answers = pool.map(lambda pair: client.get_metric_history(*pair), wanted)
+        for (run_id, name), metrics in zip(wanted, answers, strict=True):
+            for metric in metrics:
+                yield run_id, (name, metric.value, metric.timestamp, metric.step)

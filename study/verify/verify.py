@@ -1,0 +1,90 @@
+"""`ganstudy verify`: proves from what is on disk that nothing was lost, nothing counted twice, nothing decided else.
+
+It reads only, starts no Ray and trains nothing; it may run beside the driver.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from study.catalogue import open_ledger
+from study.folder import StudyFolder
+from study.ledger.ledger import Ledger
+from study.ledger.records import fold
+from study.ledger.rows import Row
+from study.verify.check import Check, Discrepancy, run_check
+from study.verify.checkpoints import check_checkpoints
+from study.verify.confirmation import check_confirmation
+from study.verify.decisions import Replay, check_sampler
+from study.verify.mlflow_runs import check_mlflow
+from study.verify.noise import check_noise
+from trainables.errors import CorruptFile
+
+
+def verify(folder: StudyFolder) -> list[Check]:
+    """Check a study; each check ends at its first problem, and without a ledger there is nothing to compare with.
+
+    Raises:
+        InvalidInput: if there is no ledger.
+        GanStudyError: if it cannot be reached.
+    """
+    rows: list[Row] = []
+
+    def read(counts: Counter[str]) -> None:
+        rows.extend(_checked_rows(ledger, counts))
+
+    try:
+        ledger = open_ledger(folder)
+    except CorruptFile as error:
+        return [Check("ledger", {}, str(error), None)]
+    with ledger:
+        owner = ledger.owner()
+        live = owner is not None and owner.live
+        checks = [run_check("ledger", read)]
+        if checks[0].problem:
+            return checks
+        study = fold(rows, live)
+        checks += [
+            run_check("decisions", lambda counts: Replay(folder, counts).take(rows)),
+            run_check("sampler", lambda counts: check_sampler(study, counts)),
+            run_check("checkpoints", lambda counts: check_checkpoints(folder, study, live, counts)),
+            run_check("MLflow", lambda counts: check_mlflow(folder, study, ledger.read, live, counts)),
+        ]
+        if study.noise.measured:
+            checks.append(run_check("noise", lambda counts: check_noise(folder, study, counts)))
+        if study.confirmation.plans:
+            checks.append(run_check("confirmation", lambda counts: check_confirmation(folder, rows, live, counts)))
+    return checks
+
+
+def _checked_rows(ledger: Ledger, counts: Counter[str]) -> Sequence[Row]:
+    """Read the whole ledger: the file, each row's checksum and place, and that each can follow those before it."""
+    ledger.check_file()
+    rows = ledger.read()
+    counts["rows"] += len(rows)
+    if not rows:
+        raise Discrepancy(f"ledger {ledger.place}: holds nothing, not even that the study was opened")
+    study = fold(rows, live=False)
+    owner = ledger.owner()
+    if owner is None or owner.epoch < rows[-1].epoch:
+        raise Discrepancy(f"ledger {ledger.place}: row {rows[-1].seq} is of an epoch that no driver had")
+    counts["trials"] += len(study.trials)
+    counts["reports"] += sum(len(trial.reports) for trial in study.trials)
+    return rows
+
+
+def report(name: str, checks: Sequence[Check], as_json: bool, console: Console) -> bool:
+    """Print a line per check, and the first problem; return whether there is none."""
+    first = next((check for check in checks if check.problem), None)
+    if as_json:
+        console.print_json(data={"study": name, "ok": first is None, "checks": [check.to_dict() for check in checks]})
+        return first is None
+    for check in checks:
+        mark = "[red]wrong[/red]" if check.problem else "[green]ok[/green]   "
+        console.print(f"{mark}  {check.name:<12}  {check.checked}", highlight=False, soft_wrap=True)
+        for more in filter(None, (check.problem, check.note)):
+            console.print(f"       {more}", highlight=False, markup=False, soft_wrap=True)
+    verdict = f"{name}: the first discrepancy: {first.problem}" if first else f"{name}: as the ledger says, all of it"
+    console.print(verdict, highlight=False, markup=False, soft_wrap=True)
+    return first is None
