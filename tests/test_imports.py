@@ -16,9 +16,9 @@ FORBIDDEN = {
 }
 EXCEPTIONS = {("trainables/tune.py", "ray")}
 READERS = (
-    *("ledger.events", "ledger.ledger", "ledger.records", "folder", "catalogue", "loaded", "running.board", "report.page"),
+    *("folder", "catalogue", "loaded", "ledger.events", "ledger.ledger", "ledger.records", "running.board"),
     *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
-    *("console.reading", "console.listing", "console.tables", "console.results_commands"),
+    *("report.page", "console.reading", "console.listing", "console.tables", "console.results_commands"),
 )
 
 
