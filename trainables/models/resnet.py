@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise, weight_of
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, doubled_sizes, halvings
@@ -123,7 +124,7 @@ class _Down(nn.Module):
         hidden = outputs if first else inputs
         wrap, cancelled = normalisation.wrap, normalisation.cancels_bias and not first
         self.before = nn.Identity() if first else nn.Sequential(normalisation.behind(inputs, True), nn.ReLU())
-        self.conv1 = wrap(nn.Conv2d(inputs, hidden, 3, padding=1, bias=not cancelled))
+        self.conv1 = wrap(Conv2d(inputs, hidden, 3, padding=1, bias=not cancelled))
         self.between = nn.Sequential(nn.Identity() if first else normalisation.behind(hidden, True), nn.ReLU())
         self.conv2 = wrap(nn.Conv2d(hidden, outputs, 3, padding=1))
         self.pool = nn.AvgPool2d(2) if halve else nn.Identity()

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import doubled_sizes
@@ -53,7 +54,7 @@ class Sndcgan(Model):
         """Return (N, C, H, W) -> (N, F); the first layer is not normalised but may be wrapped."""
         wrap, behind, bias = normalisation.wrap, normalisation.behind, not normalisation.cancels_bias
         w, sizes = self.width, doubled_sizes(shape.size, 3)
-        layers: list[nn.Module] = [wrap(nn.Conv2d(shape.channels, w, 3, padding=1)), nn.LeakyReLU(_SLOPE)]
+        layers: list[nn.Module] = [wrap(Conv2d(shape.channels, w, 3, padding=1)), nn.LeakyReLU(_SLOPE)]
         for (inputs, outputs), size in zip(pairwise((w, 2 * w, 4 * w, 8 * w)), sizes[:0:-1], strict=True):
             if size % 2:
                 layers.append(nn.ZeroPad2d((0, 1, 0, 1)))

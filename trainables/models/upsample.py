@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, halvings
@@ -57,7 +58,7 @@ class Upsample(Model):
             bias = index == 0 or not normalisation.cancels_bias
             if index:
                 layers.append(nn.AvgPool2d(2))
-            layers.append(normalisation.wrap(nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)))
+            layers.append(normalisation.wrap(Conv2d(inputs, outputs, 3, padding=1, bias=bias)))
             if index:
                 layers.append(normalisation.behind(outputs, True))
             layers.append(nn.LeakyReLU(SLOPE))
