@@ -14,6 +14,7 @@ from trainables.collapse import collapsed
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput
 from trainables.evaluation import Evaluation
+from trainables.evaluator import Evaluator
 from trainables.faults import Fence
 from trainables.histograms import histogram_picture
 from trainables.images import sample_grid, save_png
@@ -47,6 +48,7 @@ class Trial:
         device: str = "cpu",
         attempt: int = 1,
         reported: int = 0,
+        evaluator: Evaluator | None = None,
     ) -> None:
         """Build or restore the trial.
 
@@ -57,6 +59,7 @@ class Trial:
             device: "cpu" or "cuda".
             attempt: the number of this start; a folder that a later one has taken over is refused.
             reported: kimg of the newest report that somebody holds already.
+            evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
@@ -64,7 +67,7 @@ class Trial:
             Fenced: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
-        self.session = Session(config, prepared, device)
+        self.session = Session(config, prepared, device, evaluator)
         self._samples, self._histograms = folder / "samples", folder / "histograms"
         self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")
