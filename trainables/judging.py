@@ -10,6 +10,7 @@ from trainables.errors import Diverged, InvalidInput
 from trainables.evaluator import Evaluator
 from trainables.generator import Generator
 from trainables.images import to_bytes
+from trainables.precision import PRECISIONS
 from trainables.prepare import Prepared
 from trainables.streams import Streams
 from trainables.tensors import as_tensor
@@ -48,9 +49,11 @@ def _generated(generator: Generator, prepared: Prepared) -> Iterator[Tensor]:
     batches = Batches(config, as_tensor(train.images).to(generator.device), labels, generator.facts.classes)
     rng = Streams(config.seed, generator.device).at("evaluate", generator.facts.kimg)
     count, size = prepared.evaluation.count, prepared.evaluation.batch
+    precision = PRECISIONS[prepared.evaluation.precision](generator.device.type)
     for start in range(0, count, size):
         inputs, _ = batches.inputs(min(size, count - start), rng)
-        images: Tensor = generator.network(inputs)
+        with precision():
+            images: Tensor = generator.network(inputs).float()
         if not images.isfinite().all():
             raise Diverged("the generator's images are not finite")
         yield to_bytes(images)

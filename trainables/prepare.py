@@ -56,7 +56,7 @@ class Prepared:
 
     def build_extractor(self, device: torch.device | str = "cpu") -> Extractor:
         """The feature extractor, on a device."""
-        return extractors.build_extractor(self.extractor, device)
+        return extractors.build_extractor(self.extractor, device, self.evaluation.precision)
 
     def reference(self) -> Reference:
         """The statistics of the evaluation split."""
@@ -93,7 +93,7 @@ def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], 
         fits(dataset)
     state = evaluation.extractor.prepare(dataset)
     with fixed_threads(1):
-        extractor = extractors.build_extractor(state)
+        extractor = extractors.build_extractor(state, precision=evaluation.precision)
         seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
         real = Reference.of(_moments_of(extractor.dimension, seen))
         noise = _moments(extractor, noise_images(evaluation, state.input_shape))
@@ -190,6 +190,7 @@ def sampled(part: LabelledImages, count: int) -> LabelledImages:
 
 def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> str:
     parts = [dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size]
+    parts += [f"precision={evaluation.precision}"] if evaluation.precision != "float32" else []
     parts += [f"{knob}={value}" for knob, value in sorted(evaluation.unusual_knobs.items())]
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
 

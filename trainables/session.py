@@ -18,6 +18,7 @@ from trainables.images import to_bytes
 from trainables.losses import LOSSES
 from trainables.models import ImageShape
 from trainables.networks import build_networks
+from trainables.precision import PRECISIONS
 from trainables.prepare import Prepared
 from trainables.step import MEANS, Stepper
 from trainables.streams import Streams
@@ -55,13 +56,16 @@ class Session:
     on the way.
     """
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: str = "cpu") -> None:
+    def __init__(
+        self, config: TrialConfig, prepared: Prepared, device: str = "cpu", evaluator: Evaluator | None = None
+    ) -> None:
         """Build the networks and optimisers.
 
         Args:
             config: the trial.
             prepared: data and FID reference, from `prepare(config.data, config.evaluation)`.
             device: "cpu" or "cuda".
+            evaluator: of `prepared` on `device`; by default one is made.
 
         Raises:
             InvalidInput: if the architecture does not fit the images, a batch is larger than the data, or the
@@ -83,7 +87,7 @@ class Session:
         self._streams = Streams(config.seed, self.device)
         self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams)
         self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
-        self._evaluator = Evaluator(prepared, self.device)
+        self._evaluator = evaluator or Evaluator(prepared, self.device)
 
     @property
     def steps(self) -> int:
@@ -137,11 +141,14 @@ class Session:
 
     @torch.no_grad()
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
+        """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, float32."""
         generator, size = self.judged.eval(), self.config.evaluation.batch
+        precision = PRECISIONS[self.config.evaluation.precision](self.device.type)
         for start in range(0, count, size):
             inputs, labels = self._batches.inputs(min(size, count - start), rng)
-            yield generator(inputs), labels
+            with precision():
+                images = generator(inputs)
+            yield images.float(), labels
 
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
         """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""
