@@ -1,4 +1,4 @@
-"""What a user would take instead of ganstudy, as `benchmarks/study.py` starts it: each a script of its own kind.
+"""What a user would take instead of ganstudy, as `benchmarks/whole_study.py` starts it: each a script of its own kind.
 
 `python benchmarks/contestants.py NAME --seconds N --seed S --out LINES`: Ray Tune with OptunaSearch, ASHAScheduler and
 MLflow's callback; Optuna alone, its default sampler and pruner, two processes on SQLite; random search without

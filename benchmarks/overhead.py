@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,27 +55,26 @@ class CpuWatch:
 
     def share(self, start: float, end: float) -> dict[str, float]:
         """CPU seconds per second of wall time between two moments, by kind of process."""
-        inside = [cpu for at, cpu in self._seen if start <= at <= end]
-        times = [at for at, _ in self._seen if start <= at <= end]
-        if len(times) < 2:
+        inside = [(at, cpu) for at, cpu in self._seen if start <= at <= end]
+        if len(inside) < 2:
             return {}
-        seconds = times[-1] - times[0]
-        return {kind: max(0.0, inside[-1].get(kind, 0) - inside[0].get(kind, 0)) / seconds for kind in inside[-1]}
+        (first, before), (last, after) = inside[0], inside[-1]
+        return {kind: (after[kind] - before.get(kind, 0.0)) / (last - first) for kind in after}
 
     def _watch(self) -> None:
+        of: dict[int, tuple[str, float]] = {}  # processes that have ended keep what they took
         while not self._done.wait(0.5):
             try:
                 processes = [self._driver, *self._driver.children(recursive=True)]
             except psutil.NoSuchProcess:
                 return
-            cpu: dict[str, float] = {}
             for process in processes:
-                try:
+                with suppress(psutil.Error):
                     times = process.cpu_times()
-                    kind = self._kind(process)
-                except psutil.Error:
-                    continue
-                cpu[kind] = cpu.get(kind, 0.0) + times.user + times.system
+                    of[process.pid] = self._kind(process), times.user + times.system
+            cpu: dict[str, float] = {}
+            for kind, seconds in of.values():
+                cpu[kind] = cpu.get(kind, 0.0) + seconds
             self._seen.append((time.time(), cpu))
 
     def _kind(self, process: psutil.Process) -> str:

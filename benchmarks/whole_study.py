@@ -1,4 +1,4 @@
-"""The whole system against what a user would take instead, at one wall time: `python benchmarks/study.py`.
+"""The whole system against what a user would take instead, at one wall time: `python benchmarks/whole_study.py`.
 
 Ours, Ray Tune with OptunaSearch and ASHAScheduler, Optuna alone, random search (benchmarks/contestants.py): the same
 data, networks, space, machine and wall time, start-up included. One after the other, for several seeds. Given are the
@@ -33,7 +33,7 @@ Reports = list[dict[str, Any]]
 def ours(seconds: float, seed: int, folder: Path, settings: Sequence[str]) -> Reports:
     """Launch our study and end it as Ctrl-C does when the time is up."""
     changes = [f"seed={seed}", *settings]
-    line = [sys.executable, "-m", "study.cli", "launch", str(ROOT / "benchmarks" / "study.yaml")]
+    line = [sys.executable, "-m", "study.cli", "launch", str(ROOT / "benchmarks" / "whole_study.yaml")]
     line += ["--storage", str(folder), *(word for change in changes for word in ("--set", change))]
     began = time.time()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
