@@ -70,7 +70,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     _check_places(config)
     _check_existing(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
-    prepared = prepare(config.data, config.evaluation, partial(check_fit, config))
+    prepared = prepare(config.data, config.evaluation, partial(check_fit, config), cached=True)
     halt = Halt()
     with connected(address, halt.lose):
         slots = plan_slots(config)

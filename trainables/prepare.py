@@ -7,6 +7,7 @@ that is run again from its file must reproduce its FIDs.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.extractors_base import Extractor, ExtractorState
 from trainables.fid import FeatureMoments, Reference
+from trainables.measured_cache import Measured, kept
 from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
@@ -74,13 +76,16 @@ def check(dataset: Dataset, evaluation: Evaluation) -> None:
     _check_counts(dataset, evaluation, evaluation.extractor.dimension)
 
 
-def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None) -> Prepared:
+def prepare(
+    data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None, cached: bool = False
+) -> Prepared:
     """Load the data, get the extractor, and measure real images and noise with it.
 
     Args:
         data: the source.
         evaluation: how generators are judged.
         fits: called with the data before anything is computed; may refuse it.
+        cached: take what an earlier call measured on such a machine from the user's cache, and keep it there.
 
     Raises:
         InvalidInput: as `check`, before anything is computed.
@@ -92,6 +97,13 @@ def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], 
     if fits is not None:
         fits(dataset)
     state = evaluation.extractor.prepare(dataset)
+    fingerprint = _fingerprint(dataset, evaluation, state)
+    measure = partial(_measure, dataset, evaluation, state)
+    measured = kept(fingerprint, evaluation.batch, measure) if cached else measure()
+    return Prepared(dataset=dataset, evaluation=evaluation, extractor=state, fingerprint=fingerprint, **vars(measured))
+
+
+def _measure(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> Measured:
     with fixed_threads(1):
         extractor = extractors.build_extractor(state, precision=evaluation.precision)
         seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
@@ -100,17 +112,13 @@ def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], 
         sample = sampled(dataset.train, evaluation.count)
         train = _moments(extractor, split_images(sample, evaluation.batch))
         test = Reference.of(_moments(extractor, split_images(dataset.test, evaluation.batch)))
-        return Prepared(
-            dataset=dataset,
-            evaluation=evaluation,
-            extractor=state,
+        return Measured(
             mean=real.mean.numpy(),
             covariance=real.covariance.numpy(),
             root=real.root.numpy(),
             features=torch.cat(seen).numpy(),
             classes_present=len(torch.unique(extractor.logits(torch.cat(seen)).argmax(1))),
             count=real.count,
-            fingerprint=_fingerprint(dataset, evaluation, state),
             fid_floor=test.distance(train),
             fid_ceiling=real.distance(noise),
             floor_count=len(sample),
