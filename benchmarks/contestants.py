@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from other_steps import OthersStep
+from other_steps import OthersStep, as_torchs
 
 from trainables.config import TrialConfig
 from trainables.data import FashionMnist
@@ -62,6 +62,8 @@ def fids(params: dict[str, Any], seed: int, prepared: Prepared) -> Iterator[tupl
         }
     )
     generator, discriminator = build_networks(config, ImageShape(1, 28), 0)
+    for network in (generator, discriminator):
+        as_torchs(network)
     rates = params["lr_g"], params["lr_d"]
     step = OthersStep(
         generator,

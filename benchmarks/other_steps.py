@@ -8,6 +8,7 @@ batches and scores the images of every batch with a small classifier.
 """
 
 from collections.abc import Callable, Iterator
+from types import MethodType
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+
+from trainables.models.convolutions import Conv2d, ConvTranspose2d
+from trainables.models.layout import Features, Maps
 
 RAY_BATCHES = 5
 """Batches of one `step` of Ray's example, which begins its loader anew for each."""
@@ -114,6 +118,16 @@ class OthersStep:
                 yield batch
                 if count == self._restart:
                     break
+
+
+def as_torchs(network: nn.Module) -> None:
+    """Make a network of ours what others would write: torch's own layers, weights and maps as they come."""
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    theirs = {Conv2d: nn.Conv2d, ConvTranspose2d: nn.ConvTranspose2d, Maps: nn.Unflatten, Features: nn.Flatten}
+    for module in network.modules():
+        for ours, plain in theirs.items():
+            if isinstance(module, ours):
+                module.forward = MethodType(plain.forward, module)  # type: ignore[method-assign]
 
 
 class InceptionScore:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from bound import Bound
 from measuring import Rate, Step, interleaved, machine, pin, ratio, summary, write
-from other_steps import RAY_BATCHES, InceptionScore, OthersStep
+from other_steps import RAY_BATCHES, InceptionScore, OthersStep, as_torchs
 
 from trainables.batches import Batches
 from trainables.config import TrialConfig
@@ -77,6 +77,8 @@ def others(dataset: Dataset, changes: Mapping[str, Any], **how: Any) -> Step:
     """The step of others on the networks of a configuration."""
     config = TrialConfig.from_dict(BASE | dict(changes))
     generator, discriminator = build_networks(config, ImageShape(dataset.channels, dataset.size), 0)
+    for network in (generator, discriminator):
+        as_torchs(network)
     images = dataset.train.images
     return OthersStep(
         generator,

@@ -26,9 +26,9 @@ class Conv2d(nn.Conv2d):
         if self.in_channels > _FEW or not input.requires_grad or input.device.type != "cpu":
             return super().forward(input)
         columns = functional.unfold(input, self.kernel_size, padding=self.padding, stride=self.stride)
-        made = torch.matmul(self.weight.flatten(1), columns)
+        made = functional.linear(columns.transpose(1, 2), self.weight.flatten(1), self.bias)  # N x pixels x outputs
         rows = (input.shape[2] + 2 * self.padding[0] - self.kernel_size[0]) // self.stride[0] + 1
-        return _with_bias(made.view(*made.shape[:2], rows, -1), self.bias)
+        return made.transpose(1, 2).reshape(len(input), self.out_channels, rows, -1)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -43,15 +43,12 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         """Return (N, outputs, H', W'); float32 also under autocast, since it adds up in that."""
         if self.out_channels > _FEW or output_size is not None or input.device.type != "cpu":
             return super().forward(input, output_size)
-        columns = torch.matmul(self.weight.flatten(1).T, input.flatten(2)).to(self.weight.dtype)
+        columns = torch.matmul(input.flatten(2).transpose(1, 2), self.weight.flatten(1))  # N x pixels x outputs k k
+        columns = columns.transpose(1, 2).to(self.weight.dtype)
         size = self._side(0, input.shape[2]), self._side(1, input.shape[3])
         made = functional.fold(columns, size, self.kernel_size, padding=self.padding, stride=self.stride)
-        return _with_bias(made, self.bias)
+        return made if self.bias is None else made + self.bias[:, None, None]
 
     def _side(self, axis: int, before: int) -> int:
         gained = self.kernel_size[axis] + self.output_padding[axis] - 2 * self.padding[axis]
         return (before - 1) * self.stride[axis] + gained
-
-
-def _with_bias(images: Tensor, bias: Tensor | None) -> Tensor:
-    return images if bias is None else images + bias[:, None, None]

@@ -12,6 +12,7 @@ from trainables.models.base import ImageShape, Model
 from trainables.models.convolutions import Conv2d, ConvTranspose2d
 from trainables.models.dropout import Dropout
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, halvings
 
@@ -41,7 +42,7 @@ class Dcgan(Model):
         )
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * base * base, bias=False),
-            nn.Unflatten(1, (widths[0], base, base)),
+            Maps(widths[0], base),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
@@ -61,7 +62,7 @@ class Dcgan(Model):
             layers.append(nn.LeakyReLU(0.2))
             if self.dropout:
                 layers.append(Dropout(self.dropout))
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainables.models.base import ImageShape, Model
 from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise, weight_of
+from trainables.models.layout import Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, doubled_sizes, halvings
 
@@ -41,7 +42,7 @@ class Resnet(Model):
         widths, sizes = self._generator_widths(shape.size), doubled_sizes(shape.size, count)
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * sizes[0] ** 2, bias=False),
-            nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
+            Maps(widths[0], sizes[0]),
         ]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             layers.append(_Up(inputs, outputs, size))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainables.models.base import ImageShape, Model
 from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import doubled_sizes
 
@@ -39,7 +40,7 @@ class Sndcgan(Model):
         sizes, widths = doubled_sizes(shape.size, 3), [self.width * k for k in (8, 4, 2, 1)]
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * sizes[0] ** 2, bias=False),
-            nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
+            Maps(widths[0], sizes[0]),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
@@ -63,7 +64,7 @@ class Sndcgan(Model):
                 nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias),
             ):
                 layers += [wrap(convolution), behind(convolution.out_channels, True), nn.LeakyReLU(_SLOPE)]
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 from trainables.models.base import ImageShape, Model
 from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, halvings
 
@@ -42,7 +43,7 @@ class Upsample(Model):
         widths, base = self._widths(shape)[::-1], self._smallest(shape)
         first = nn.Sequential(
             nn.Linear(latent, widths[0] * base * base, bias=False),
-            nn.Unflatten(1, (widths[0], base, base)),
+            Maps(widths[0], base),
             nn.BatchNorm2d(widths[0]),
             nn.LeakyReLU(SLOPE),
         )
@@ -62,7 +63,7 @@ class Upsample(Model):
             if index:
                 layers.append(normalisation.behind(outputs, True))
             layers.append(nn.LeakyReLU(SLOPE))
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""
