@@ -1,6 +1,7 @@
 # make study   a first study on Fashion-MNIST, from nothing
 # make test    set up all it needs and run the whole suite
 # make check   lint, format, types
+# make bench   the benchmarks of docs/performance.md, each under 10 minutes, on an otherwise idle machine
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 STUDY ?= studies/quickstart.yaml
 
-.PHONY: study test test-fast check data install clean
+BENCHMARKS := step evaluation precision overhead memory
+
+.PHONY: study test test-fast check bench data install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +44,11 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(INSTALLED) data
+	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/whole_study.py --minutes 2 --seeds 1 --name study_short
+	$(BIN)/python benchmarks/plot.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from trainables.config import TrialConfig
 from trainables.data import Dataset
+from trainables.evaluation import Evaluation
 from trainables.images import to_unit_range
 from trainables.peers import ALONE, Peers
+from trainables.precision import PRECISIONS
 from trainables.tensors import as_tensor
 
 
@@ -58,12 +60,18 @@ class Batches:
 
     @torch.no_grad()
     def generated(
-        self, network: nn.Module, count: int, size: int, rng: torch.Generator
+        self, network: nn.Module, count: int, evaluation: Evaluation, rng: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield a generator network's images, float32 in [-1, 1], and their classes: `count` in all, `size` a batch."""
+        """Yield a generator network's images, float32 in [-1, 1], and their classes: `count` in all.
+
+        `evaluation` says how many a batch, and in which precision they are computed.
+        """
+        precision, size = PRECISIONS[evaluation.precision](self.images.device.type), evaluation.batch
         for start in range(0, count, size):
             inputs, labels = self.inputs(min(size, count - start), rng)
-            yield network(inputs), labels
+            with precision():
+                images: Tensor = network(inputs)
+            yield images.float(), labels
 
     def _indices(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.randint(len(self.images), (count,), generator=rng, device=self.images.device)

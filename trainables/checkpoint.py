@@ -36,7 +36,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` into the empty or new `folder` and sync it to disk."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:
-        save_file(checkpoint.state[name], folder / f"{name}.safetensors")
+        contiguous = {key: value.contiguous() for key, value in checkpoint.state[name].items()}
+        save_file(contiguous, folder / f"{name}.safetensors")
     rest = {key: value for key, value in checkpoint.state.items() if key not in NETWORKS}
     torch.save(rest, folder / "state.pt")
     (folder / "report.json").write_text(json.dumps(checkpoint.report))

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -19,6 +19,9 @@ class Ema:
     def __init__(self, generator: nn.Module, kimg: float) -> None:
         self.module = copy.deepcopy(generator).requires_grad_(False)
         self._kimg = kimg
+        self._averages = _tensors(self.module)
+        self._followed: nn.Module | None = None
+        self._currents: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     @torch.no_grad()
     def update(self, generator: nn.Module, shown: int, since_last: int) -> None:
@@ -31,9 +34,15 @@ class Ema:
         """
         half_life = min(self._kimg * 1000, shown * self.RAMP_UP)
         weight = 1 - 0.5 ** (since_last / half_life)
-        pairs = zip(self.module.state_dict().values(), generator.state_dict().values(), strict=True)
-        for average, current in pairs:
-            if average.is_floating_point():
-                average.lerp_(current, weight)
-            else:
-                average.copy_(current)
+        if generator is not self._followed:
+            self._followed, self._currents = generator, _tensors(generator)
+        (averages, counters), (currents, counts) = self._averages, self._currents
+        torch._foreach_lerp_(averages, currents, weight)
+        torch._foreach_copy_(counters, counts)
+
+
+def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Parameters and buffers, those of floating-point numbers and the others: found once, not at every step."""
+    found = [*network.parameters(), *network.buffers()]
+    floating = [tensor for tensor in found if tensor.is_floating_point()]
+    return floating, [tensor for tensor in found if not tensor.is_floating_point()]

@@ -1,6 +1,6 @@
 """How a study measures its generators: part of the study file, and of what makes two FIDs comparable."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,9 @@ class Evaluation(Variant):
     count: int = Field(default=10_000, ge=2, description="generated images per FID; more than the extractor's features")
     split: Split = Field(default=Split.VALIDATION, description="the real images that they are measured against")
     batch: int = Field(default=500, ge=1, description="images per batch through generator and extractor")
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32", description="of generating and extracting; bf16 makes an FID of its own"
+    )
     metrics: tuple[Annotated[str, KeyOf(METRICS)], ...] = Field(
         default=("kid", "prdc", "modes", "inception_score"), description="what is measured beside the FID"
     )

@@ -23,6 +23,7 @@ from trainables.errors import CorruptFile, InvalidInput
 from trainables.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
 from trainables.extractors_inception import InceptionExtractor
 from trainables.files import write_atomically
+from trainables.precision import PRECISIONS, Context
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
 
@@ -84,9 +85,26 @@ EXTRACTORS: dict[str, type[ExtractorConfig]] = {
 }
 
 
-def build_extractor(state: ExtractorState, device: torch.device | str = "cpu") -> Extractor:
-    """The extractor of a prepared state, on a device."""
-    return EXTRACTORS[state.name].build(state, torch.device(device))
+def build_extractor(state: ExtractorState, device: torch.device | str = "cpu", precision: str = "float32") -> Extractor:
+    """The extractor of a prepared state, on a device; computes in one of `PRECISIONS`."""
+    place = torch.device(device)
+    built = EXTRACTORS[state.name].build(state, place)
+    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](place.type))
+
+
+class _Lowered:
+    """An extractor whose network computes in another precision; its features and logits are float32."""
+
+    def __init__(self, extractor: Extractor, precision: Context) -> None:
+        self.name, self.digest, self.dimension = extractor.name, extractor.digest, extractor.dimension
+        self._extractor, self._precision = extractor, precision
+
+    def __call__(self, images: Tensor) -> Tensor:
+        with self._precision():
+            return self._extractor(images).float()
+
+    def logits(self, features: Tensor) -> Tensor:
+        return self._extractor.logits(features)
 
 
 class _ClassifierFeatures(Built):

@@ -26,6 +26,7 @@ from trainables.files import write_atomically
 from trainables.images import to_bytes
 from trainables.latents import NormalLatent
 from trainables.models import ImageShape
+from trainables.models.layout import lay_out
 from trainables.networks import check_fit
 from trainables.streams import Streams
 from trainables.tensors import weights_digest
@@ -224,9 +225,11 @@ def _network(facts: GeneratorFacts) -> nn.Module:
     trial = facts.trial
     check_fit(trial, facts.shape, facts.classes)
     with torch.random.fork_rng(devices=[]):  # constructors draw first weights from the global generator
-        return trial.model.generator(
+        network = trial.model.generator(
             trial.conditioning.latent_inputs(trial.latent.dimension, facts.classes), facts.shape
         )
+    lay_out(network)
+    return network
 
 
 def _find(path: Path) -> Path:

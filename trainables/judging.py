@@ -43,7 +43,7 @@ def _generated(generator: Generator, prepared: Prepared) -> Iterator[Tensor]:
     facts, evaluation = generator.facts, prepared.evaluation
     batches = Batches.of(facts.trial, prepared.dataset, generator.device)
     rng = Streams(facts.trial.seed, generator.device).at("evaluate", facts.kimg)
-    for images, _ in batches.generated(generator.network, evaluation.count, evaluation.batch, rng):
+    for images, _ in batches.generated(generator.network, evaluation.count, evaluation, rng):
         if not images.isfinite().all():
             raise Diverged("the generator's images are not finite")
         yield to_bytes(images)

@@ -8,6 +8,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
 from trainables.models import ImageShape
 from trainables.models.initialise import settle_spectral_norm
+from trainables.models.layout import lay_out
 from trainables.models.normalisation import NORMALISATIONS
 from trainables.streams import Streams
 
@@ -53,4 +54,6 @@ def build_networks(config: TrialConfig, shape: ImageShape, classes: int) -> tupl
         config.model.initialise(generator, first.at("generator", 0))
         config.model.initialise(discriminator, first.at("discriminator", 0))
         settle_spectral_norm(discriminator, first.at("spectral", 0))
+    for network in (generator, discriminator):
+        lay_out(network)
     return generator, discriminator

@@ -7,6 +7,7 @@ that is run again from its file must reproduce its FIDs.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.extractors_base import Extractor, ExtractorState
 from trainables.fid import FeatureMoments, Reference
+from trainables.measured_cache import Measured, kept
 from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
@@ -59,7 +61,7 @@ class Prepared:
 
     def build_extractor(self, device: torch.device | str = "cpu") -> Extractor:
         """The feature extractor, on a device."""
-        return extractors.build_extractor(self.extractor, device)
+        return extractors.build_extractor(self.extractor, device, self.evaluation.precision)
 
     def reference(self) -> Reference:
         """The statistics of the evaluation split."""
@@ -75,8 +77,9 @@ class Prepared:
         _check_counts(self.dataset, evaluation, self.extractor.dimension)
         noise = as_tensor(self.noise_mean), as_tensor(self.noise_covariance)
         with fixed_threads(1):
-            extractor, floor = self.build_extractor(), (self.fid_floor, self.floor_count)
-            return _prepared(self.dataset, evaluation, self.extractor, extractor, noise, floor)
+            floor = self.fid_floor, self.floor_count
+            measured = _of_split(self.dataset, evaluation, self.build_extractor(), noise, floor)
+        return _prepared(self.dataset, evaluation, self.extractor, measured)
 
 
 def check(dataset: Dataset, evaluation: Evaluation) -> None:
@@ -90,13 +93,16 @@ def check(dataset: Dataset, evaluation: Evaluation) -> None:
     _check_counts(dataset, evaluation, evaluation.extractor.dimension)
 
 
-def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None) -> Prepared:
+def prepare(
+    data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None, cached: bool = False
+) -> Prepared:
     """Load the data, get the extractor, and measure real images and noise with it.
 
     Args:
         data: the source.
         evaluation: how generators are judged.
         fits: called with the data before anything is computed; may refuse it.
+        cached: take what an earlier call measured on such a machine from the user's cache, and keep it there.
 
     Raises:
         InvalidInput: as `check`, before anything is computed.
@@ -108,38 +114,44 @@ def prepare(data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], 
     if fits is not None:
         fits(dataset)
     state = evaluation.extractor.prepare(dataset)
+    measure = partial(_measure, dataset, evaluation, state)
+    fingerprint = _fingerprint(dataset, evaluation, state)
+    return _prepared(dataset, evaluation, state, kept(fingerprint, evaluation.batch, measure) if cached else measure())
+
+
+def _prepared(dataset: Dataset, evaluation: Evaluation, state: ExtractorState, measured: Measured) -> Prepared:
+    fingerprint = _fingerprint(dataset, evaluation, state)
+    return Prepared(dataset=dataset, evaluation=evaluation, extractor=state, fingerprint=fingerprint, **vars(measured))
+
+
+def _measure(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> Measured:
     with fixed_threads(1):
-        extractor = extractors.build_extractor(state)
+        extractor = extractors.build_extractor(state, precision=evaluation.precision)
         noise = _moments(extractor, noise_images(evaluation, state.input_shape))
         sample = sampled(dataset.train, evaluation.count)
         train = _moments(extractor, split_images(sample, evaluation.batch))
         test = Reference.of(_moments(extractor, split_images(dataset.test, evaluation.batch)))
         floor = test.distance(train), len(sample)
-        return _prepared(dataset, evaluation, state, extractor, (noise.mean, noise.covariance), floor)
+        return _of_split(dataset, evaluation, extractor, (noise.mean, noise.covariance), floor)
 
 
-def _prepared(
+def _of_split(
     dataset: Dataset,
     evaluation: Evaluation,
-    state: ExtractorState,
     extractor: Extractor,
     noise: tuple[Tensor, Tensor],
     floor: tuple[float, int],
-) -> Prepared:
-    """Measure the real images of the evaluation split, and put all together."""
+) -> Measured:
+    """Measure the real images of the evaluation split; the rest does not depend on it."""
     seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
     real, features = Reference.of(_moments_of(extractor.dimension, seen)), torch.cat(seen)
-    return Prepared(
-        dataset=dataset,
-        evaluation=evaluation,
-        extractor=state,
+    return Measured(
         mean=real.mean.numpy(),
         covariance=real.covariance.numpy(),
         root=real.root.numpy(),
         features=features.numpy(),
         classes_present=len(torch.unique(extractor.logits(features).argmax(1))),
         count=real.count,
-        fingerprint=_fingerprint(dataset, evaluation, state),
         fid_floor=floor[0],
         fid_ceiling=real.distance_to(*noise),
         floor_count=floor[1],
@@ -221,5 +233,6 @@ def sampled(part: LabelledImages, count: int) -> LabelledImages:
 
 def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> str:
     parts = [dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size]
+    parts += [f"precision={evaluation.precision}"] if evaluation.precision != "float32" else []
     parts += [f"{knob}={value}" for knob, value in sorted(evaluation.unusual_knobs.items())]
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]

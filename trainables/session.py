@@ -59,7 +59,14 @@ class Session:
     needs to evaluate and to save.
     """
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: str = "cpu", peers: Peers = ALONE) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        prepared: Prepared,
+        device: str = "cpu",
+        peers: Peers = ALONE,
+        evaluator: Evaluator | None = None,
+    ) -> None:
         """Build the networks and optimisers.
 
         Args:
@@ -67,6 +74,7 @@ class Session:
             prepared: data and FID reference, from `prepare(config.data, config.evaluation)`.
             device: "cpu" or "cuda".
             peers: the processes that have the other parts of each batch.
+            evaluator: of `prepared` on `device`; by default one is made.
 
         Raises:
             InvalidInput: if the architecture does not fit the images, a batch is larger than the data or does not
@@ -89,7 +97,7 @@ class Session:
         self._streams = Streams(config.seed, self.device)
         self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams, peers)
         self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
-        self._evaluator = Evaluator(prepared, self.device)
+        self._evaluator = evaluator or Evaluator(prepared, self.device)
 
     @property
     def steps(self) -> int:
@@ -144,7 +152,7 @@ class Session:
 
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
-        return self._batches.generated(self.judged.eval(), count, self.config.evaluation.batch, rng)
+        return self._batches.generated(self.judged.eval(), count, self.config.evaluation, rng)
 
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
         """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""

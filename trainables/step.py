@@ -1,9 +1,6 @@
 """One step of training: of D on a batch, and of G with every n_critic-th of them."""
 
 import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,19 +13,13 @@ from trainables.models.dropout import dropouts_of, reseed_dropout
 from trainables.optimisers import Optimiser
 from trainables.peers import ALONE, Peers
 from trainables.penalties import DiscriminatorStep
+from trainables.precision import PRECISIONS
 from trainables.streams import Streams, derive_seed
 
 MEANS = ("loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d")
 """What steps add up, in this order; `loss_d` is without the penalty, the norms are those before clipping."""
 
 _LOSS_G, _LOSS_D, _D_REAL, _D_FAKE, _NORM_G, _NORM_D = range(len(MEANS))
-
-Precision = Callable[[], AbstractContextManager[Any]]
-
-_PRECISIONS: dict[str, Callable[[str], Precision]] = {
-    "float32": lambda device: nullcontext,
-    "bf16": lambda device: partial(torch.autocast, device, torch.bfloat16),
-}
 
 
 class Stepper:
@@ -58,7 +49,7 @@ class Stepper:
         self._loss = LOSSES[config.loss]
         self._discriminator_loss = self._smoothed_loss()
         self._rate_control = config.rate_control.start(self._loss.boundary, device)
-        self._precision = _PRECISIONS[config.precision](device.type)
+        self._precision = PRECISIONS[config.precision](device.type)
         self._dropouts = dropouts_of(discriminator)
         for dropout in self._dropouts:
             dropout.peers = peers

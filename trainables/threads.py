@@ -1,9 +1,20 @@
-"""Numbers that must come out the same to the last bit, however many threads the caller uses."""
+"""How many threads compute: one place that tells all libraries, and blocks whose numbers do not depend on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
+
+
+def use_threads(count: int) -> None:
+    """Have this process compute with `count` threads from now on: torch with its OpenMP and MKL, and NumPy's BLAS.
+
+    Two processes of a thread each beat one of two; more threads than cores are many times slower, so each trial takes
+    no more than its resources say, whatever the environment says.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count)  # used as a function it stays
 
 
 @contextmanager

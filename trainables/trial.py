@@ -14,6 +14,7 @@ from trainables.collapse import collapsed
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, reason_of
 from trainables.evaluation import Evaluation
+from trainables.evaluator import Evaluator
 from trainables.faults import Fence
 from trainables.histograms import histogram_picture
 from trainables.images import sample_grid, save_png
@@ -49,6 +50,7 @@ class Trial:
         attempt: int = 1,
         reported: int = 0,
         peers: Peers = ALONE,
+        evaluator: Evaluator | None = None,
     ) -> None:
         """Build or restore the trial.
 
@@ -60,6 +62,7 @@ class Trial:
             attempt: the number of this start; a folder that a later one has taken over is refused.
             reported: kimg of the newest report that somebody holds already.
             peers: the processes that train along, each with a session of its own; they begin where this one stands.
+            evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
@@ -67,7 +70,7 @@ class Trial:
             Fenced: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
-        self.session = Session(config, prepared, device, peers)
+        self.session = Session(config, prepared, device, peers, evaluator)
         self._samples, self._histograms = folder / "samples", folder / "histograms"
         self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")

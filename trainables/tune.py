@@ -8,15 +8,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray import tune
 
 from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
+from trainables.evaluator import Evaluator
 from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
 from trainables.held_out import TEST, judge_best
 from trainables.prepare import Prepared
+from trainables.threads import use_threads
 from trainables.trial import METRICS, Trial
 
 
@@ -35,20 +36,25 @@ class GanTrainable(tune.Trainable):
     `fid` is NaN then, since Tune wants the metric in every result.
     """
 
+    _prepared: Prepared | None = None
+    _test: Prepared | None = None
+    _evaluator: Evaluator | None = None
+
     def setup(self, config: dict[str, Any], prepared: Prepared | None = None, test: Prepared | None = None) -> None:
         """Build the trial, or keep what went wrong for the first `step`."""
-        if prepared is not None:
-            self._prepared, self._test = prepared, test
+        if prepared is not None and self._prepared is None:
+            self._prepared, self._test = prepared, test  # Tune brings them again for each trial: equal, unpacked anew
         self._trial: Trial | None = None
         self._failure: dict[str, Any] | None = None
         self._folder = Path(config["folder"])
         self._watchdog = Watchdog(self._folder, config["deadline_seconds"])
-        torch.set_num_threads(config["threads"])
+        use_threads(config["threads"])
         if overdue := self._watchdog.overdue():
             self._failure = self._ended(FAILED, overdue)
             return
         try:
             with self._watchdog.watching():
+                assert self._prepared is not None
                 self._trial = Trial(
                     TrialConfig.from_dict(config["trial"]),
                     self._prepared,
@@ -56,9 +62,16 @@ class GanTrainable(tune.Trainable):
                     config["device"],
                     config["attempt"],
                     config["reported"],
+                    evaluator=self._evaluator_on(config["device"]),
                 )
         except Exception as error:
             self._failure = self._failed(error)
+
+    def _evaluator_on(self, device: str) -> Evaluator:
+        """Return the judge of this process's trials: they are all of one study, on one device."""
+        assert self._prepared is not None
+        self._evaluator = self._evaluator or Evaluator(self._prepared, device)
+        return self._evaluator
 
     def step(self) -> dict[str, Any]:
         """Return the next report, or how the trial ended."""

@@ -67,7 +67,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     begun = _check_existing(config)
     earlier = () if begun else offers(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
-    prepared = prepare(config.data, config.evaluation, partial(check_fit, config))
+    prepared = prepare(config.data, config.evaluation, partial(check_fit, config), cached=True)
     check_fingerprints(earlier, prepared.fingerprint)
     for offer in earlier:
         console.print(f"warm start: {offer.earlier} fit this study", highlight=False, markup=False, soft_wrap=True)

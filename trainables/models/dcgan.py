@@ -9,8 +9,10 @@ from pydantic import Field
 from torch import nn
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d, ConvTranspose2d
 from trainables.models.dropout import Dropout
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, halvings
 
@@ -36,11 +38,11 @@ class Dcgan(Model):
         """Return (N, latent) -> (N, C, H, W) in [-1, 1]."""
         base, widths = self._smallest(shape), self._widths(shape)[::-1]
         up = partial(
-            nn.ConvTranspose2d, kernel_size=self.kernel, stride=2, padding=self._padding, output_padding=self.kernel - 4
+            ConvTranspose2d, kernel_size=self.kernel, stride=2, padding=self._padding, output_padding=self.kernel - 4
         )
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * base * base, bias=False),
-            nn.Unflatten(1, (widths[0], base, base)),
+            Maps(widths[0], base),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
@@ -53,14 +55,14 @@ class Dcgan(Model):
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(pairwise([shape.channels, *self._widths(shape)])):
             bias = index == 0 or not normalisation.cancels_bias
-            down = nn.Conv2d(inputs, outputs, self.kernel, stride=2, padding=self._padding, bias=bias)
+            down = Conv2d(inputs, outputs, self.kernel, stride=2, padding=self._padding, bias=bias)
             layers.append(normalisation.wrap(down))
             if index:
                 layers.append(normalisation.behind(outputs, True))
             layers.append(nn.LeakyReLU(0.2))
             if self.dropout:
                 layers.append(Dropout(self.dropout))
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""

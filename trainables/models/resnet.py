@@ -9,7 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise, weight_of
+from trainables.models.layout import Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, doubled_sizes, halvings
 
@@ -40,7 +42,7 @@ class Resnet(Model):
         widths, sizes = self._generator_widths(shape.size), doubled_sizes(shape.size, count)
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * sizes[0] ** 2, bias=False),
-            nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
+            Maps(widths[0], sizes[0]),
         ]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             layers.append(_Up(inputs, outputs, size))
@@ -123,7 +125,7 @@ class _Down(nn.Module):
         hidden = outputs if first else inputs
         wrap, cancelled = normalisation.wrap, normalisation.cancels_bias and not first
         self.before = nn.Identity() if first else nn.Sequential(normalisation.behind(inputs, True), nn.ReLU())
-        self.conv1 = wrap(nn.Conv2d(inputs, hidden, 3, padding=1, bias=not cancelled))
+        self.conv1 = wrap(Conv2d(inputs, hidden, 3, padding=1, bias=not cancelled))
         self.between = nn.Sequential(nn.Identity() if first else normalisation.behind(hidden, True), nn.ReLU())
         self.conv2 = wrap(nn.Conv2d(hidden, outputs, 3, padding=1))
         self.pool = nn.AvgPool2d(2) if halve else nn.Identity()

@@ -9,7 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import doubled_sizes
 
@@ -38,7 +40,7 @@ class Sndcgan(Model):
         sizes, widths = doubled_sizes(shape.size, 3), [self.width * k for k in (8, 4, 2, 1)]
         layers: list[nn.Module] = [
             nn.Linear(latent, widths[0] * sizes[0] ** 2, bias=False),
-            nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
+            Maps(widths[0], sizes[0]),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
@@ -53,7 +55,7 @@ class Sndcgan(Model):
         """Return (N, C, H, W) -> (N, F); the first layer is not normalised but may be wrapped."""
         wrap, behind, bias = normalisation.wrap, normalisation.behind, not normalisation.cancels_bias
         w, sizes = self.width, doubled_sizes(shape.size, 3)
-        layers: list[nn.Module] = [wrap(nn.Conv2d(shape.channels, w, 3, padding=1)), nn.LeakyReLU(_SLOPE)]
+        layers: list[nn.Module] = [wrap(Conv2d(shape.channels, w, 3, padding=1)), nn.LeakyReLU(_SLOPE)]
         for (inputs, outputs), size in zip(pairwise((w, 2 * w, 4 * w, 8 * w)), sizes[:0:-1], strict=True):
             if size % 2:
                 layers.append(nn.ZeroPad2d((0, 1, 0, 1)))
@@ -62,7 +64,7 @@ class Sndcgan(Model):
                 nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias),
             ):
                 layers += [wrap(convolution), behind(convolution.out_channels, True), nn.LeakyReLU(_SLOPE)]
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""

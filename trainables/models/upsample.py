@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.models.base import ImageShape, Model
+from trainables.models.convolutions import Conv2d
 from trainables.models.initialise import initialise
+from trainables.models.layout import Features, Maps
 from trainables.models.normalisation import Normalisation
 from trainables.models.scales import check_halvings, halvings
 
@@ -41,7 +43,7 @@ class Upsample(Model):
         widths, base = self._widths(shape)[::-1], self._smallest(shape)
         first = nn.Sequential(
             nn.Linear(latent, widths[0] * base * base, bias=False),
-            nn.Unflatten(1, (widths[0], base, base)),
+            Maps(widths[0], base),
             nn.BatchNorm2d(widths[0]),
             nn.LeakyReLU(SLOPE),
         )
@@ -57,11 +59,11 @@ class Upsample(Model):
             bias = index == 0 or not normalisation.cancels_bias
             if index:
                 layers.append(nn.AvgPool2d(2))
-            layers.append(normalisation.wrap(nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)))
+            layers.append(normalisation.wrap(Conv2d(inputs, outputs, 3, padding=1, bias=bias)))
             if index:
                 layers.append(normalisation.behind(outputs, True))
             layers.append(nn.LeakyReLU(SLOPE))
-        return nn.Sequential(*layers, nn.Flatten())
+        return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
         """All of the smallest map."""

@@ -1,0 +1,186 @@
+"""What a study costs beside training and evaluation: `python benchmarks/overhead.py [STUDY.yaml] [--set KEY=VALUE]`.
+
+Launches a study (the quickstart by default) into a temporary folder and reads its ledger: how much of the slots' time
+was training or evaluation, how long from `launch` to the first training step, what a switch of trials costs, and
+what the driver itself computed meanwhile. Results go to benchmarks/results/overhead.json. About as long as the study.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+from measuring import machine, write
+
+from study.catalogue import find_study, load_study
+from study.ledger.records import StudyRecord, TrialRecord
+
+ROOT = Path(__file__).parents[1]
+_ENDS = ("train_seconds", "eval_seconds")
+
+
+@dataclass(frozen=True)
+class Span:
+    """One stretch of training and evaluation between two reports, in unix seconds."""
+
+    trial: int
+    start: float
+    end: float
+
+
+class CpuWatch:
+    """Notes the CPU seconds of the driver, and of Ray's servers and workers, twice a second."""
+
+    def __init__(self, driver: int) -> None:
+        self._driver = psutil.Process(driver)
+        self._seen: list[tuple[float, dict[str, float]]] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._done.set()
+        self._thread.join()
+
+    def share(self, start: float, end: float) -> dict[str, float]:
+        """CPU seconds per second of wall time between two moments, by kind of process."""
+        inside = [(at, cpu) for at, cpu in self._seen if start <= at <= end]
+        if len(inside) < 2:
+            return {}
+        (first, before), (last, after) = inside[0], inside[-1]
+        return {kind: (after[kind] - before.get(kind, 0.0)) / (last - first) for kind in after}
+
+    def _watch(self) -> None:
+        of: dict[int, tuple[str, float]] = {}  # processes that have ended keep what they took
+        while not self._done.wait(0.5):
+            try:
+                processes = [self._driver, *self._driver.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            for process in processes:
+                with suppress(psutil.Error):
+                    times = process.cpu_times()
+                    of[process.pid] = self._kind(process), times.user + times.system
+            cpu: dict[str, float] = {}
+            for kind, seconds in of.values():
+                cpu[kind] = cpu.get(kind, 0.0) + seconds
+            self._seen.append((time.time(), cpu))
+
+    def _kind(self, process: psutil.Process) -> str:
+        if process.pid == self._driver.pid:
+            return "driver"
+        line = " ".join(process.cmdline())
+        return "trials" if line.startswith("ray::") else "ray's servers"
+
+
+def spans(trial: TrialRecord) -> Iterator[Span]:
+    """The stretches of a trial: a report is written when its evaluation has just ended."""
+    before = 0.0
+    for report in trial.reports:
+        total = sum(report.metrics[name] for name in _ENDS)
+        yield Span(trial.number, report.written_at - (total - before), report.written_at)
+        before = total
+
+
+def busy(found: Sequence[Span], start: float, end: float, slots: int) -> float:
+    """The part of the slots' time between two moments that lies in spans."""
+    inside = sum(max(0.0, min(span.end, end) - max(span.start, start)) for span in found)
+    return inside / (slots * max(1e-9, end - start))
+
+
+def gaps(study: StudyRecord) -> tuple[list[float], list[float]]:
+    """Seconds from a report to the next stretch of the same trial, and from a trial's end to its successor's start."""
+    between, switches = [], []
+    starts: list[float] = []
+    for trial in study.trials:
+        mine = list(spans(trial))
+        between += [later.start - earlier.end for earlier, later in pairwise(mine)]
+        starts += [mine[0].start] if mine else []
+    free = sorted(trial.ended_at for trial in study.trials if trial.ended_at is not None)
+    for start in sorted(starts):
+        before = [end for end in free if end <= start]
+        if before:
+            switches.append(start - before[-1])
+            free.remove(before[-1])
+    return between, switches
+
+
+def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[StudyRecord, float, float, CpuWatch]:
+    """Run the study; return what it left, when it was launched, its wall seconds, and the CPU it took."""
+    name = "overhead"
+    changes = [word for change in (f"name={name}", *settings) for word in ("--set", change)]
+    line = [sys.executable, "-m", "study.cli", "launch", str(study), "--storage", str(storage), *changes]
+    began = time.time()
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    watch = CpuWatch(process.pid)
+    code = process.wait()
+    seconds = time.time() - began
+    watch.close()
+    if code:
+        raise SystemExit(f"the study ended with exit code {code}")
+    return load_study(find_study(name, storage)), began, seconds, watch
+
+
+def measure(study: StudyRecord, began: float, seconds: float, watch: CpuWatch, slots: int) -> dict[str, Any]:
+    """The numbers."""
+    found = [span for trial in study.trials for span in spans(trial)]
+    first, last = min(span.start for span in found), max(span.end for span in found)
+    last_start = max(next(spans(trial)).start for trial in study.trials if trial.reports)
+    between, switches = gaps(study)
+    evaluation = sum(trial.reports[-1].metrics["eval_seconds"] for trial in study.trials if trial.reports)
+    training = sum(trial.reports[-1].metrics["train_seconds"] for trial in study.trials if trial.reports)
+    images = sum(trial.kimg for trial in study.trials) * 1000
+    return {
+        "wall_seconds": seconds,
+        "trials": len(study.trials),
+        "images_trained": images,
+        "launch_to_first_step_seconds": first - began,
+        "busy": busy(found, first, last, slots),
+        "busy_until_the_last_trial_starts": busy(found, first, last_start, slots),
+        "evaluation_of_busy": evaluation / (evaluation + training),
+        "between_reports_seconds": _spread(between),
+        "switch_seconds": _spread(switches),
+        "end_seconds": began + seconds - last,
+        "cpu_per_second": watch.share(first, last),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "count": len(values)}
+
+
+def main() -> None:
+    """Launch, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, nargs="?", default=ROOT / "studies" / "quickstart.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of the study file")
+    parser.add_argument("--slots", type=int, default=2, help="trials at a time, for the busy fraction")
+    parser.add_argument("--name", default="overhead", help="of the result's file")
+    options = parser.parse_args()
+    before = machine()["load_average"]
+    with tempfile.TemporaryDirectory() as storage:
+        study, began, seconds, watch = launch(options.study, options.set, Path(storage))
+        numbers = measure(study, began, seconds, watch, options.slots)
+    for name, value in numbers.items():
+        print(f"{name:36} {value}")
+    shown = options.study.resolve()
+    shown = shown.relative_to(ROOT) if shown.is_relative_to(ROOT) else Path(shown.name)
+    settings = {"study": str(shown), "set": options.set, "slots": options.slots}
+    write(options.name, {"load_before": before, "settings": settings, **numbers})
+
+
+if __name__ == "__main__":
+    main()

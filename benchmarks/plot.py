@@ -1,0 +1,225 @@
+"""Puts the committed results into docs/performance.md, as tables and plots: `python benchmarks/plot.py`.
+
+Reads benchmarks/results/*.json; replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` in the page, and
+writes docs/images/bench-*.svg. What was not measured is said to be so. Measures nothing itself.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+ROOT = Path(__file__).parents[1]
+PAGE, IMAGES, RESULTS = ROOT / "docs" / "performance.md", ROOT / "docs" / "images", ROOT / "benchmarks" / "results"
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#7f7f7f")
+Result = Mapping[str, Any]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Markdown, the first column to the left and the others to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
+
+
+def where(result: Result) -> str:
+    """The machine in a line."""
+    m = result["machine"]
+    flags = ", ".join(m["flags"])
+    load = result.get("load_before", m["load_average"])
+    machine = f"{m['cpu']} ({m['cores']} cores; {flags}), torch {m['versions']['torch']}"
+    return f"\n\n{machine}, {m['at']}, load {load[0]} before."
+
+
+def step(result: Result) -> str:
+    """Ours against others, each network."""
+    parts = []
+    for network, of in result["compared"].items():
+        rows = [
+            (case, f"{r['images_per_second']:,.0f}", f"{r['low']:,.0f} to {r['high']:,.0f}")
+            for case, r in of["rates"].items()
+        ]
+        ratios = [
+            (pair, f"{r['median']:.2f}", f"{r['low']:.2f} to {r['high']:.2f}") for pair, r in of["ratios"].items()
+        ]
+        parts += [
+            f"**{network}**",
+            table(["", "images/s", "over rounds"], rows),
+            table(["ratio", "median", "over rounds"], ratios),
+        ]
+    _bars(result)
+    parts.append("![Images per second of one core](images/bench-step.svg)")
+    for network, of in result["variants"].items():
+        names = [name.removesuffix(", float32") for name in of if name.endswith(", float32")]
+        rates = [[f"{of[f'{name}, {p}']['images_per_second']:,.0f}" for p in ("float32", "bf16")] for name in names]
+        parts += [
+            f"**{network}** with",
+            table(["", "float32, images/s", "bf16"], [(n, *r) for n, r in zip(names, rates, strict=True)]),
+        ]
+    return "\n\n".join(parts) + where(result)
+
+
+def evaluation(result: Result) -> str:
+    """Where an evaluation's time goes, and what cheaper ones change."""
+    generators = result["generators"]
+    phases = list(next(iter(generators.values()))["phases"])
+    one = [
+        (name, f"{g['train_seconds_per_kimg']:.2f}", *(f"{g['phases'][p]:.3f}" for p in phases))
+        for name, g in generators.items()
+    ]
+    two = []
+    for name, g in generators.items():
+        for kind, of in g["judged"].items():
+            count, precision = kind.split(", ")
+            moved = ""
+            if precision == "bf16":
+                plain = g["judged"][f"{count}, float32"]
+                moved = f"{(of['mean'] - plain['mean']) / max(plain['sd'], 1e-9):+.1f}"
+            two.append((name, count, precision, f"{of['mean']:.2f}", f"{of['sd']:.2f}", moved, f"{of['seconds']:.2f}"))
+    head = ["", "images", "", "FID", "sd over latents", "bf16 moves it by, in sd", "seconds"]
+    return table(["seconds", "training, per kimg", *phases], one) + "\n\n" + table(head, two) + where(result)
+
+
+def precision(result: Result) -> str:
+    """bf16 against float32."""
+    rows = []
+    for name, of in result["compared"].items():
+        d = of["bf16_less_float32"]
+        fids = [f"{of['fid'][p]['mean']:.2f} ± {of['fid'][p]['sd']:.2f}" for p in ("float32", "bf16")]
+        verdict = "no loss" if of["no_loss"] else "not shown"
+        rows.append((name, of["seeds"][0], *fids, f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}", verdict))
+    head = ["", "seeds", "FID, float32", "FID, bf16", "difference", "95 % interval", ""]
+    return f"At {result['settings']['kimg']} kimg:\n\n" + table(head, rows) + where(result)
+
+
+def overhead(result: Result) -> str:
+    """What a study costs beside training."""
+
+    def seconds(key: str) -> str:
+        of = result[key]
+        return f"{of['median']:.2f} s ({of['low']:.2f} to {of['high']:.2f})" if of else "-"
+
+    cpu = result["cpu_per_second"]
+    rows = [
+        ("wall time", f"{result['wall_seconds']:.0f} s"),
+        ("launch to first training step", f"{result['launch_to_first_step_seconds']:.1f} s"),
+        ("busy part of the slots, to the end", f"{result['busy']:.1%}"),
+        ("... until the last trial starts", f"{result['busy_until_the_last_trial_starts']:.1%}"),
+        ("evaluation, of the busy time", f"{result['evaluation_of_busy']:.1%}"),
+        ("between two reports of a trial", seconds("between_reports_seconds")),
+        ("from a trial's end to the next one's first step", seconds("switch_seconds")),
+        ("after the last report", f"{result['end_seconds']:.1f} s"),
+        *((f"CPU of {kind}, per second", f"{share:.3f} s") for kind, share in cpu.items()),
+    ]
+    return table([f"{result['settings']['study']}, {result['trials']} trials", ""], rows) + where(result)
+
+
+def memory(result: Result) -> str:
+    """RSS."""
+    sizes = result["rss_mb"]
+    places = [f"{sizes[at]:.0f} MB after {at + 1}" for at in (0, len(sizes) // 2, len(sizes) - 1)]
+    return f"{', '.join(places)} trials: {result['kb_per_trial']:.0f} KB a trial over the second half." + where(result)
+
+
+def study(result: Result) -> str:
+    """Ours against what a user would take instead."""
+    rows = []
+    for name, of in result["compared"].items():
+        when = of.get("ours_reached_it_after", [])
+        told = ", ".join("never" if at is None else f"{at:.0%}" for at in when)
+        bests = ", ".join(f"{fid:.1f}" for fid in of["best"])
+        rows.append((name, f"{of['median_best']:.1f}", bests, sum(of["trials"]), sum(of["completed"]), told))
+    head = [
+        "",
+        "median best FID",
+        "best FID by seed",
+        "trials",
+        "trained to the end",
+        "ours reached it after (of the time)",
+    ]
+    _curves(result)
+    plot = "![Best FID against wall time](images/bench-study.svg)"
+    return f"{result['settings']['minutes']:g} minutes each:\n\n" + table(head, rows) + f"\n\n{plot}" + where(result)
+
+
+SECTIONS: dict[str, Callable[[Result], str]] = {
+    "step": step,
+    "evaluation": evaluation,
+    "precision": precision,
+    "overhead": overhead,
+    "memory": memory,
+    "study": study,
+}
+
+
+def _bars(result: Result) -> None:
+    lines, top = [], 30
+    for network, of in result["compared"].items():
+        most = max(r["images_per_second"] for r in of["rates"].values())
+        lines.append(_text(10, top, network, weight="bold"))
+        for case, r in of["rates"].items():
+            top += 20
+            colour = COLOURS[0] if case.startswith("ours") else COLOURS[3] if case.startswith("bare") else COLOURS[1]
+            width = 320 * r["images_per_second"] / most
+            lines.append(f'<rect x="290" y="{top - 12}" width="{width:.1f}" height="15" fill="{colour}"/>')
+            lines.append(_text(10, top, case) + _text(296 + width, top, f"{r['images_per_second']:,.0f}"))
+        top += 34
+    _save("bench-step", 690, top, lines)
+
+
+def _curves(result: Result) -> None:
+    runs = [run for run in result["runs"] if run["curve"]]
+    seconds = 60 * result["settings"]["minutes"]
+    high = max(fid for run in runs for _, fid in run["curve"])
+    low = min(run["best"] for run in runs)
+
+    def at(second: float, fid: float) -> str:
+        return f"{60 + 560 * second / seconds:.1f},{20 + 280 * (high - fid) / max(1e-9, high - low):.1f}"
+
+    lines = ['<path d="M60,20 V300 H620" fill="none" stroke="#444"/>']
+    lines += [_text(5, 26, f"{high:.0f}"), _text(5, 304, f"{low:.1f}"), _text(5, 160, "FID")]
+    lines += [_text(560, 320, f"{seconds / 60:g} min")]
+    names = list(dict.fromkeys(run["name"] for run in runs))
+    for run in runs:
+        points, last = [], None
+        for second, fid in [*run["curve"], (seconds, run["best"])]:
+            points += [at(second, last)] if last is not None else []
+            points.append(at(second, fid))
+            last = fid
+        colour = COLOURS[names.index(run["name"])]
+        lines.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+    for place, name in enumerate(names):
+        lines.append(f'<rect x="480" y="{30 + 20 * place}" width="12" height="12" fill="{COLOURS[place]}"/>')
+        lines.append(_text(498, 41 + 20 * place, name))
+    _save("bench-study", 690, 330, lines)
+
+
+def _text(x: float, y: float, words: str, weight: str = "normal") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-weight="{weight}">{escape(words)}</text>'
+
+
+def _save(name: str, width: int, height: int, lines: Sequence[str]) -> None:
+    size = f'width="{width}" height="{height}" font-family="sans-serif" font-size="13"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
+    back = '<rect width="100%" height="100%" fill="white"/>'
+    IMAGES.mkdir(exist_ok=True)
+    (IMAGES / f"{name}.svg").write_text("\n".join([head, back, *lines, "</svg>"]) + "\n")
+
+
+def main() -> None:
+    """Fill the page in."""
+    text = PAGE.read_text()
+    for name, section in SECTIONS.items():
+        file = RESULTS / f"{name}.json"
+        words = section(json.loads(file.read_text())) if file.exists() else "Not measured yet."
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, found = pattern.subn(lambda match, words=words: f"{match[1]}\n{words}\n\n{match[2]}", text)
+        if not found:
+            raise SystemExit(f"{PAGE.name}: no place for {name}")
+    PAGE.write_text(text)
+    print(f"filled in: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Does bf16 cost quality? FIDs of the same configurations from several seeds: `python benchmarks/precision.py`.
+
+Each configuration is trained to the same kimg in float32 and in bf16 from the same seeds (the same first weights, the
+same draws; runs are chaotic, so they part after some steps and are as good as independent). Both are judged in
+float32. Given are the mean difference of FIDs, bf16 less float32, with its 95 % interval (Welch), relative to float32
+as well; and images per second. "No loss" means that the interval's upper end is below 5 % of float32's mean FID.
+Results go to benchmarks/results/precision.json; each run is kept there as it ends, and a run that was cut off goes on.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from measuring import RESULTS, machine, pin, write
+from scipy.stats import t
+
+from trainables.config import TrialConfig
+from trainables.data import FashionMnist
+from trainables.evaluation import Evaluation
+from trainables.evaluator import Evaluator
+from trainables.prepare import prepare
+from trainables.session import Session
+
+MARGIN = 0.05
+_RATES = {
+    "generator_optimiser": {"name": "adam", "lr": 1e-3, "beta1": 0.0},
+    "discriminator_optimiser": {"name": "adam", "lr": 2e-3, "beta1": 0.0},
+}
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "dcgan": {
+        "model": {"name": "dcgan", "width": 24},
+        "normalisation": "spectral",
+        "loss": "hinge",
+        "batch_size": 32,
+        "ema_kimg": 1.0,
+        **_RATES,
+    },
+    "mlp": {
+        "model": {"name": "mlp", "width": 256},
+        "normalisation": "spectral",
+        "loss": "hinge",
+        "batch_size": 32,
+        "ema_kimg": 1.0,
+        **_RATES,
+    },
+}
+PRECISIONS = ("float32", "bf16")
+
+
+def difference(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
+    """Mean of `one` less mean of `other`, with its 95 % interval: Welch 1947."""
+    parts = [statistics.variance(of) / len(of) for of in (one, other)]
+    error = sum(parts) ** 0.5
+    freedom = sum(parts) ** 2 / sum(p**2 / (len(of) - 1) for p, of in zip(parts, (one, other), strict=True))
+    mean = statistics.mean(one) - statistics.mean(other)
+    half = float(t.ppf(0.975, freedom)) * error
+    return {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "relative_high": (mean + half) / statistics.mean(other),
+    }
+
+
+def main() -> None:
+    """Train what is missing, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--kimg", type=int, default=15)
+    parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--minutes", type=float, default=9.0, help="begin no run after; run again to go on")
+    parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--configurations", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
+    options = parser.parse_args()
+    began, before = time.monotonic(), machine()["load_average"]
+    pin(options.core)
+    settings = {"kimg": options.kimg, "count": options.count, "configurations": CONFIGURATIONS}
+    path = RESULTS / "precision.json"
+    old = json.loads(path.read_text()) if path.exists() else {}
+    runs: list[dict[str, Any]] = old["runs"] if old.get("settings") == settings else []
+    evaluation = Evaluation(count=options.count, metrics=())
+    prepared = prepare(FashionMnist(), evaluation)
+    evaluator = Evaluator(prepared)
+    wanted = [(seed, name, p) for seed in range(options.seeds) for name in options.configurations for p in PRECISIONS]
+    for seed, name, precision in wanted:
+        if any((run["seed"], run["name"], run["precision"]) == (seed, name, precision) for run in runs):
+            continue
+        if time.monotonic() - began > 60 * options.minutes:
+            print("time is up: run again to go on")
+            break
+        changes = {"precision": precision, "seed": seed, "evaluation": evaluation.model_dump(mode="json")}
+        config = TrialConfig.from_dict({"data": {"name": "fashion_mnist"}} | CONFIGURATIONS[name] | changes)
+        session = Session(config, prepared, evaluator=evaluator)
+        training = session.train(options.kimg)
+        fid = session.evaluate()["fid"]
+        speed = training.images / training.seconds
+        runs.append({"seed": seed, "name": name, "precision": precision, "fid": fid, "images_per_second": speed})
+        print(f"{name} {precision} seed {seed}: FID {fid:.2f}, {speed:.0f} images/s", flush=True)
+        write("precision", {"load_before": before, "settings": settings, "runs": runs, "compared": compare(runs)})
+    for name, of in compare(runs).items():
+        print(f"{name}: {of}")
+
+
+def compare(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """For each configuration with two runs of each precision, the means and their difference."""
+    compared = {}
+    for name in CONFIGURATIONS:
+        fids = {p: [run["fid"] for run in runs if (run["name"], run["precision"]) == (name, p)] for p in PRECISIONS}
+        if min(map(len, fids.values())) < 2:
+            continue
+        apart = difference(fids["bf16"], fids["float32"])
+        compared[name] = {
+            "seeds": [len(of) for of in fids.values()],
+            "fid": {p: {"mean": statistics.mean(of), "sd": statistics.stdev(of)} for p, of in fids.items()},
+            "bf16_less_float32": apart,
+            "no_loss": apart["relative_high"] <= MARGIN,
+        }
+    return compared
+
+
+if __name__ == "__main__":
+    main()

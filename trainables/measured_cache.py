@@ -1,0 +1,94 @@
+"""What `prepare` measured of real images and noise, kept in the user's cache: a second launch need not wait for it.
+
+The numbers are a function of data, extractor and evaluation, so a file that is damaged, or cannot be written, is no
+loss: they are measured again. Their last bits depend on torch and on the processor too, and so does the file's name.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+
+from trainables.data.source import cache_folder
+from trainables.files import write_atomically
+
+_ARRAYS = ("mean", "covariance", "root", "features", "noise_mean", "noise_covariance")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The part of `Prepared` that takes seconds to compute; its attributes are explained there."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    root: NDArray[np.float64]
+    features: NDArray[np.float32]
+    classes_present: int
+    count: int
+    fid_floor: float
+    fid_ceiling: float
+    floor_count: int
+    noise_mean: NDArray[np.float64]
+    noise_covariance: NDArray[np.float64]
+
+
+def kept(fingerprint: str, batch: int, measure: Callable[[], Measured]) -> Measured:
+    """Return what was measured before of the same on such a machine, else `measure` and keep it.
+
+    Args:
+        fingerprint: of data, extractor and evaluation.
+        batch: images per batch of the extractor.
+        measure: computes it.
+    """
+    machine = torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.processor(), _cpu()
+    key = hashlib.sha256("/".join(map(str, (fingerprint, batch, *machine))).encode()).hexdigest()[:24]
+    path = cache_folder() / "measured" / f"{key}.safetensors"
+    found = _read(path)
+    if found is None:
+        found = measure()
+        with suppress(OSError):
+            write_atomically(path, _bytes(found))
+    return found
+
+
+def _bytes(measured: Measured) -> bytes:
+    facts = asdict(measured)
+    arrays = {name: np.ascontiguousarray(facts.pop(name)) for name in _ARRAYS}
+    facts["sha256"] = _digest(arrays, facts)
+    return safetensors.numpy.save(arrays, metadata={"ganstudy": json.dumps(facts)})
+
+
+def _read(path: Path) -> Measured | None:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as opened:
+            facts: dict[str, Any] = json.loads(opened.metadata()["ganstudy"])
+            arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
+        if facts.pop("sha256") != _digest(arrays, facts):
+            return None
+        return Measured(**arrays, **facts)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+        return None
+
+
+def _digest(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> str:
+    state = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in _ARRAYS:
+        state.update(arrays[name].tobytes())
+    return state.hexdigest()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith("model name")), "")
