@@ -13,8 +13,8 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def ganstudy(*arguments: str | Path, code: int = 0) -> str:
-    """Run it to its end, which is to be `code`; return its standard output."""
+    """Run it to its end, which is to be `code`; return its standard output, and with a failure its errors."""
     done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout
+    return done.stdout + (done.stderr if code else "")

@@ -6,20 +6,19 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import PATIENCE, command, ganstudy
 
 from study.running.sampling import Sampling
 from study.study_file.config import read_study
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 600.0  # seconds for anything at all, on a machine however busy: only when a test gives up
 STUDY: dict[str, Any] = {
     "seed": 3,
     "data": {"name": "digits"},
@@ -41,17 +40,6 @@ def written(folder: Path, name: str, **changes: Any) -> Path:
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(STUDY | {"name": name, "storage": {"path": str(folder / "runs")}} | changes))
     return file
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "study.cli", *map(str, arguments)]
-
-
-def ganstudy(*arguments: str | Path, code: int = 0) -> str:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout + done.stderr
 
 
 def trials(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -3,13 +3,13 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import PATIENCE, command, ganstudy
 
 from study.catalogue import load_study
 from study.confirmation.record import retraining_folder
@@ -35,17 +35,6 @@ STUDY: dict[str, Any] = {
     "evaluation": {"count": 300},
 }
 CONFIRM = ("confirm", "small", "--top", "2", "--seeds", "2")
-PATIENCE = 240.0
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "study.cli", *map(str, arguments)]
-
-
-def ganstudy(*arguments: str | Path) -> str:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) -> None:

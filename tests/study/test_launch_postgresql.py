@@ -3,22 +3,18 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import command
 from postgresql import Server
 
 from study.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.slow
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "study.cli", *map(str, arguments)]
 
 
 def test_a_study_on_postgresql_survives_its_driver(postgresql: Server, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import PATIENCE, command, ganstudy
 
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
@@ -32,17 +32,6 @@ STUDY: dict[str, Any] = {
     "evaluation": {"count": 300},
 }
 MEASURE = ("noise", "noisy", "--evaluations", "2", "--seeds", "2")
-PATIENCE = 240.0
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "study.cli", *map(str, arguments)]
-
-
-def ganstudy(*arguments: str | Path) -> str:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def measured(folder: StudyFolder) -> list[NoiseMeasured]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from command_line import command, ganstudy
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
@@ -463,14 +464,8 @@ def test_an_mlflow_that_is_away_costs_nothing(whole: Path, tmp_path: Path, monke
 # ----------------------------------------------------------------------------------------------------- the whole
 
 
-def ganstudy(*arguments: str | Path) -> str:
-    command = [sys.executable, "-m", "study.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-
-
 def start(*arguments: str | Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "study.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def wait_for_reports(folder: Path, count: int, driver: "subprocess.Popen[str]") -> None:

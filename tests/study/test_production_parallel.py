@@ -18,6 +18,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from command_line import command
 from rich.console import Console
 
 from study.cli import main
@@ -81,9 +82,8 @@ def test_devices_that_cannot_be_are_refused(
 
 
 def start(file: Path, kimg: int, out: Path) -> "subprocess.Popen[str]":
-    words = ["train", str(file), "--kimg", str(kimg), "--device", "cpu", "--devices", "2", "--out", str(out)]
-    command = [sys.executable, "-m", "study.cli", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    line = command("train", file, "--kimg", str(kimg), "--device", "cpu", "--devices", "2", "--out", out)
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def ended(driver: "subprocess.Popen[str]") -> str:
