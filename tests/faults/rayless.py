@@ -58,7 +58,7 @@ def launch(config: StudyConfig) -> StudyRecord:
     stand_ins = {
         "connected": lambda *ignored: nullcontext(),
         "plan_slots": lambda config: Slots(1.0, 0.0, 1, 1),
-        "prepare": lambda *ignored: prepared,
+        "prepare": lambda *ignored, **more: prepared,
         "check_fit": lambda *ignored: None,
         "data_facts": lambda *ignored: {},
         "run_trials": _train,

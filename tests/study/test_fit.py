@@ -90,7 +90,7 @@ def test_a_launch_is_refused_before_ray_starts(tmp_path: Any, monkeypatch: pytes
     def started(*_: object) -> None:
         raise AssertionError("Ray was started")
 
-    def prepare(source: object, evaluation: object, fits: Callable[[Dataset], None]) -> None:
+    def prepare(source: object, evaluation: object, fits: Callable[[Dataset], None], cached: bool) -> None:
         fits(data(size=30))
         raise AssertionError("an extractor was prepared")
 

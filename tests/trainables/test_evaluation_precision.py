@@ -7,10 +7,11 @@ from small_trials import EVALUATION, small
 from trainables import classifier
 from trainables.data import Digits
 from trainables.evaluation import Evaluation
-from trainables.generator import Generator, GeneratorFacts, digest
+from trainables.generator import Generator, GeneratorFacts
 from trainables.judging import judge
 from trainables.prepare import Prepared, prepare
 from trainables.session import Session
+from trainables.tensors import weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,6 @@ def test_its_file_is_judged_as_the_trial_was_to_the_last_bit(lowered: Prepared) 
         kimg=1,
         fid=expected["fid"],
         fid_fingerprint=lowered.fingerprint,
-        weights=digest(weights),
+        weights=weights_digest(weights),
     )
     assert judge(Generator(facts, weights), lowered) == expected
