@@ -207,7 +207,10 @@ def test_is_frozen_all_the_way_down() -> None:
             {"penalty": {"name": "weight_clip", "limit": 0.1, "weight": 10}},
             ["'penalty.weight'", "remove it"],
         ),
-        ({"generator_optimiser": {"name": "rmsprop", "lr": 1, "beta1": 0.5}}, ["'generator_optimiser.beta1'", "remove"]),
+        (
+            {"generator_optimiser": {"name": "rmsprop", "lr": 1, "beta1": 0.5}},
+            ["'generator_optimiser.beta1'", "remove"],
+        ),
         ({"model": {"name": "dcgan", "depth": 2}}, ["'model.depth'"]),
         ({"seed": -1}, ["seed = -1", "greater than or equal to 0"]),
         ({"seed": 2**63}, [f"seed = {2**63}", "less than"]),
