@@ -9,6 +9,7 @@ from study.analysis import export as exporting
 from study.analysis.ranking import Ranked, rank, tied_with_first
 from study.catalogue import find_study, load_study
 from study.confirmation.stats import confirmed
+from study.console.hints import typed
 from study.console.say import say
 from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
@@ -26,7 +27,7 @@ def status(name: str, storage: Path | None, as_json: bool, console: Console) -> 
         return
     console.print(trials_table(study.trials))
     console.print(counts_line(study), highlight=False)
-    for line in ranking_lines(study, rank(study.trials), folder):
+    for line in ranking_lines(study, rank(study.trials), typed("noise", name, folder=folder)):
         say(console, line, "dim")
 
 
@@ -55,7 +56,7 @@ def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder,
     )
     best = confirmed(study)
     fresh = [f"confirmed best: trial {best.trial.number}, mean test FID {number(best.mean)}"] if best else []
-    for line in (scale, *ranking_lines(study, ranked, folder), *fresh):
+    for line in (scale, *ranking_lines(study, ranked, typed("noise", folder.name, folder=folder)), *fresh):
         say(console, line, "dim")
 
 

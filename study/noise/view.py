@@ -20,12 +20,17 @@ from study.running.board import summary
 _FEW = 4  # degrees of freedom: fewer make the least difference large for want of seeds
 
 
-def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], folder: StudyFolder) -> list[str]:
-    """What to know of the noise under a ranking: how large it is, and which trials are tied; or how to measure it."""
+def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) -> list[str]:
+    """What to know of the noise under a ranking: how large it is, and which trials are tied.
+
+    Args:
+        study: the study.
+        ranked: its ranking.
+        command: how to measure the noise, told where it is not known.
+    """
     if not ranked:
         return []
     first, noise = ranked[0], study.noise
-    command = typed("noise", folder.name, folder=folder)
     seeds, evaluation = noise.seed(first.budget), noise.evaluation()
     parts = [_deviation(seeds, f"fresh seeds to {first.budget} kimg")] if seeds else []
     parts += [_deviation(evaluation, "fresh latents")] if evaluation else []

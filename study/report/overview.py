@@ -76,7 +76,7 @@ def ranking(facts: Facts) -> Html | None:
             gap = "" if tie is None else f"+{number(r.fid_best - facts.ranked[0].fid_best)}"
             row.append(f"{gap}, tied" if tie else gap)
         rows.append([*row, r.trial.kimg_best, number(r.fid), charts.words(r.trial)])
-    notes = ranking_lines(facts.study, facts.ranked, facts.folder)
+    notes = ranking_lines(facts.study, facts.ranked, f"ganstudy noise {facts.folder.name}")
     tied = [number_ for number_, tie in ties.items() if tie]
     if tied:
         notes.insert(0, f"{so_many(len(tied))} cannot be told from the first: {numbers(tied)}")
