@@ -78,5 +78,5 @@ def test_damaged_checkpoints_are_passed_over_or_end_the_trial(damaged: Struck, r
     rows = [row for row in damaged.rows() if getattr(row.event, "trial", None) == number]
     again = next(i for i, row in enumerate(rows) if getattr(row.event, "attempt", 0) == 2)
     expected = "the one before is taken" if cause is None else "trial failed, typed; never begun afresh"
-    observed = "trial completed" if cause is None else f"{trial.cause}"[:60].replace(str(damaged.folder), "…")
+    observed = "trial completed" if cause is None else f"{trial.cause}".replace(str(damaged.folder), "…")[:60]
     record(FAULTS[how], expected, observed, rows[again + 1].written_at - rows[again].written_at)
