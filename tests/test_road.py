@@ -59,7 +59,7 @@ def test_from_a_study_to_the_champion(tmp_path: Path) -> None:
     assert winner == confirmed["winner"]
 
     uri = f"sqlite:///{runs / 'road' / 'mlflow.db'}"
-    ganstudy("train", best, "--kimg", "6", "--mlflow", uri, "--register", "road")
+    ganstudy("train", best, "--kimg", "6", "--mlflow", uri, "--register")
     picture = tmp_path / "grid.png"
     ganstudy("sample", tmp_path / "best", "-n", "16", "--out", picture)
     assert np.asarray(Image.open(picture)).std() > 10, "not one grey"
