@@ -357,8 +357,12 @@ def noise(
 @app.command(rich_help_panel=RESULTS)
 def confirm(
     name: Name,
-    top: Annotated[int, typer.Option(help="Retrain so many of the best configurations.")] = 3,
-    seeds: Annotated[int, typer.Option(help="Each from so many fresh seeds.")] = 5,
+    top: Annotated[
+        int | None, typer.Option(help="Retrain so many of the best configurations; default: as last time, else 3.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Each from so many fresh seeds; default: as last time, else 5.")
+    ] = None,
     storage: StorageOption = None,
     address: Address = None,
     as_json: JsonOption = False,
@@ -366,7 +370,7 @@ def confirm(
     """Train the best configurations again from fresh seeds, and judge them on test images.
 
     It tells how much of a study's FID was luck, and whether the winner is truly ahead; `export` then takes the winner.
-    The same command again goes on where it was; larger numbers extend what is there.
+    The same command again goes on where it was, and tries again what failed; larger numbers extend what is there.
 
     Example: ganstudy confirm quickstart --top 3 --seeds 5
     """

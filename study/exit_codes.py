@@ -19,6 +19,6 @@ EXIT_CODES: dict[int, str] = {
 
 
 class Interrupted(GanStudyError):
-    """Ctrl-C, where nothing better can be said than that."""
+    """Ctrl-C or SIGTERM, where nothing better can be said than that."""
 
     exit_code = INTERRUPTED

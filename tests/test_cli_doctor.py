@@ -1,9 +1,11 @@
 """`ganstudy doctor`: what it finds on this machine, and what it says of one that is not well."""
 
+import base64
 import http.server
 import io
 import json
 import os
+import socketserver
 import subprocess
 import sys
 import threading
@@ -154,6 +156,49 @@ def test_stores(patient: Any, uri: str | None, level: Level) -> None:
 def test_a_password_is_not_shown(patient: Any) -> None:
     (found,) = check_mlflow(patient(mlflow="http://me:hunter2@127.0.0.1:9"))
     assert "hunter2" not in str(found)
+
+
+def test_user_and_password_of_a_server_go_as_basic_authorisation(patient: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    def answer(self: Server) -> None:
+        seen.append((self.headers.get("Authorization"), self.headers.get("Host")))
+        Server.do_GET(self)
+
+    handler = type("Guarded", (Server,), {"do_GET": answer})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}"
+        found = list(check_mlflow(patient(mlflow=f"http://me:hunter%402@{place}")))
+        server.shutdown()
+    assert {one.level for one in found} == {Level.OK}
+    assert "hunter" not in str(found)
+    assert seen == [("Basic " + base64.b64encode(b"me:hunter@2").decode(), place)]
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "127.0.0.1:9", "[::1]:9", "127.0.0.1:port"])
+def test_a_password_is_not_shown_with_or_without_a_port(place: str, tmp_path: Path) -> None:
+    arguments = ["doctor", "--quick", "--json", "--storage", str(tmp_path)]
+    shown = CliRunner().invoke(app, [*arguments, "--mlflow", f"http://me:hunter2@{place}"])
+    assert shown.exit_code == 1
+    (found,) = [one for one in json.loads(shown.output)["findings"] if one["check"] == "mlflow"]
+    assert found["level"] == "fail"
+    assert "hunter2" not in shown.output
+    assert "nonnumeric" not in shown.output
+
+
+def test_a_server_that_speaks_no_http_is_a_finding(patient: Any) -> None:
+    class Chatter(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"SSH-2.0 http://me:hunter2@host\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Chatter) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (found,) = check_mlflow(patient(mlflow=f"http://127.0.0.1:{server.server_address[1]}"))
+        server.shutdown()
+    assert found.level == Level.FAIL
+    assert "SSH-2.0 http://***@host" in found.value
 
 
 def test_sizes() -> None:

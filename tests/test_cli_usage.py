@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,47 @@ def test_ctrl_c_in_a_command_is_one_line(left: Any, monkeypatch: pytest.MonkeyPa
     assert left("status", "x") == (130, "", "ganstudy: interrupted\n")
 
 
+def test_sigterm_in_a_command_is_taken_as_ctrl_c(left: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_taken(*arguments: object) -> None:
+        raise AssertionError("SIGTERM came to the handler of before")
+
+    def terminated(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("study.console.reading.status", terminated)
+    before = signal.signal(signal.SIGTERM, not_taken)
+    try:
+        assert left("status", "x") == (130, "", "ganstudy: interrupted\n")
+        assert signal.getsignal(signal.SIGTERM) is not_taken, "put back"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as of a shell's trap '' TERM
+        assert left("status", "x") == (0, "", "")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_while_ray_starts_is_taken_as_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray sets a handler of its own, which exits with 15."""
+    from study.running import cluster
+
+    def ours(*arguments: object) -> None: ...
+
+    def rays(number: int, frame: object) -> None:
+        sys.exit(number)
+
+    def init(**options: object) -> None:
+        signal.signal(signal.SIGTERM, rays)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with pytest.raises(KeyboardInterrupt), cluster.connected(None, lambda reason: None):
+            raise AssertionError("connected")
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize(("words", "command"), LEAVES, ids=[" ".join(words) for words, _ in LEAVES])
 def test_every_command_has_help_with_an_example_that_parses(words: tuple[str, ...], command: Any) -> None:
     examples = re.findall(r"^Example: ganstudy (.*)$", command.help, re.MULTILINE)
@@ -130,7 +172,9 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
 
 def test_codes_are_named_not_typed() -> None:
     """No command leaves with a number of its own."""
-    for file in (ROOT / "study").glob("*.py"):
+    files = sorted((ROOT / "study").rglob("*.py"))
+    assert ROOT / "study/console/commands.py" in files
+    for file in files:
         assert not re.search(r"(typer\.Exit|sys\.exit|SystemExit)\(\d", file.read_text()), file
 
 

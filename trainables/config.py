@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,6 +26,9 @@ from trainables.penalties import PENALTIES, NoPenalty, Penalty
 from trainables.rate_control import RATE_CONTROLS, NoRateControl, RateControl
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
+
+_LATER: Mapping[tuple[str, ...], Any] = {("evaluation", "precision"): "float32"}
+"""Fields that came after the first studies, and the value that stands for what there was before."""
 
 
 class TrialConfig(Variant):
@@ -105,8 +111,13 @@ class TrialConfig(Variant):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the configuration: what a checkpoint belongs to."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) of the configuration: what a checkpoint belongs to, also one of an older ganstudy."""
+        data = self.to_dict()
+        for (*place, name), before in _LATER.items():
+            part = reduce(getitem, place, data)
+            if part[name] == before:
+                del part[name]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "trial configuration") -> Self:

@@ -19,8 +19,8 @@ class Ema:
     def __init__(self, generator: nn.Module, kimg: float) -> None:
         self.module = copy.deepcopy(generator).requires_grad_(False)
         self._kimg = kimg
-        self._averages = _tensors(self.module)
         self._followed: nn.Module | None = None
+        self._averages: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._currents: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     @torch.no_grad()
@@ -35,7 +35,8 @@ class Ema:
         half_life = min(self._kimg * 1000, shown * self.RAMP_UP)
         weight = 1 - 0.5 ** (since_last / half_life)
         if generator is not self._followed:
-            self._followed, self._currents = generator, _tensors(generator)
+            self._followed = generator  # found here: a network moved to another device or type has new buffers
+            self._averages, self._currents = _tensors(self.module), _tensors(generator)
         (averages, counters), (currents, counts) = self._averages, self._currents
         torch._foreach_lerp_(averages, currents, weight)
         torch._foreach_copy_(counters, counts)

@@ -94,6 +94,10 @@ class Watchdog:
             return f"{DEADLINE}: no report within the deadline; {self._file} shows where it hung"
         return None
 
+    def forgive(self) -> None:
+        """Let the next attempt try again."""
+        self._file.unlink(missing_ok=True)
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Exit the process unless the block ends in time."""

@@ -1,11 +1,12 @@
 """What `prepare` measured of real images and noise, kept in the user's cache: a second launch need not wait for it.
 
 The numbers are a function of data, extractor and evaluation, so a file that is damaged, or cannot be written, is no
-loss: they are measured again. Their last bits depend on torch and on the processor too, and so does the file's name.
+loss: they are measured again. Their last bits depend on torch, NumPy and the processor too, and so does a file's name.
 """
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,18 @@ from numpy.typing import NDArray
 
 from trainables.data.source import cache_folder
 from trainables.files import write_atomically
+
+RECIPE = 1
+"""Raise it when the code changes what is measured: the noise's seed, the floor's sample, the FID, an extractor."""
+
+KEEP = 20
+"""So many files are kept, those used last: one of Inception's features is up to 200 MB."""
+
+_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE", "MKL_CBWR")
+"""Of the environment: they choose the instructions of matrix products."""
+
+_CPU = ("model name", "flags", "Features")
+"""Lines of /proc/cpuinfo; virtual machines may share a name and differ in flags (`Features` on ARM)."""
 
 _ARRAYS = ("mean", "covariance", "root", "features", "noise_mean", "noise_covariance")
 
@@ -49,15 +62,32 @@ def kept(fingerprint: str, batch: int, measure: Callable[[], Measured]) -> Measu
         batch: images per batch of the extractor.
         measure: computes it.
     """
-    machine = torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.processor(), _cpu()
-    key = hashlib.sha256("/".join(map(str, (fingerprint, batch, *machine))).encode()).hexdigest()[:24]
-    path = cache_folder() / "measured" / f"{key}.safetensors"
+    path = cache_folder() / "measured" / f"{_key(fingerprint, batch)}.safetensors"
     found = _read(path)
-    if found is None:
-        found = measure()
+    if found is not None:
         with suppress(OSError):
-            write_atomically(path, _bytes(found))
-    return found
+            os.utime(path)  # used last
+        return found
+    measured = measure()
+    with suppress(OSError):
+        write_atomically(path, _bytes(measured))
+        _forget_old(path.parent)
+    return measured
+
+
+def _key(fingerprint: str, batch: int) -> str:
+    """A digest of all that the last bits depend on."""
+    versions = RECIPE, torch.__version__, np.__version__
+    machine = torch.backends.cpu.get_cpu_capability(), platform.processor(), *_cpu()
+    variables = [os.environ.get(name) for name in _VARIABLES]
+    return hashlib.sha256(json.dumps([fingerprint, batch, versions, machine, variables]).encode()).hexdigest()[:24]
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove all files but the `KEEP` used last."""
+    files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[KEEP:]:
+        file.unlink(missing_ok=True)
 
 
 def _bytes(measured: Measured) -> bytes:
@@ -86,9 +116,10 @@ def _digest(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> str:
     return state.hexdigest()
 
 
-def _cpu() -> str:
+def _cpu() -> list[str]:
+    """The first processor's name and flags."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return ""
-    return next((line for line in lines if line.startswith("model name")), "")
+        return []
+    return [next((line for line in lines if line.startswith(name)), "") for name in _CPU]

@@ -152,10 +152,22 @@ class Stepper:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, as from `state_dict`; other keys are left alone."""
-        # A torch optimiser keeps the very tensors it is given and changes them in place: give it copies.
-        self._g_optimiser.load_state_dict(copy.deepcopy(state["generator_optimiser"]))
-        self._d_optimiser.load_state_dict(copy.deepcopy(state["discriminator_optimiser"]))
+        _restore(self._g_optimiser, state["generator_optimiser"])
+        _restore(self._d_optimiser, state["discriminator_optimiser"])
         self._rate_control.load_state_dict(state["rate_control"])
+
+
+def _restore(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load `state`, each moment laid out in memory as its parameter is now.
+
+    Torch's fused optimisers walk both by their raw pointers: of another layout, moments would go to other weights.
+    """
+    # A torch optimiser keeps the very tensors it is given and changes them in place: give it copies.
+    optimiser.load_state_dict(copy.deepcopy(state))
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _move(network: nn.Module, optimiser: torch.optim.Optimizer, rate: float, config: Optimiser, peers: Peers) -> Tensor:

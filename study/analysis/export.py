@@ -91,9 +91,9 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
 
 def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | None:
     """What a complete confirmation of the study as it stands says of a trial."""
-    judged, plan = judge(study), study.confirmation.plan
+    judged = judge(study)
     found = next((c for c in judged.configurations if c.trial.number == trial.number), None) if judged else None
-    if judged is None or plan is None or judged.winner is None or found is None or found.mean is None:
+    if judged is None or judged.winner is None or found is None or found.mean is None:
         return None
     return {
         "best": found is judged.winner,
@@ -101,10 +101,10 @@ def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | No
         "test_fid_mean": found.mean,
         "test_fid_deviation": found.deviation,
         "test_fid_interval": None if found.interval is None else list(found.interval),
-        "test_fid_fingerprint": plan.test_fingerprint,
+        "test_fid_fingerprint": judged.plan.test_fingerprint,
         "seeds": len(found.tests),
         "seeds_lost": found.lost,
-        "kimg": plan.budget,
+        "kimg": judged.plan.budget,
         "selection_bias": found.bias,
     }
 

@@ -24,8 +24,12 @@ from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.faults import Watchdog
 from trainables.prepare import Prepared, prepare
 from trainables.validation import validated
+
+TOP, SEEDS = 3, 5
+"""What a study's first confirmation retrains if nothing else is asked for."""
 
 
 class NothingToConfirm(GanStudyError):
@@ -36,10 +40,10 @@ class NothingToConfirm(GanStudyError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many of the best configurations, with how many fresh seeds each."""
+    """How many of the best configurations, with how many fresh seeds each; None: as many as in the newest plan."""
 
-    top: int
-    seeds: int
+    top: int | None = None
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what asks for nothing.
@@ -48,14 +52,17 @@ class Wanted:
             InvalidInput: naming the option.
         """
         for option, count in (("--top", self.top), ("--seeds", self.seeds)):
-            if count < 1:
+            if count is not None and count < 1:
                 raise InvalidInput(f"{option} {count}: give at least 1")
 
     def plan(self, study: StudyRecord, test_fingerprint: str) -> ConfirmationPlanned:
         """What that means for the study as it stands."""
-        trials = [ranked.trial.number for ranked in candidates(study, self.top)]
+        before = study.confirmation.plan
+        top = self.top or (len(before.trials) if before else TOP)
+        seeds = self.seeds or (before.seeds if before else SEEDS)
+        trials = [ranked.trial.number for ranked in candidates(study, top)]
         number, budget = len(study.confirmation.plans) + 1, study.config["schedule"]["max_kimg"]
-        return ConfirmationPlanned(number, trials, self.seeds, budget, study.fingerprint, test_fingerprint)
+        return ConfirmationPlanned(number, trials, seeds, budget, study.fingerprint, test_fingerprint)
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,13 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     """
     study = load_study(folder)
     _check(folder, study)
-    if study.confirmation.complete and not _new(study, wanted.plan(study, _test_fingerprint(study))):
+    plan = wanted.plan(study, _test_fingerprint(study))
+    due = not study.confirmation.complete or any(retraining.due for retraining in study.confirmation.begun)
+    if not due and not _new(study, plan):
         return Confirmed(study)
     config = _config(folder, study)
     say(console, f"preparing {config.data.name}: data, extractor, statistics of validation and test images")
-    prepared = prepare(config.data, config.evaluation)
+    prepared = prepare(config.data, config.evaluation, cached=True)
     test = prepared.on(Split.TEST)
     _check_fingerprints(study, prepared, test)
 
@@ -98,7 +107,7 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
         if _new(now, plan):
             writer.append(plan)
 
-    trainings = config.model_copy(update={"trials": wanted.top * wanted.seeds})  # more than that need no slots
+    trainings = config.model_copy(update={"trials": len(plan.trials) * plan.seeds})  # more than that need no slots
     projection = MlflowProjection(config.mlflow.uri, folder, folder.name)
     with driving(trainings, "confirm", address, projection, begin, after_error=status_of(study)) as driver:
         with progress_line(console) as line:
@@ -117,6 +126,9 @@ def _run(config: StudyConfig, prepared: Prepared, test: Prepared, driver: Driver
         progress(event)
         driver.thread.wake()
 
+    for retraining in study.confirmation.begun:
+        if retraining.state == TrialState.FAILED:  # it is tried again, and its next attempt is not to fail for the last
+            Watchdog(retraining_folder(folder, retraining.place), None).forgive()
     with interruptible(halt):
         confirmer = Confirmer(config, study, driver.writer, observe)
 

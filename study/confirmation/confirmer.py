@@ -1,7 +1,8 @@
 """The heart of a confirmation, without Ray: which retraining comes next, what its results mean, when it has ended.
 
 As in the `Conductor` every step is in the ledger, committed, before anyone acts on it, and a confirmation is rebuilt
-from the ledger when its command is given again.
+from the ledger when its command is given again. What failed is tried again then: a lost machine says nothing of a
+configuration. What diverged is not: it would again.
 """
 
 import math
@@ -48,7 +49,7 @@ class Confirmer:
         self._running: dict[int, Running] = {}
         for number, (budget, trial, index) in self.places.items():
             found = study.confirmation.find(trial, index, budget)
-            if found is None or found.unfinished:
+            if found is None or found.due:
                 changed = study.trials[trial].config | {"seed": confirmation_seed(config.seed, index)}
                 attempt, curve = (found.attempts, found.curve) if found else (0, {})
                 self._waiting.append(Running(number, changed, attempt, dict(curve)))
@@ -97,7 +98,7 @@ class Confirmer:
                 running.curve[taken.kimg] = taken.metrics["fid"]
             return True
         last = self._report_of(running, taken)
-        running.curve[budget] = taken.metrics["fid"]
+        running.curve.setdefault(budget, taken.metrics["fid"])  # one that failed there has it already
         self._finish(running, result, last)
         return False
 

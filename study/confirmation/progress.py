@@ -27,7 +27,7 @@ class ConfirmProgress:
         self._seconds = {n: _seconds_per_kimg(study.trials[n].reports[-1].metrics) for n in plan.trials}
         planned = study.confirmation.planned
         reached = {r.place: r.kimg for r in known}
-        over = {r.place for r in known if not r.unfinished}
+        over = {r.place for r in known if not r.due}
         self._left: dict[Place, int] = {p: plan.budget - reached.get(p, 0) for p in planned if p not in over}
         self._ended, self._all = len(planned) - len(self._left), len(planned)
 

@@ -21,6 +21,9 @@ class Retraining:
 
     `chosen` is the kimg of the generator that was kept, the one of the lowest validation FID, and `test` its metrics on
     test images; both None unless it completed. `cause` and `ended_at` are None unless it has ended.
+
+    One that failed, and was lost again on its way when it was tried again, is as it was before: failed. Then, and while
+    it is tried again, it is `retried`: its last attempt has no end.
     """
 
     trial: int
@@ -34,6 +37,7 @@ class Retraining:
     ended_at: float | None
     chosen: int | None
     test: dict[str, float] | None
+    retried: bool = False
 
     @property
     def place(self) -> Place:
@@ -44,6 +48,11 @@ class Retraining:
     def unfinished(self) -> bool:
         """Whether it still has to come to its end."""
         return self.state in (TrialState.RUNNING, TrialState.INTERRUPTED)
+
+    @property
+    def due(self) -> bool:
+        """Whether the next run of the command hands it out: what failed may have failed for want of a machine."""
+        return self.unfinished or self.state == TrialState.FAILED
 
     @property
     def kimg(self) -> int:
@@ -91,31 +100,39 @@ class Confirmation:
         """That retraining, None if it has not begun."""
         return next((r for r in self.retrainings if r.place == (budget, trial, index)), None)
 
-    def of(self, trial: int) -> list[Retraining]:
-        """What has begun of the plan's retrainings of one trial, in order of their seeds."""
-        if self.plan is None:
-            return []
-        found = (self.find(trial, index, self.plan.budget) for index in range(1, self.plan.seeds + 1))
+    def of(self, plan: ConfirmationPlanned, trial: int) -> list[Retraining]:
+        """What has begun of a plan's retrainings of one trial, in order of their seeds."""
+        found = (self.find(trial, index, plan.budget) for index in range(1, plan.seeds + 1))
         return [retraining for retraining in found if retraining]
+
+    def is_complete(self, plan: ConfirmationPlanned) -> bool:
+        """Whether all of a plan has come to its end."""
+        return self._ended(_places(plan)) == plan.seeds * len(plan.trials)
 
     @property
     def planned(self) -> list[Place]:
-        """All of the plan's retrainings, the first seed of every trial first: so pairs are whole early."""
-        plan = self.plan
-        if plan is None:
-            return []
-        return [(plan.budget, trial, index) for index in range(1, plan.seeds + 1) for trial in plan.trials]
+        """All retrainings of the plan that holds, the first seed of every trial first: so pairs are whole early."""
+        return _places(self.plan) if self.plan else []
+
+    @property
+    def begun(self) -> list[Retraining]:
+        """Those of the plan that holds that have begun."""
+        places = set(self.planned)
+        return [retraining for retraining in self.retrainings if retraining.place in places]
 
     @property
     def ended(self) -> int:
-        """How many of the plan's retrainings have come to their end."""
-        done = {retraining.place for retraining in self.retrainings if not retraining.unfinished}
-        return sum(place in done for place in self.planned)
+        """How many retrainings of the plan that holds have come to their end."""
+        return self._ended(self.planned)
 
     @property
     def complete(self) -> bool:
-        """Whether there is a plan, and all of it has come to its end."""
-        return self.plan is not None and self.ended == len(self.planned)
+        """Whether there is a plan, and all of the one that holds has come to its end."""
+        return self.plan is not None and self.is_complete(self.plan)
+
+    def _ended(self, places: list[Place]) -> int:
+        done = {retraining.place for retraining in self.retrainings if not retraining.unfinished}
+        return sum(place in done for place in places)
 
 
 def retraining_folder(folder: StudyFolder, place: Place) -> Path:
@@ -132,10 +149,11 @@ class _Retraining:
     reports: dict[int, Report] = field(default_factory=dict)
     ended: RetrainingEnded | None = None
     ended_at: float | None = None
+    failed: RetrainingEnded | None = None  # how the attempts before this one ended
 
     def record(self, live: bool) -> Retraining:
         unfinished = TrialState.RUNNING if live else TrialState.INTERRUPTED
-        began, ended = self.began, self.ended
+        began, ended = self.began, self.ended or (None if live else self.failed)
         return Retraining(
             trial=began.trial,
             index=began.index,
@@ -145,9 +163,10 @@ class _Retraining:
             attempts=self.attempts,
             state=unfinished if ended is None else TrialState(ended.state),
             cause=None if ended is None else ended.cause,
-            ended_at=self.ended_at,
+            ended_at=None if ended is None else self.ended_at,
             chosen=None if ended is None else ended.chosen,
             test=None if ended is None else ended.test,
+            retried=self.ended is None and self.failed is not None,
         )
 
 
@@ -168,15 +187,15 @@ class ConfirmationFold:
         self.plans.append(event)
 
     def started(self, event: RetrainingStarted, at: float) -> None:
-        """Take the start of an attempt."""
+        """Take the start of an attempt: the first, after a lost worker, or after an end as failed."""
         if not any(_covers(plan, event) for plan in self.plans):
             raise CorruptFile("it is in no plan")
         found = self.retrainings.setdefault(_place(event), _Retraining(event, at))
-        if found.ended is not None:
+        if found.ended is not None and found.ended.state != TrialState.FAILED:
             raise CorruptFile("it has ended")
         if event.attempt != found.attempts + 1:
             raise CorruptFile(f"it follows attempt {found.attempts}")
-        found.attempts = event.attempt
+        found.attempts, found.failed, found.ended = event.attempt, found.ended or found.failed, None
 
     def reported(self, event: RetrainingReported, at: float) -> None:
         """Take a report."""
@@ -213,6 +232,10 @@ class ConfirmationFold:
 def chosen_kimg(curve: dict[int, float]) -> int | None:
     """The kimg of the lowest FID, the earliest of equals, as `CheckpointStore` keeps it; None of an empty curve."""
     return min(curve, key=lambda kimg: (curve[kimg], kimg), default=None)
+
+
+def _places(plan: ConfirmationPlanned) -> list[Place]:
+    return [(plan.budget, trial, index) for index in range(1, plan.seeds + 1) for trial in plan.trials]
 
 
 def _covers(plan: ConfirmationPlanned, event: RetrainingStarted) -> bool:

@@ -21,6 +21,7 @@ from statistics import fmean, stdev
 
 from study.analysis.ranking import Ranked, rank
 from study.confirmation.record import Retraining
+from study.ledger.confirmation_events import ConfirmationPlanned
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord, TrialRecord
 from study.noise.quantile import student_t
@@ -128,6 +129,8 @@ class Judged:
     """A confirmation's configurations: those that can win in order of their mean test FID, then the others.
 
     Attributes:
+        plan: the one that is judged.
+        unfinished: the newest plan, if it is another one.
         configurations: all of the plan's.
         able: how many of them, the first, completed as many seeds as any: means over fewer are not set against theirs.
         paired: the first against the second, if both can win and share a seed.
@@ -135,6 +138,8 @@ class Judged:
         current: whether the plan is what the same command would plan now.
     """
 
+    plan: ConfirmationPlanned
+    unfinished: ConfirmationPlanned | None
     configurations: tuple[Configuration, ...]
     able: int
     paired: Paired | None
@@ -148,17 +153,31 @@ class Judged:
 
 
 def judge(study: StudyRecord) -> Judged | None:
-    """Judge the newest plan of a study's confirmation; None if there is none."""
-    plan, confirmation = study.confirmation.plan, study.confirmation
-    if plan is None:
+    """Judge the newest plan of a study's confirmation; None if there is none.
+
+    While that is unfinished, the newest that is complete and of the study as it stands is judged, if there is one: who
+    asks for more seeds does not lose the answer that there is.
+    """
+    newest, confirmation = study.confirmation.plan, study.confirmation
+    if newest is None:
         return None
-    found = [Configuration(study.trials[n], plan.seeds, tuple(confirmation.of(n))) for n in plan.trials]
+    plan = newest
+    if not confirmation.complete:
+        whole = (p for p in reversed(confirmation.plans) if confirmation.is_complete(p) and _is_current(study, p))
+        plan = next(whole, newest)
+    found = [Configuration(study.trials[n], plan.seeds, tuple(confirmation.of(plan, n))) for n in plan.trials]
     most = max(len(c.tests) for c in found)
     ordered = sorted(found, key=lambda c: (-len(c.tests), math.inf if c.mean is None else c.mean, c.trial.number))
     able = sum(len(c.tests) == most for c in found) if most else 0
-    chosen = [r.trial.number for r in candidates(study, len(plan.trials))]
-    current = chosen == plan.trials and plan.budget == study.config["schedule"]["max_kimg"]
-    return Judged(tuple(ordered), able, _paired(ordered[:able]), confirmation.complete, current)
+    return Judged(
+        plan=plan,
+        unfinished=None if plan is newest else newest,
+        configurations=tuple(ordered),
+        able=able,
+        paired=_paired(ordered[:able]),
+        complete=confirmation.is_complete(plan),
+        current=_is_current(study, plan),
+    )
 
 
 def confirmed(study: StudyRecord) -> Configuration | None:
@@ -170,6 +189,11 @@ def confirmed(study: StudyRecord) -> Configuration | None:
 def candidates(study: StudyRecord, top: int) -> list[Ranked]:
     """The best `top` trials of those that have come to their end, in the order of the ranking."""
     return rank((trial for trial in study.trials if not trial.unfinished), top=top)
+
+
+def _is_current(study: StudyRecord, plan: ConfirmationPlanned) -> bool:
+    chosen = [ranked.trial.number for ranked in candidates(study, len(plan.trials))]
+    return chosen == plan.trials and plan.budget == study.config["schedule"]["max_kimg"]
 
 
 def bootstrap_interval(values: Sequence[float]) -> Interval | None:

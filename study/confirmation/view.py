@@ -11,7 +11,6 @@ from study.console.hints import typed
 from study.console.say import say
 from study.console.tables import number, plain_table
 from study.folder import StudyFolder
-from study.ledger.confirmation_events import ConfirmationPlanned
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord
 from study.running.board import summary
@@ -38,7 +37,7 @@ def cells(configuration: Configuration) -> list[str]:
 
 
 def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console) -> None:
-    """Print what the newest plan has come to."""
+    """Print what the newest plan has come to, or while it is unfinished the one that still holds."""
     judged = judge(study)
     if judged is None:
         return
@@ -70,28 +69,25 @@ def legend(study: StudyRecord) -> list[str]:
 
 def verdict(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
     """What it comes to, and what to do next."""
-    plan = study.confirmation.plan
-    assert plan is not None
     yield from _reservations(study, judged, folder)
     if judged.winner is not None:
-        yield from _decided(judged.winner, judged.paired, plan, folder)
+        yield from _decided(judged.winner, judged, folder)
     if biases := [c.bias for c in judged.configurations if c.bias is not None]:
         mean, of = sum(biases) / len(biases), "this configuration" if len(biases) == 1 else f"these {len(biases)}"
         way = "below" if mean < 0 else "above"
         yield f"selection bias: the study's FIDs of {of} are {abs(mean):.2f} {way} those of fresh seeds, on average"
 
 
-def _decided(
-    first: Configuration, paired: Paired | None, plan: ConfirmationPlanned, folder: StudyFolder
-) -> Iterator[str]:
+def _decided(first: Configuration, judged: Judged, folder: StudyFolder) -> Iterator[str]:
+    plan, paired = judged.plan, judged.paired
     yield f"confirmed best: trial {first.trial.number}, mean test FID {number(first.mean)} over {_seeds(first)} seeds"
     if paired is None:
         only = "it was confirmed alone" if len(plan.trials) == 1 else "no other completed as many seeds"
         yield f"whether it is ahead of others is not known: {only}"
         return
     yield compared(paired)
-    if not paired.ahead:
-        more = typed("confirm", folder.name, *_options(len(plan.trials), 2 * plan.seeds), folder=folder)
+    if not paired.ahead and judged.unfinished is None:
+        more = _again(len(plan.trials), 2 * plan.seeds, folder)
         yield f"more seeds tell more: {more}"
 
 
@@ -112,10 +108,9 @@ def shown(interval: Interval) -> str:
 
 def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
     """The same for scripts."""
-    judged, plan = judge(study), study.confirmation.plan
+    judged = judge(study)
     assert judged is not None
-    assert plan is not None
-    paired = judged.paired
+    plan, newer, paired = judged.plan, judged.unfinished, judged.paired
     return {
         "trials": plan.trials,
         "seeds": plan.seeds,
@@ -124,6 +119,13 @@ def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
         "test_fingerprint": plan.test_fingerprint,
         "complete": judged.complete,
         "current": judged.current,
+        "newer_unfinished": newer
+        and {
+            "trials": newer.trials,
+            "seeds": newer.seeds,
+            "retrainings": len(study.confirmation.planned),
+            "ended": study.confirmation.ended,
+        },
         "winner": judged.winner.trial.number if judged.winner else None,
         "paired": paired
         and {
@@ -165,18 +167,25 @@ def _plain(c: Configuration) -> dict[str, Any]:
 
 
 def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
-    plan, confirmation = study.confirmation.plan, study.confirmation
-    assert plan is not None
+    plan, newer, confirmation = judged.plan, judged.unfinished, study.confirmation
+    done = f"{confirmation.ended} of {len(confirmation.planned)} retrainings are done"
+    again = _again(len(plan.trials), plan.seeds, folder)
+    if newer is not None:
+        go_on = _again(len(newer.trials), newer.seeds, folder)
+        yield (
+            f"a newer plan, the best {len(newer.trials)} with {newer.seeds} seeds each, is unfinished: {done}; until "
+            f"then that of the best {len(plan.trials)} with {plan.seeds} seeds each holds; go on with: {go_on}"
+        )
     if not judged.complete:
-        again = typed("confirm", folder.name, *_options(len(plan.trials), plan.seeds), folder=folder)
-        yield f"{confirmation.ended} of {len(confirmation.planned)} retrainings are done; go on with: {again}"
+        yield f"{done}; go on with: {again}"
     if not judged.current:
-        again = typed("confirm", folder.name, *_options(len(plan.trials), plan.seeds), folder=folder)
         yield f"the study has gone on since: its best trials or its budget are others now; confirm these: {again}"
     for c in judged.configurations:
         for r in c.retrainings:
             if r.state in (TrialState.DIVERGED, TrialState.FAILED):
                 yield f"trial {c.trial.number} with seed {r.index} {r.state} at {r.kimg} kimg: {r.cause}"
+    if judged.complete and newer is None and any(c.count(TrialState.FAILED) for c in judged.configurations):
+        yield f"what failed may have failed for want of a machine; try it again: {again}"
     first = judged.configurations[0]
     if first.lost and first.tests and judged.complete:
         yield (
@@ -191,8 +200,8 @@ def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> It
             )
 
 
-def _options(top: int, seeds: int) -> tuple[str, ...]:
-    return "--top", str(top), "--seeds", str(seeds)
+def _again(top: int, seeds: int, folder: StudyFolder) -> str:
+    return typed("confirm", folder.name, "--top", str(top), "--seeds", str(seeds), folder=folder)
 
 
 def _seeds(c: Configuration) -> str:

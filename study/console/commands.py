@@ -180,8 +180,8 @@ def noise(
 def confirm(
     name: str,
     storage: Path | None,
-    top: int,
-    seeds: int,
+    top: int | None,
+    seeds: int | None,
     address: str | None,
     as_json: bool,
     console: Console,
@@ -207,11 +207,13 @@ def confirm(
     if done.mlflow_behind:
         sync_it = typed("sync", name, folder=folder)
         say(shown, f"MLflow is behind ({done.mlflow_behind}); nothing is lost: {sync_it}")
-    if done.interrupted:
-        options = ("--top", str(top), "--seeds", str(seeds), *(("--address", address) if address else ()))
+    plan = done.study.confirmation.plan
+    if done.interrupted and plan:
+        size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
+        options = (*size, *(("--address", address) if address else ()))
         say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *options, folder=folder)}")
         return INTERRUPTED if done.by_signal else 0
-    if not any(retraining.test for retraining in done.study.confirmation.retrainings):
+    if not any(retraining.test for retraining in done.study.confirmation.begun):
         return NO_COMPLETED_TRIAL
     if not as_json and confirmed(done.study):
         file, kimg = shown_path(folder.best_file), 20 * done.study.config["schedule"]["max_kimg"]
@@ -259,7 +261,7 @@ def describe(
 ) -> None:
     """Print what is known of a data set; `options` are those of its source, None where not given."""
     data, evaluation = _source(source, path, options)
-    facts = describe_data(prepare(data, evaluation))
+    facts = describe_data(prepare(data, evaluation, cached=True))
     if as_json:
         console.print_json(data=facts)
         return

@@ -1,6 +1,11 @@
 """How the command line says what went wrong: one line on standard error, and an exit code; no box, no traceback."""
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -25,6 +30,29 @@ class Commands(TyperGroup):
 
 def run(app: typer.Typer) -> int:
     """Run the command that was typed; return the exit code."""
+    with _terminable():
+        return _run(app)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C is taken, wherever a command stands; only the main thread may say so."""
+    # What was told to be ignored (`trap '' TERM`) stays so.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(app: typer.Typer) -> int:
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False)
     except GanStudyError as error:

@@ -29,7 +29,9 @@ def check_disk(patient: Patient) -> Iterator[Finding]:
     value = f"{size(usage.free)} of {size(usage.total)} free"
     if usage.free < _LITTLE_ROOM:
         yield warn(
-            "disk", value, "make room: trials keep two checkpoints each, and pictures; a full disk ends a launch"
+            "disk",
+            value,
+            "make room: trials keep up to 3 checkpoints each, and pictures; a full disk ends a launch",
         )
     else:
         yield ok("disk", value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from study.cores import usable_cores
 from study.doctor.base import Finding, Patient, fail, ok, size, warn
 
 _LITTLE_MEMORY = 2e9  # bytes: torch, Ray and MLflow take about one before the first trial
@@ -42,7 +43,7 @@ def check_devices(patient: Patient) -> Iterator[Finding]:
 def check_cores(patient: Patient) -> Iterator[Finding]:
     """Cores that this process may use, and threads: a trial takes one of each."""
     del patient
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     everything = os.cpu_count() or cores
     quota = _cpu_quota()
     note = f"{cores} of {everything}" if cores < everything else str(cores)

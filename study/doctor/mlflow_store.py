@@ -1,11 +1,14 @@
 """Doctor: the MLflow store: whether it answers, and whether its clock agrees with ours."""
 
+import base64
 import email.utils
+import http.client
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from study.doctor.base import Finding, Patient, fail, ok, warn
 from study.folder import StudyFolder
@@ -16,6 +19,7 @@ from study.mlflow.store import (
     is_server,
     one_line,
     open_client,
+    redact,
     resolve_uri,
 )
 from trainables.errors import InvalidInput
@@ -60,13 +64,13 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
     advice = "start it (mlflow server), or correct the address; a study runs without it, `ganstudy sync` catches up"
     try:
         before = time.time()
-        with urllib.request.urlopen(f"{uri}/version", timeout=_SECONDS) as answer:
+        with urllib.request.urlopen(_request(f"{uri}/version"), timeout=_SECONDS) as answer:
             there = answer.read(100).decode("utf-8", "replace").strip()
             date = answer.headers.get("Date")
         after = time.time()
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        yield fail("mlflow", f"{shown}: {reason}", advice)
+        yield fail("mlflow", f"{shown}: {redact(str(reason))}", advice)
         return
     yield ok("mlflow", f"{shown}: version {there}, answered in {1000 * (after - before):.0f} ms")
     skew = _skew(date, (before + after) / 2)
@@ -76,6 +80,18 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
         yield warn("mlflow clock", f"{skew:+.0f} s from ours", "set both (NTP): times in MLflow are this machine's")
     else:
         yield ok("mlflow clock", f"within {max(1, round(abs(skew)))} s of ours")
+
+
+def _request(url: str) -> urllib.request.Request:
+    """The request, with user and password of the address as Basic authorisation: urllib takes them for the port."""
+    parts = urlsplit(url)
+    userinfo, at, place = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=place).geturl())
+    if at:
+        user, _, password = userinfo.partition(":")
+        token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {token}")
+    return request
 
 
 def _skew(date: str | None, here: float) -> float | None:

@@ -56,6 +56,8 @@ class ConfirmationRuns:
         self._hooks = hooks
         self._running: dict[Place, ProjectedRun] = {}
         self._configs: dict[int, Mapping[str, Any]] = {}
+        self._ended_once: set[Place] = set()
+        self._stale = False  # whether the study's tags may tell what no longer holds
         self._seed = 0
         self.handlers: Mapping[type, Callable[[Row, Any], None]] = {
             ConfirmationPlanned: self._planned,
@@ -64,8 +66,22 @@ class ConfirmationRuns:
             RetrainingEnded: self._ended,
         }
 
+    def go_on(self, row: Row) -> None:
+        """Take note that the study itself went on: its best may be others now, and then no winner is confirmed."""
+        if self._configs and self._hooks.news(self._hooks.parent(), row):
+            self._stale = True
+
+    def settle(self) -> None:
+        """Bring the study's tags up to the rows so far, if they may be behind."""
+        if self._stale:
+            self._hooks.parent().tags |= _summary(fold(self._hooks.rows(), live=True))
+            self._stale = False
+
     def interrupt(self, at: float) -> None:
         """Say, when no driver runs any more, that what is not at its end was interrupted (unix seconds)."""
+        if self._configs:  # what was tried again and lost is as it was before
+            self._hooks.parent().tags |= _summary(fold(self._hooks.rows(), live=False))
+            self._stale = False
         for run in self._running.values():
             run.status, run.ended = "KILLED", at
             run.tags["ganstudy.state"] = "interrupted"
@@ -81,8 +97,8 @@ class ConfirmationRuns:
                 "ganstudy.confirmation.trials": ", ".join(map(str, event.trials)),
                 "ganstudy.confirmation.seeds": str(event.seeds),
                 "ganstudy.confirmation.fingerprint": event.test_fingerprint,
-                **_summary(study),
             }
+            self._stale = True
             parent.texts[TABLE] = _table(study)
 
     def _started(self, row: Row, event: RetrainingStarted) -> None:
@@ -129,14 +145,17 @@ class ConfirmationRuns:
             run.tags["ganstudy.state"] = event.state
             told = {"ganstudy.cause": event.cause, "ganstudy.chosen_kimg": event.chosen}
             run.tags |= {name: str(value) for name, value in told.items() if value is not None}
+            if event.cause is None and place in self._ended_once:  # that of an earlier attempt
+                run.tags["ganstudy.cause"] = ""
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._hooks.touch(run)
+        self._ended_once.add(place)
         parent = self._hooks.parent()
         if self._hooks.news(parent, row):
             study = fold(self._hooks.rows(), live=True)
             parent.texts[TABLE] = _table(study)
-            parent.tags |= _summary(study)
             parent.metrics += _best(study, row)
+            self._stale = True
 
     def _run(self, place: Place) -> ProjectedRun:
         run = self._hooks.child(child_name(place))
@@ -173,8 +192,8 @@ def _summary(study: StudyRecord) -> dict[str, str]:
 
 def _best(study: StudyRecord, row: Row) -> list[tuple[str, float, int, int]]:
     """The study's metrics once all is decided, at the number of the plan."""
-    judged, plan = judge(study), study.confirmation.plan
-    if judged is None or plan is None or judged.winner is None:
+    judged = judge(study)
+    if judged is None or judged.winner is None or judged.unfinished is not None:
         return []
     winner = judged.winner
     known = {
@@ -184,7 +203,7 @@ def _best(study: StudyRecord, row: Row) -> list[tuple[str, float, int, int]]:
         "confirmed_lead": judged.paired.mean if judged.paired else None,
     }
     given = {name: value for name, value in known.items() if value is not None}
-    return [(name, value, milliseconds(row.written_at), plan.number) for name, value in finite(given)]
+    return [(name, value, milliseconds(row.written_at), judged.plan.number) for name, value in finite(given)]
 
 
 def _table(study: StudyRecord) -> str:

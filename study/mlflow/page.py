@@ -15,7 +15,7 @@ from study.ledger.rows import Row
 from study.mlflow.data import data_input
 from study.mlflow.note import Links, best_trial, study_note
 from study.mlflow.run_tables import TABLE, table_files, table_tag
-from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, TABLE_SEQ, ProjectedRun
+from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, TABLE_LIVE, TABLE_SEQ, ProjectedRun
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -83,25 +83,26 @@ class StudyPage:
             assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        self._write_table(client, parent, len(self._rows) if final else self._tabled)
+        self._write_table(client, parent, len(self._rows) if final else self._tabled, final)
         links = Links(experiment_id, parent.run_id, view_saved)
         self._write_note(links, parent, run_of, final)
 
-    def _write_table(self, client: "MlflowClient", parent: ProjectedRun, rows: int) -> None:
-        seq = self._seq(rows)
-        if seq <= parent.marks.get(TABLE_SEQ, 0):
+    def _write_table(self, client: "MlflowClient", parent: ProjectedRun, rows: int, final: FinalStatus | None) -> None:
+        seq, live = self._seq(rows), _stands(parent, final) == "running"
+        outdated = final is not None and parent.table_live  # it says "running" of what was interrupted
+        if seq <= parent.marks.get(TABLE_SEQ, 0) and not outdated:
             return
         with TemporaryDirectory(prefix="ganstudy-") as folder:
-            for name, content in table_files(fold(self._rows[:rows], live=True)).items():
+            for name, content in table_files(fold(self._rows[:rows], live)).items():
                 (Path(folder) / name).write_bytes(content)
             client.log_artifacts(parent.run_id, folder)
-        parent.marks[TABLE_SEQ] = seq
-        parent.tags |= {**table_tag(), TABLE_SEQ: str(seq)}
+        parent.marks[TABLE_SEQ], parent.table_live = seq, live
+        parent.tags |= {**table_tag(), TABLE_SEQ: str(seq), TABLE_LIVE: str(live).lower()}
 
     def _write_note(
         self, links: Links, parent: ProjectedRun, run_of: Callable[[int], str], final: FinalStatus | None
     ) -> None:
-        stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
+        stands = _stands(parent, final)
         rows = len(self._rows) if final else self._told
         seq = self._seq(rows)
         if final is None and seq <= parent.marks.get(NOTE_SEQ, 0):
@@ -120,3 +121,7 @@ class StudyPage:
 
     def _seq(self, rows: int) -> int:
         return self._rows[rows - 1].seq if rows else 0
+
+
+def _stands(parent: ProjectedRun, final: FinalStatus | None) -> str:
+    return final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")

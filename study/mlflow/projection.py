@@ -166,6 +166,8 @@ class MlflowProjection:
                 handle = self._handlers.get(type(row.event)) or self._confirmation.handlers.get(type(row.event))
                 if handle is not None:
                     handle(row, row.event)
+                if isinstance(row.event, StudyChanged | AttemptStarted | Ended):
+                    self._confirmation.go_on(row)
                 self._fold.last_at = row.written_at
                 self._position = row.seq
             self._flush(page=not ending)
@@ -223,6 +225,7 @@ class MlflowProjection:
         assert client is not None
         assert experiment_id is not None
         parent = self._parent()
+        self._confirmation.settle()
         if parent.uid in self._touched:
             self._summarise(parent)
         birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}

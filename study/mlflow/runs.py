@@ -25,6 +25,9 @@ NOTE = "mlflow.note.content"
 NOTE_SEQ, TABLE_SEQ = "ganstudy.note", "ganstudy.table"
 """Tags of a study's run: the last row that its description and its table of trials know of."""
 
+TABLE_LIVE = "ganstudy.table.live"
+"""Tag of a study's run: whether its table calls what is unfinished `running` ("true"), or `interrupted`."""
+
 DIGESTS = "ganstudy.files"
 """Tag of a study's run: which content of which file it has, so that a file is sent again only if it has changed."""
 
@@ -67,6 +70,7 @@ class ProjectedRun:
     has_data: bool = False
     note: str = ""
     marks: dict[str, int] = field(default_factory=dict)  # NOTE_SEQ and TABLE_SEQ
+    table_live: bool = True  # of its table, if it has one
     digests: dict[str, str] = field(default_factory=dict)  # of its files, by name
 
     name: str = ""
@@ -98,6 +102,7 @@ class ProjectedRun:
             has_data=bool(run.inputs and run.inputs.dataset_inputs),
             note=tags.get(NOTE, ""),
             marks={name: int(tags[name]) for name in (NOTE_SEQ, TABLE_SEQ) if tags.get(name, "").isdecimal()},
+            table_live=tags.get(TABLE_LIVE) != "false",
             digests=json.loads(tags.get(DIGESTS, "{}")),
         )
 

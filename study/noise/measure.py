@@ -109,7 +109,7 @@ def _measure(
     if missing[EVALUATION]:
         best_checkpoint(folder, trial, _OTHERWISE)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    prepared = prepare(config.data, config.evaluation)
+    prepared = prepare(config.data, config.evaluation, cached=True)
     if prepared.fingerprint != study.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so its noise cannot be "

@@ -14,6 +14,7 @@ import yaml
 from study.checked_places import check_writable
 from study.ledger.lock import FileLock
 from study.study_file.yaml_file import read_yaml
+from trainables.config import TrialConfig
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
 from trainables.files import write_atomically
 from trainables.generator import FILE
@@ -136,7 +137,11 @@ class ProductionFolder:
 
     def _check_owner(self, trial: Mapping[str, Any]) -> None:
         if self.config.exists():
-            if read_yaml(self.config).get("trial") != trial:
+            try:
+                found = TrialConfig.from_dict(read_yaml(self.config).get("trial"), f"{self.config}: trial")
+            except InvalidInput as error:
+                raise InvalidInput(f"--out {self.path}: is no training to go on with ({error}); {_CHOOSE}") from None
+            if found.to_dict() != trial:
                 raise InvalidInput(f"--out {self.path}: is the training of another configuration; {_CHOOSE}")
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
             raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")

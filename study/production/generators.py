@@ -91,7 +91,7 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
     facts = generator.facts
     own = facts.trial.evaluation
     evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
-    prepared = prepare(facts.trial.data, evaluation)
+    prepared = prepare(facts.trial.data, evaluation, cached=True)
     metrics = judge(generator, prepared)
     if as_json:
         plain: dict[str, Any] = {

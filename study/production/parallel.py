@@ -21,6 +21,7 @@ from ray.util.queue import Empty, Queue
 
 from study.console.say import Say
 from study.production.plan import Plan
+from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
 from trainables.errors import GanStudyError
@@ -41,6 +42,22 @@ def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
     Raises:
         GanStudyError: as the first process does, or if the processes died too often, or Ray did.
     """
+    try:
+        _run_parallel(plan, prepared, say)
+    except BaseException as error:
+        _stop(plan, say, error)
+        raise
+
+
+def _stop(plan: Plan, say: Say, error: BaseException) -> None:
+    """Close the run in MLflow, which the first process cannot when Ray has ended it."""
+    if plan.mlflow is None:
+        return
+    with suppress(GanStudyError), plan.folder.writing():  # that process's last report is there
+        Recorder(plan.mlflow, plan.folder, plan.config, plan.origin, say).stop(plan.folder.read_measured(), error)
+
+
+def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
     lost: queue.SimpleQueue[str] = queue.SimpleQueue()
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
     threads = plan.origin.threads

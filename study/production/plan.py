@@ -1,13 +1,13 @@
 """What `ganstudy train` is to do, checked before any work."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from study.analysis.export import Origin, read_export
+from study.cores import usable_cores
 from study.device import device_of
 from study.mlflow.store import check_database_folder
 from study.production.champion_registry import registered_name
@@ -138,7 +138,7 @@ def _check_devices(devices: int, device: str, threads: int) -> None:
     if device == "cuda":
         most, has = torch.cuda.device_count(), f"{torch.cuda.device_count()} GPU(s)"
     else:
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         most, has = cores // threads, f"{cores} core(s) for {threads} thread(s) each"
     if devices > max(most, 1):
         raise InvalidInput(f"--devices {devices}: this machine has {has}; use at most {max(most, 1)}")

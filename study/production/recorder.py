@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "ganstudy-train"
 """The experiment of all production trainings; a study's own is made from its ledger alone."""
 
-FINISHED = "FINISHED"
+FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 
 
 def checked_uri(uri: str) -> str:
@@ -69,27 +69,32 @@ class Recorder:
         if not self._away:
             self._try(measured, RUNNING)
 
-    def end(self, measured: Measured) -> None:
-        """Send all that is missing, the files too, and close the run."""
+    def end(self, measured: Measured, diverged: bool = False) -> None:
+        """Send all that is missing, the files too, and close the run: as finished, or as failed if it `diverged`."""
         if measured.reports:
-            self._try(measured, FINISHED)
+            self._try(measured, FAILED if diverged else FINISHED, files=True)
 
-    def _try(self, measured: Measured, status: str) -> None:
+    def stop(self, measured: Measured | None, error: BaseException) -> None:
+        """Close the run of a training that `error` ended early; the same command opens it again."""
+        if measured is not None and measured.reports and not self._away:
+            self._try(measured, KILLED if isinstance(error, KeyboardInterrupt) else FAILED)
+
+    def _try(self, measured: Measured, status: str, files: bool = False) -> None:
         if self._uri is None:
             return
         try:
-            self._send(self._uri, measured, status)
+            self._send(self._uri, measured, status, files)
         except Exception as error:  # of whatever MLflow is built on
             self._away = True
             again = "tried again at the end" if status == RUNNING else "the same command sends it"
             self._say(f"MLflow at {display_uri(self._uri)}: {one_line(error)}; {again}", True)
 
-    def _send(self, uri: str, measured: Measured, status: str) -> None:
+    def _send(self, uri: str, measured: Measured, status: str, files: bool) -> None:
         client = open_client(uri)
         experiment = _experiment(client, uri, self._folder)
         found = client.search_runs([experiment], f"tags.`{UID}` = '{measured.uid}'", max_results=1)
         run = ProjectedRun.found(found[0]) if found else ProjectedRun(measured.uid)
-        if not found:
+        if run.sent_seq < 0:  # new, or made by a sending that then failed
             run.params = flatten(self._config.to_dict())
         run.tags = self._tags(client)
         run.name, run.started = self._folder.path.resolve().name, measured.reports[0]["written_at"]
@@ -102,7 +107,7 @@ class Recorder:
                 run.metrics += [(name, value, milliseconds(at), kimg) for name, value in finite(values)]
         run.status, run.ended = status, measured.reports[-1]["written_at"]
         run.flush(client, experiment, {"mlflow.source.name": "ganstudy train", "ganstudy.kind": "train"})
-        if status == FINISHED:
+        if files:
             for file in (
                 self._folder.generator,
                 self._folder.config,

@@ -45,10 +45,14 @@ def run(plan: Plan, prepared: Prepared, say: Say, peers: Peers = ALONE) -> None:
     with folder.writing():
         measured = measured_so_far(plan, prepared)
         record = Recorder(plan.mlflow, folder, config, plan.origin, say)
-        diverged = _to_the_end(plan, prepared, measured, say, record, peers)
-        if measured.reports:
-            finish(Finished(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say)
-        record.end(measured)
+        try:
+            diverged = _to_the_end(plan, prepared, measured, say, record, peers)
+            if measured.reports:
+                finish(Finished(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say)
+            record.end(measured, diverged is not None)
+        except BaseException as error:
+            record.stop(measured, error)
+            raise
         if diverged:
             kept = f"; kept is the generator of {measured.generator['kimg']} kimg" if measured.generator else ""
             raise Diverged(f"the training diverged: {diverged}{kept}")

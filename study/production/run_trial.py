@@ -46,6 +46,7 @@ def run_trial(
     config = TrialConfig.from_dict(exported.trial)
     if folder is not None:
         check_writable(folder, "--out", "choose another folder")
+    # Not from the cache: this is the independent check of a study's FIDs, so it measures all of them anew.
     prepared = prepare(config.data, config.evaluation)
     known: dict[int, float] = {}
     if origin.fid_fingerprint == prepared.fingerprint:

@@ -37,7 +37,7 @@ def train(order: Order, console: Console) -> None:
                 show(text, done)
 
         try:
-            prepared = prepare(plan.config.data, plan.config.evaluation)
+            prepared = prepare(plan.config.data, plan.config.evaluation, cached=True)
             measured_so_far(plan, prepared)
             if plan.devices == 1:
                 run(plan, prepared, say)

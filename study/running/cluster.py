@@ -1,7 +1,9 @@
 """The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
 
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +53,8 @@ def connected(address: str | None, lost: Callable[[str], None], cpus: int | None
     own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     where: dict[str, Any] = {"address": address} if address else own
     try:
-        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_sigterm():
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         place = f"Ray at {address}" if address else "a local Ray"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -62,6 +65,21 @@ def connected(address: str | None, lost: Callable[[str], None], cpus: int | None
             yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep a handler of SIGTERM that `ray.init` would replace by one that exits with 15."""
+    ours = signal.getsignal(signal.SIGTERM)
+    if not callable(ours) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        yield
+    except SystemExit:  # that one's
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, ours)
 
 
 def _refuse_dead(address: str | None) -> None:

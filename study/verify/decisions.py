@@ -34,6 +34,7 @@ from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig, refuse_changes
 from study.verify.check import Discrepancy
 from study.verify.warm_start import check_earlier, check_named
+from trainables.config import TrialConfig
 from trainables.errors import GanStudyError
 from trainables.faults import OUT_OF_MEMORY
 from trainables.streams import derive_seed
@@ -74,7 +75,7 @@ class Replay:
             Reported: self._reported,
             Ended: self._ended,
             NoiseMeasured: self._noise,
-            **dict.fromkeys(CONFIRMATION, lambda event: None),  # they decide nothing here; see verify_confirmation
+            **dict.fromkeys(CONFIRMATION, lambda event: None),  # they decide nothing here; see verify/confirmation.py
         }
 
     def take(self, rows: Iterable[Row]) -> None:
@@ -134,11 +135,10 @@ class Replay:
             evaluation=self._config.evaluation.model_dump(mode="json"),
             seed=derive_seed(self._config.seed, "trial", event.trial) % 2**32,
         ).to_dict()
-        if config != event.config:
-            wrong = next(key for key in sorted({*config, *event.config}) if config.get(key) != event.config.get(key))
-            raise Discrepancy(
-                f"its params build {wrong} = {config.get(wrong)!r}, the ledger has {event.config.get(wrong)!r}"
-            )
+        known = TrialConfig.from_dict(event.config, "its configuration").to_dict()  # completed, if it is an older one
+        if config != known:
+            wrong = next(key for key in config if config[key] != known[key])
+            raise Discrepancy(f"its params build {wrong} = {config[wrong]!r}, the ledger has {known[wrong]!r}")
         self._trials[event.trial] = _Trial()
         self._counts["configurations"] += 1
 

@@ -94,7 +94,7 @@ class _Comparison:
         self._stored = stored
         self._counts = counts
         ended = not any(trial.unfinished for trial in study.trials)
-        ended = ended and not any(retraining.unfinished for retraining in study.confirmation.retrainings)
+        ended = ended and not any(r.unfinished or r.retried for r in study.confirmation.retrainings)
         self._complete = not live and ended and len(study.trials) >= study.config["trials"]
         self._sync = f"`ganstudy sync {name}` brings it"
         self._behind = Counter[str]()

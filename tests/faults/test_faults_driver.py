@@ -15,8 +15,7 @@ KILLS = 4
 SLOW = {"do": "slow", "trial": None, "kimg": None, "seconds": 1.0}  # each report: so that kills find it at work
 ENDS = {
     signal.SIGKILL: {-signal.SIGKILL},
-    # In the run: 130. Before Ray has started, and while it does: by the signal, and as Ray ends its drivers.
-    signal.SIGTERM: {130, -signal.SIGTERM, signal.SIGTERM},
+    signal.SIGTERM: {130},
 }
 
 

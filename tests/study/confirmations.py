@@ -91,7 +91,7 @@ def confirm(
         writer.append = counted  # type: ignore[method-assign]
         study = fold(ledger.read(), live=False)
         plan, before = Wanted(top, seeds).plan(study, "test"), study.confirmation.plan
-        if before is None or (before.trials, before.seeds) != (plan.trials, plan.seeds):
+        if before is None or (before.trials, before.seeds, before.budget) != (plan.trials, plan.seeds, plan.budget):
             writer.append(plan)
         confirmer = Confirmer(toy_config(), fold(ledger.read(), live=True), writer)
         running: dict[int, tuple[Mapping[str, Any], int]] = {}
@@ -99,7 +99,8 @@ def confirm(
             while len(running) < slots and (handed := confirmer.next()):
                 running[handed.number] = (handed.config, handed.kimg)
             for number, (config, kimg) in list(running.items()):
-                running[number] = (config, kimg + 1)
-                if not confirmer.report(number, result(config, kimg + 1)):
+                kimg = min(kimg + 1, END)  # one that failed at the end repeats its last report
+                running[number] = (config, kimg)
+                if not confirmer.report(number, result(config, kimg)):
                     del running[number]
         return fold(ledger.read(), live=False)

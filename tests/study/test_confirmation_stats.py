@@ -1,5 +1,6 @@
 """What a confirmation says: numbers by hand and by scipy, who wins, and when nothing is claimed."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -158,6 +159,18 @@ def test_a_plan_of_trials_that_are_no_longer_the_best_decides_nothing() -> None:
     result = judge(confirmed_study(STUDY, {0: A, 1: B}, 3, [0, 1]))
     assert result is not None
     assert (result.complete, result.current, result.winner) == (True, False, None)
+
+
+def test_while_a_larger_plan_is_unfinished_the_complete_one_holds() -> None:
+    record = confirmed_with(A, B)
+    (plan,) = record.confirmation.plans
+    newer = dataclasses.replace(plan, number=2, seeds=5)
+    record = dataclasses.replace(record, confirmation=dataclasses.replace(record.confirmation, plans=(plan, newer)))
+    result = judge(record)
+    assert result is not None
+    assert (result.plan, result.unfinished, result.complete) == (plan, newer, True)
+    assert confirmed(record) == confirmed(confirmed_with(A, B))
+    assert confirmed(record) is not None
 
 
 @settings(deadline=None, max_examples=30)

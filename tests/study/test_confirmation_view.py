@@ -76,6 +76,52 @@ def test_an_unfinished_or_outdated_one_says_how_to_go_on_and_names_no_winner(tmp
     assert "confirmed best" not in outdated
 
 
+def with_newer(record: StudyRecord) -> StudyRecord:
+    """The same with a plan of 5 seeds that has just been made."""
+    (plan,) = record.confirmation.plans
+    newer = replace(plan, number=2, seeds=5)
+    return replace(record, confirmation=replace(record.confirmation, plans=(plan, newer)))
+
+
+def test_an_unfinished_newer_plan_is_told_and_the_winner_stays(tmp_path: Path) -> None:
+    record = with_newer(with_found(POOR, GOOD))
+    text = text_of(record, tmp_path)
+    assert "a newer plan, the best 2 with 5 seeds each, is unfinished: 6 of 10 retrainings are done" in text
+    assert "go on with: ganstudy confirm toy --top 2 --seeds 5" in text
+    assert "confirmed best: trial 0, mean test FID 13.00 over 3 seeds" in text
+    data = plain_confirmation(record)
+    assert (data["winner"], data["seeds"], data["complete"]) == (0, 3, True)
+    assert data["newer_unfinished"] == {"trials": [1, 0], "seeds": 5, "retrainings": 10, "ended": 6}
+    best = winner(record)
+    assert best is not None
+    export(record, best, tmp_path / "best.yaml")
+    told = yaml.safe_load((tmp_path / "best.yaml").read_text())["origin"]
+    assert (told["trial"], told["confirmation"]["best"], told["confirmation"]["seeds"]) == (0, True, 3)
+
+
+def test_what_failed_can_be_tried_again_and_what_diverged_not(tmp_path: Path) -> None:
+    again = "try it again: ganstudy confirm toy --top 2 --seeds 3"
+    assert again in text_of(with_found(POOR, {**GOOD, 2: "failed"}), tmp_path)
+    assert again not in text_of(with_found(POOR, {**GOOD, 2: "diverged"}), tmp_path)
+
+
+@pytest.mark.parametrize(("seeds", "code"), [(1, 3), (3, 0)])
+def test_the_exit_code_is_of_the_plan_just_run(
+    seeds: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first seed of both diverged: of a plan with one seed nothing completed, whatever an older one found."""
+    from study.confirmation import confirm
+
+    record = with_found({**POOR, 1: "diverged"}, {**GOOD, 1: "diverged"})
+    (plan,) = record.confirmation.plans
+    plans = (plan, replace(plan, number=2, seeds=seeds))
+    record = replace(record, confirmation=replace(record.confirmation, plans=plans))
+    config = toy_config(storage={"path": str(tmp_path)})
+    big_ledger(config, tmp_path, trials=4)
+    monkeypatch.setattr(confirm, "load_study", lambda folder: record)
+    assert CliRunner().invoke(cli.app, ["confirm", "toy", "--storage", str(tmp_path)]).exit_code == code
+
+
 def test_json_holds_all_of_it() -> None:
     data = json.loads(json.dumps(plain_confirmation(with_found(POOR, GOOD))))
     assert (data["winner"], data["complete"], data["paired"]["ahead"]) == (0, True, True)
@@ -174,7 +220,7 @@ def test_other_data_is_refused_before_ray(tmp_path: Path, monkeypatch: pytest.Mo
         def on(self, split: str) -> "Other":
             return self
 
-    prepare: Callable[..., Prepared] = lambda *arguments: Other()  # type: ignore[assignment, return-value]  # noqa: E731
+    prepare: Callable[..., Prepared] = lambda *arguments, **options: Other()  # type: ignore[assignment, return-value]  # noqa: E731
     monkeypatch.setattr(confirm, "prepare", prepare)
     with pytest.raises(InvalidInput, match=r"FID fingerprint other: the study began with f{16}"):
         confirm.confirm(folder, confirm.Wanted(1, 1), None, Console(quiet=True))

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -179,7 +180,96 @@ def test_a_retraining_that_does_not_complete_is_kept_and_counted(place: Path, ho
     (configuration,) = judged.configurations
     assert (set(configuration.tests), configuration.lost) == ({1, 3}, 1)
     assert judged.complete
-    assert outcome(confirm(place, 1, 3)) == outcome(study), "what has ended is not tried again"
+    again = confirm(place, 1, 3)
+    _, second, _ = sorted(again.confirmation.retrainings, key=lambda r: r.index)
+    if state == TrialState.DIVERGED:
+        assert outcome(again) == outcome(study), "what has diverged is not tried again"
+    else:
+        assert (second.state, second.cause, second.attempts) == (TrialState.COMPLETED, None, 2)
+        assert second.curve == {k: fid_of(second_config(again, second.trial), k) for k in range(1, END + 1)}
+    counts = Counter[str]()
+    check_confirmation(StudyFolder(place.parent, "toy"), read(place), False, counts)
+    assert counts["retrainings"] == 3
+
+
+def second_config(study: StudyRecord, trial: int) -> dict[str, Any]:
+    return study.trials[trial].config | {"seed": confirmation_seed(7, 2)}
+
+
+def lost_at_5(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
+    """The worker of the second seed is lost on its way to 5 kimg."""
+    lost = {"ended": "failed", "cause": "worker_lost: 4 times"}
+    return retrained(config, kimg) | (lost if kimg == 5 and config["seed"] == confirmation_seed(7, 2) else {})
+
+
+def test_a_crash_while_what_failed_is_tried_again_changes_nothing(
+    in_memory: Path, finished: bytes, whole: StudyRecord
+) -> None:
+    place = in_memory / "ledger.db"
+    place.write_bytes(finished)
+    before = confirm(place, 1, 2, result=lost_at_5)
+    failed, winner = place.read_bytes(), confirmed(before)
+    assert winner is not None
+    assert (winner.lost, len(winner.tests)) == (1, 1)
+    trial = winner.trial.number
+    expected = {at: found for at, found in outcome(whole).items() if at[1] == trial and at[2] <= 2}
+    commits = 1 + END - 4  # its start, and its reports after 4 kimg, the last with its end
+    for number in range(commits):
+        place.write_bytes(failed)
+        with pytest.raises(Crash):
+            confirm(place, 1, 2, crash_after=number)
+        crashed = fold(read(place), live=False)
+        retraining = crashed.confirmation.find(trial, 2, END)
+        assert retraining is not None
+        assert (retraining.state, retraining.retried) == (TrialState.FAILED, number > 0)
+        assert crashed.confirmation.complete, "what was known before is not lost"
+        assert confirmed(crashed) == replace(winner, retrainings=(winner.retrainings[0], retraining))
+        assert fold(read(place), live=True).confirmation.complete == (number == 0)
+        check_confirmation(StudyFolder(place.parent, "toy"), read(place), False, Counter())
+        assert outcome(confirm(place, 1, 2)) == expected, f"after commit {number}"
+    place.write_bytes(failed)
+    assert outcome(confirm(place, 1, 2, crash_after=commits)) == expected, "there are no more"
+
+
+def test_an_answer_is_not_lost_to_a_larger_plan_that_is_unfinished(place: Path) -> None:
+    small = confirmed(confirm(place, 2, 1))
+    assert small is not None
+    with pytest.raises(Crash):
+        confirm(place, 2, 3, crash_after=5)
+    study = fold(read(place), live=False)
+    judged = judge(study)
+    assert judged is not None
+    assert judged.unfinished is study.confirmation.plan
+    assert (judged.plan.seeds, judged.complete, judged.winner) == (1, True, small)
+    larger = judge(confirm(place, 2, 3))
+    assert larger is not None
+    assert (larger.plan.seeds, larger.unfinished) == (3, None)
+
+
+def test_an_older_plan_of_another_budget_does_not_hold(place: Path) -> None:
+    """The study has gone on to a larger budget: neither the old plan nor the new, unfinished one decides."""
+    confirm(place, 2, 1)
+    longer = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3})
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        writer.append(StudyChanged(1, longer.to_dict()))
+    drive(place, longer)
+    with pytest.raises(Crash):
+        confirm(place, 2, 1, crash_after=2)
+    judged = judge(fold(read(place), live=False))
+    assert judged is not None
+    assert (judged.plan.number, judged.unfinished, judged.winner) == (2, None, None)
+
+
+def test_unless_told_otherwise_the_plan_is_as_large_as_the_newest(place: Path) -> None:
+    study = fold(read(place), live=False)
+    first = Wanted().plan(study, "test")
+    assert (len(first.trials), first.seeds) == (3, 5)
+    study = confirm(place, 2, 3)
+    same = Wanted().plan(study, "test")
+    assert study.confirmation.plan is not None
+    assert (same.trials, same.seeds) == (study.confirmation.plan.trials, 3)
+    assert (len(Wanted(top=1).plan(study, "test").trials), Wanted(top=1).plan(study, "test").seeds) == (1, 3)
+    assert (len(Wanted(seeds=4).plan(study, "test").trials), Wanted(seeds=4).plan(study, "test").seeds) == (2, 4)
 
 
 def test_reports_made_twice_or_by_a_worker_that_was_given_up_change_nothing(place: Path) -> None:

@@ -1,6 +1,7 @@
 """A confirmation in a real MLflow store: one run per retraining, in whatever pieces and however often projected."""
 
 import csv
+import dataclasses
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,9 +15,11 @@ from toys import Crash, drive, open_study, toy_config
 
 from study.confirmation.stats import judge
 from study.folder import StudyFolder
-from study.ledger.ledger import Ledger
+from study.ledger.events import Event, RetrainingEnded, RetrainingStarted, StudyChanged
+from study.ledger.ledger import Ledger, Row
 from study.ledger.records import fold
 from study.mlflow.confirmation import KIND, TABLE
+from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.store import open_client
 from study.mlflow.thread import sync
@@ -126,6 +129,52 @@ def test_an_interrupted_one_is_shown_so_and_goes_on(folder: StudyFolder, templat
     project(folder, Finish("finished"))
     assert {run.info.status for run in runs(folder)[KIND]} == {"FINISHED"}
     assert {run.data.tags["ganstudy.state"] for run in runs(folder)[KIND]} == {"completed"}
+
+
+def test_the_tags_name_no_winner_once_the_study_has_gone_on(folder: StudyFolder) -> None:
+    project(folder, Finish("finished"))
+    (parent,) = runs(folder)["study"]
+    assert parent.data.tags["ganstudy.confirmed_trial"]
+    longer = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3})
+    with Ledger.open(folder.ledger, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        writer.append(StudyChanged(1, longer.to_dict()))
+    project(folder)  # while the driver runs: no trial has ended yet
+    (parent,) = runs(folder)["study"]
+    assert {parent.data.tags[f"ganstudy.confirmed_{name}"] for name in ("trial", "fid", "ahead")} == {""}
+
+
+def test_one_that_failed_and_was_tried_again_tells_of_the_last_attempt(folder: StudyFolder) -> None:
+    rows = read(folder.ledger)
+    at = next(n for n, row in enumerate(rows) if isinstance(row.event, RetrainingEnded))
+    good = rows[at].event
+    assert isinstance(good, RetrainingEnded)
+    lost = dataclasses.replace(good, state="failed", cause="worker_lost: 4 times", chosen=None, test=None)
+    started = RetrainingStarted(good.trial, good.index, good.budget, good.attempt + 1)
+    last = dataclasses.replace(good, attempt=good.attempt + 1)
+    events = [row.event for row in rows]
+    events[at : at + 1] = [lost]
+    name = f"confirm-{good.trial:04d}-seed-{good.index}"
+
+    def found(story: list[Event], status: FinalStatus) -> tuple[str, str, str]:
+        told = [Row(seq, float(seq), 1, event) for seq, event in enumerate(story, 1)]
+        sync(
+            lambda after: [row for row in told if row.seq > after],
+            MlflowProjection(None, folder, "toy"),
+            Finish(status),
+        )
+        (run,) = [run for run in runs(folder)[KIND] if run.info.run_name == name]
+        (parent,) = runs(folder)["study"]
+        tags = run.data.tags
+        return tags["ganstudy.state"], tags["ganstudy.cause"], parent.data.tags["ganstudy.confirmed_trial"]
+
+    state, cause, first = found(events, "finished")
+    assert (state, cause) == ("failed", "worker_lost: 4 times")
+    assert first
+    assert found([*events, started], "interrupted") == ("interrupted", "worker_lost: 4 times", first)
+    judged = judge(fold([Row(n, 1.0, 1, event) for n, event in enumerate([*events, started, last], 1)], live=False))
+    assert judged is not None
+    assert judged.winner is not None
+    assert found([*events, started, last], "finished") == ("completed", "", str(judged.winner.trial.number))
 
 
 def test_verify_compares_them_with_the_ledger(folder: StudyFolder) -> None:

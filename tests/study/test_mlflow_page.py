@@ -170,7 +170,21 @@ def test_the_table_is_made_anew_from_the_ledger_at_the_end(folder: StudyFolder) 
     table = json.loads(file.read_text())
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     shown = [(row["rank"], row["trial"], row["state"], row["best FID"], row["last FID"]) for row in rows]
-    assert shown == [(1, 0, "completed", 55, 58), (2, 2, "running", 40, 40), (3, 1, "stopped at 5", 80, 80)]
+    assert shown == [(1, 0, "completed", 55, 58), (2, 2, "interrupted", 40, 40), (3, 1, "stopped at 5", 80, 80)]
+
+
+def test_a_table_that_says_running_is_made_anew_when_nothing_runs_any_more(folder: StudyFolder) -> None:
+    def states() -> list[str]:
+        client = open_client(f"sqlite:///{folder.mlflow_db}")
+        table = json.loads(Path(client.download_artifacts(runs_of(folder)[UID].info.run_id, TABLE)).read_text())
+        return [row[table["columns"].index("state")] for row in table["data"]]
+
+    begun = STORY[: next(n for n, event in enumerate(STORY) if isinstance(event, Ended)) + 1]
+    project(folder, begun)
+    assert "running" in states()
+    finish(folder, begun, Finish("interrupted"))  # no row came since
+    assert "running" not in states()
+    assert "interrupted" in states()
 
 
 def test_what_is_missing_or_links_to_nothing_is_made_anew(folder: StudyFolder) -> None:

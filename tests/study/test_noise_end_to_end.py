@@ -101,7 +101,7 @@ def test_a_retraining_is_what_run_trial_makes_of_its_seed(whole: StudyFolder, tm
     config["seed"] = derive_seed(3, "noise", first.trial, 1) % 2**32
     file.write_text(yaml.safe_dump(config))
     text = ganstudy("run-trial", file, "--kimg", "10", "--report-kimg", "2")
-    fids = [float(fid) for fid in re.findall(r"FID (\S+)", text)]
+    fids = [float(fid) for fid in re.findall(r"FID (\d\S*)", text)]
     assert len(fids) == 5
     assert min(fids) == first.fid
 

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +30,7 @@ from study.production.folder import ProductionFolder
 from study.production.train import Order, train
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.config import TrialConfig
-from trainables.errors import Diverged, GanStudyError
+from trainables.errors import Diverged, GanStudyError, InvalidInput
 from trainables.generator import Generator
 from trainables.prepare import prepare
 from trainables.session import Session
@@ -321,6 +323,33 @@ def test_one_folder_is_one_process_s_and_one_configuration_s(
     assert [found.name for found in tmp_path.iterdir()] == ["best.yaml"]
 
 
+def test_a_training_of_an_older_ganstudy_is_gone_on_with_and_what_is_none_is_refused(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = exported(tmp_path), tmp_path / "older"
+    shutil.copytree(whole, folder)
+    written = yaml.safe_load((folder / "config.yaml").read_text())
+    del written["trial"]["evaluation"]["precision"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(written))
+    assert reports(run(file, 6, out=folder)) == reports(whole)
+    for trial, says in (({"loss": "hing"}, "is no training to go on with"), (None, "expected keys and values")):
+        (folder / "config.yaml").write_text(yaml.safe_dump({"trial": trial}))
+        text = refused(capsys, monkeypatch, "train", file, "--kimg", "6", "--out", folder)
+        assert says in text
+        assert "choose another folder" in text
+
+
+def test_devices_are_counted_where_the_system_tells_no_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = exported(tmp_path)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert production_plan.make_plan(Order(file, 6, device="cpu", devices=2)).devices == 2
+    with pytest.raises(InvalidInput, match=r"--devices 4: this machine has 3 core\(s\).*use at most 3"):
+        production_plan.make_plan(Order(file, 6, device="cpu", devices=4))
+
+
 def test_a_bad_configuration_is_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,6 +475,27 @@ def test_mlflow_has_each_report_once_and_a_link_to_the_trial(whole: Path, tmp_pa
     assert len(client.list_artifacts(found.info.run_id, "images")) == 2 * 2 * 3  # two series, each with a thumbnail
     assert found.data.params["loss"] == "nonsaturating"
     assert reports(folder) == reports(whole)
+
+
+def test_an_mlflow_that_breaks_off_once_the_run_is_made_has_all_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    uri, failed, log_batch = f"sqlite:///{tmp_path}/mlflow.db", list[str](), MlflowClient.log_batch
+
+    def breaks_off(client: MlflowClient, run_id: str, *values: Any, **options: Any) -> Any:
+        if not failed:
+            failed.append(run_id)
+            raise ConnectionError("broken off")
+        return log_batch(client, run_id, *values, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", breaks_off)
+    folder = run(exported(tmp_path), 4, mlflow=uri)
+    found = MlflowClient(uri).get_run(failed[0])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["loss"] == "nonsaturating"
+    assert found.data.metrics["fid"] == reports(folder)[-1]["fid"]
 
 
 def test_an_mlflow_that_is_away_costs_nothing(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

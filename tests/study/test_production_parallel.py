@@ -5,7 +5,6 @@ product's own float32, whose rounding differs with the order of sums and grows f
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from command_line import command
 from rich.console import Console
 
 from study.cli import main
+from study.cores import usable_cores
 from study.production.train import Order, train
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 
@@ -100,7 +100,7 @@ def wait_for_reports(folder: Path, count: int, driver: "subprocess.Popen[str]") 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
 def test_two_devices_train_as_one_and_go_on_over_deaths_with_the_same_numbers(tmp_path: Path) -> None:
     file = exported(tmp_path)
     one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
@@ -142,7 +142,7 @@ def test_two_devices_train_as_one_and_go_on_over_deaths_with_the_same_numbers(tm
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
 def test_a_divergence_on_two_devices_is_told_in_one_line(tmp_path: Path) -> None:
     file = exported(tmp_path)
     wild = TRIAL | {"penalty": {"name": "none"}, "loss": "wasserstein"}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -265,6 +266,23 @@ def test_the_newest_plan_holds_and_is_complete_when_all_of_it_has_ended() -> Non
     second = fold(rows(*RETRAINING, *end, *extended), live=True).confirmation
     assert (second.ended, second.complete) == (1, True)
     assert second.retrainings[0].test_fid == 5.0
+
+
+def test_what_failed_may_start_again_and_is_failed_until_it_ends_otherwise() -> None:
+    lost = RetrainingEnded(0, 1, 9, 1, 3, "failed", "worker_lost: 4 times", None, None)
+    history = (*RETRAINING, again(3), lost, RetrainingStarted(0, 1, 9, 2))
+    (retraining,) = fold(rows(*history), live=False).confirmation.retrainings
+    assert (retraining.state, retraining.cause, retraining.retried) == (TrialState.FAILED, lost.cause, True)
+    (retraining,) = fold(rows(*history), live=True).confirmation.retrainings
+    assert (retraining.state, retraining.cause, retraining.retried) == (TrialState.RUNNING, None, True)
+    end = replace(judged_at(3), attempt=2)
+    history += (RetrainingReported(0, 1, 9, 2, 9, {"fid": 9.0}), end)
+    (retraining,) = fold(rows(*history), live=False).confirmation.retrainings
+    assert (retraining.state, retraining.attempts, retraining.retried) == (TrialState.COMPLETED, 2, False)
+    for state in ("diverged", "failed"):
+        over = (*RETRAINING, replace(lost, kimg=0, state=state), RetrainingStarted(0, 1, 9, 3))
+        with pytest.raises(CorruptFile, match="has ended" if state == "diverged" else "follows attempt 1"):
+            fold(rows(*over), live=False)
 
 
 def test_an_empty_ledger_is_no_study() -> None:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from study.cli import app
 from study.folder import StudyFolder
-from study.ledger.events import Event, Reported, StudyChanged, TrialProposed, from_json, to_json
+from study.ledger.events import Event, Reported, StudyChanged, StudyOpened, TrialProposed, from_json, to_json
 from study.ledger.ledger import Ledger
 from study.ledger.records import TrialState, fold
 from study.ledger.rows import FIRST_CRC, Row, StoredRow, row_crc
@@ -139,6 +139,18 @@ def test_a_sound_study_passes_and_the_counts_say_how_much_was_checked(folder: St
     assert code == 0
     assert [line.split()[1] for line in lines[: len(LINES)]] == list(LINES)
     assert f"{reports * len(REPORTED):,} points" in text
+
+
+def test_a_ledger_from_before_a_field_came_is_sound(folder: StudyFolder) -> None:
+    def older(event: Any) -> Any:
+        if not isinstance(event, StudyOpened | TrialProposed):
+            return event
+        evaluation = {key: value for key, value in event.config["evaluation"].items() if key != "precision"}
+        assert len(evaluation) == len(event.config["evaluation"]) - 1
+        return with_fields(event, config={**event.config, "evaluation": evaluation})
+
+    rewrite(folder, lambda events: [older(event) for event in events])
+    assert problems(folder) == {}
 
 
 def test_it_changes_nothing_on_disk(folder: StudyFolder) -> None:
@@ -361,6 +373,10 @@ def another_configuration(folder: StudyFolder) -> tuple[Callable[[list[Event]], 
     return replaced("trial/5", lambda e: with_fields(e, config={**e.config, "batch_size": 13})), "trial/5"
 
 
+def no_configuration(folder: StudyFolder) -> tuple[Callable[[list[Event]], list[Event]], str]:
+    return replaced("trial/5", lambda e: with_fields(e, config={**e.config, "loss": "hing"})), "trial/5"
+
+
 def another_seed(folder: StudyFolder) -> tuple[Callable[[list[Event]], list[Event]], str]:
     return replaced("trial/5", lambda e: with_fields(e, config={**e.config, "seed": 1})), "trial/5"
 
@@ -409,6 +425,7 @@ NASTY = (
     a_winner_that_lost,
     report_removed,
     another_configuration,
+    no_configuration,
     another_seed,
     other_parameters,
     another_origin,

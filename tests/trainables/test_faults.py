@@ -27,6 +27,8 @@ def test_a_hang_ends_the_process_and_leaves_where_it_hung(tmp_path: Path) -> Non
     cause = Watchdog(tmp_path, 1.0).overdue()
     assert cause is not None
     assert cause.startswith("deadline: no report within the deadline")
+    Watchdog(tmp_path, None).forgive()
+    assert Watchdog(tmp_path, 1.0).overdue() is None
 
 
 def test_a_report_in_time_leaves_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Maps whose channels lie last: the same numbers and derivatives, in the layout that is promised, both ways."""
 
+import copy
+
 import pytest
 import torch
 from model_cases import SMALL, Case, parametrised
-from small_trials import small, weights
+from small_trials import same, small, weights
 from torch import Tensor, nn
 
 from trainables.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -75,6 +77,32 @@ def test_a_trials_weights_gradients_and_checkpoints_keep_the_layout(
     for one_net, other_net in nets:
         ours, theirs = weights(one_net), weights(other_net)
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])  # fused: they walk raw pointers
+def test_optimiser_state_of_another_layout_gives_the_same_steps(name: str, prepared: Prepared) -> None:
+    optimiser = {"name": name, "lr": 1e-3}
+    config = small(
+        model={"name": "dcgan", "width": 4}, generator_optimiser=optimiser, discriminator_optimiser=optimiser
+    )
+    session = Session(config, prepared)
+    session.train(1)
+    state = copy.deepcopy(session.state_dict())
+    moved = 0
+    for optimiser_state in (state["generator_optimiser"], state["discriminator_optimiser"]):
+        for moments in optimiser_state["state"].values():
+            for key, value in moments.items():
+                if isinstance(value, Tensor):
+                    moved += not value.is_contiguous()
+                    moments[key] = value.contiguous()
+    assert moved
+    straight, other = Session(config, prepared), Session(config, prepared)
+    straight.load_state_dict(session.state_dict())
+    other.load_state_dict(state)
+    for one in (straight, other):
+        one.train(1)
+    assert same(weights(straight.generator), weights(other.generator))
+    assert same(weights(straight.discriminator), weights(other.discriminator))
 
 
 def test_networks_are_built_laid_out() -> None:

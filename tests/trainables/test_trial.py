@@ -1,8 +1,10 @@
 import dataclasses
+import hashlib
 import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +46,39 @@ def grids(folder: Path) -> list[str]:
 def whole(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
     """The reports of five kimg in one go."""
     return run(tmp_path_factory.mktemp("whole"), prepared, 5)
+
+
+# --------------------------------------------------------------------------------------- of an older ganstudy
+
+
+def older(config: TrialConfig) -> dict[str, Any]:
+    """The configuration as it was written before evaluations had a precision."""
+    data = config.to_dict()
+    assert data["evaluation"].pop("precision") == "float32"
+    return data
+
+
+def sha256(data: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def test_a_field_that_came_later_changes_no_digest_at_its_default() -> None:
+    before = sha256(older(CONFIG))
+    assert CONFIG.digest == TrialConfig.from_dict(older(CONFIG)).digest == before
+    lowered = small(evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16"})
+    assert lowered.digest == sha256(lowered.to_dict()) != before
+
+
+def test_a_trial_begun_before_a_field_came_goes_on(
+    whole: list[Report], prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(TrialConfig, "digest", property(lambda config: sha256(older(config))))
+        began = run(tmp_path, prepared, 2)
+    trial = Trial(TrialConfig.from_dict(older(CONFIG)), prepared, tmp_path)
+    reports = [*began, *(trial.next_report(1) for _ in range(4))]
+    del reports[2]  # the checkpoint's own, told again
+    assert timeless(reports) == timeless(whole)
 
 
 # --------------------------------------------------------------------------------------------------- reports
