@@ -10,6 +10,7 @@ from study.ledger.records import TrialState
 from study.report import charts
 from study.report.facts import Facts, key, numbers, so_many
 from study.report.markup import Html, Part, el, join, table
+from study.running.trial_resources import trial_resources
 
 
 def curves(facts: Facts) -> Html | None:
@@ -65,21 +66,20 @@ def rungs(facts: Facts) -> Html | None:
 
 
 def spending(facts: Facts) -> Html | None:
-    """Best FID against wall time and against compute."""
+    """Best FID against wall time and against what was reserved for that: GPU-seconds, or CPU-seconds without a GPU."""
     points = progress(facts.study)
     if not points:
         return None
-    wall, compute = _unit(points[-1].wall), _unit(points[-1].compute)
-    resources = facts.study.config.get("resources", {})
-    held = ", ".join(f"{what} {resources[what]}" for what in ("cpus", "gpus") if what in resources)
+    reserved = trial_resources(facts.study.config, facts.study.versions)
+    device, amount = ("GPU", reserved["gpus"]) if reserved["gpus"] else ("CPU", reserved["cpus"])
+    wall, compute = _unit(points[-1].wall), _unit(points[-1].compute * amount)
     note = (
         "The lowest FID of any trial so far, whatever its budget. Wall time runs from the study's opening and holds "
-        "pauses; compute is training and evaluation summed over trials"
-        + (f", each of which holds the study's resources ({held})." if held else ".")
+        f"pauses; {device} time is training and evaluation over all trials, each reserving {amount:g} {device}."
     )
     plots = [
         charts.descent(points, "wall", wall[0], f"wall time ({wall[1]})"),
-        charts.descent(points, "compute", compute[0], f"compute ({compute[1]}, summed over trials)"),
+        charts.descent(points, "compute", compute[0] / amount, f"{device} time ({compute[1]}, summed over trials)"),
     ]
     return join([el("div", *plots, class_="two"), el("p", note, class_="dim")])
 

@@ -130,7 +130,9 @@ def test_a_checkpoint_that_is_not_the_ledgers_is_refused(
 ) -> None:
     """The FIDs of another data set would come out anyhow: it is the first thing that is compared after the data."""
     config = write_study(tmp_path, *TRIALS)
-    monkeypatch.setattr("study.noise.measure.prepare", lambda *_: type("Known", (), {"fingerprint": "fingerprint"}))
+    monkeypatch.setattr(
+        "study.noise.measure.prepare", lambda *_, **more: type("Known", (), {"fingerprint": "fingerprint"})
+    )
     checkpoint(config.folder.trial(0), 9, 20.5, 20.5)
     code, text = refused(tmp_path, *MEASURE, capsys=capsys, monkeypatch=monkeypatch)
     assert (code, "its FID is 20.5, in the ledger 20.0" in text) == (1, True), text
