@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from command_line import ganstudy
 from typer.main import get_command
 
 from study.cli import app, main
@@ -111,13 +112,16 @@ def test_documented_commands_run(
     said: dict[str, str] = {}
     for line in RUN:
         words = line.replace("FILE", "study.yaml").replace("NAME", "tiny").replace("OTHER", "tiny").split()
-        monkeypatch.setattr(sys, "argv", ["ganstudy", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        assert not left.value.code, f"ganstudy {line}: {out}{err}"
-        assert "Traceback" not in out + err
-        said[line] = out
+        if words[0] == "launch":  # Ray reads its variables when it is imported, and other tests have imported it
+            said[line] = ganstudy(*words)
+        else:
+            monkeypatch.setattr(sys, "argv", ["ganstudy", *words])
+            with pytest.raises(SystemExit) as left:
+                main()
+            out, err = capfd.readouterr()
+            assert not left.value.code, f"ganstudy {line}: {out}{err}"
+            assert "Traceback" not in out + err
+            said[line] = out
         if line == "launch FILE --set trials=4":
             study["trials"] = 4
             (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
