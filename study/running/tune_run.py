@@ -166,7 +166,7 @@ class LostWorkers(_Unsaved, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
-        lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_line(trial.get_error())}"
+        lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_words(trial)}"
         overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
         self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
 
@@ -254,6 +254,8 @@ def _name(trial: Trial) -> str:
     return f"trial-{trial.config[_NUMBER]:05d}"
 
 
-def _last_line(error: Exception | None) -> str:
-    lines = str(error or "").strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1]}" if lines else "no error known"
+def _last_words(trial: Trial) -> str:
+    """Return what Ray said last of the loss. (`Trial.get_error` looks where Tune has not copied it to yet.)"""
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "no error known"

@@ -84,7 +84,7 @@ def test_a_bad_trial_ends_with_its_cause(full_of_faults: Struck, record: Record,
     trial = full_of_faults.study().trials[number]
     assert trial.state == state
     assert trial.cause is not None
-    assert trial.cause.startswith(cause)
+    assert trial.cause.startswith(cause), full_of_faults.drivers[0].output
     assert "\n" not in trial.cause
     assert list(trial.curve) == [2], "what was acknowledged before stays, and nothing comes after"
     assert trial.attempts == STARTS.get(fault, 1), "only a lost worker is tried again"
