@@ -63,11 +63,11 @@ def load_study(folder: StudyFolder) -> StudyRecord:
         GanStudyError: if the ledger cannot be read, or holds nothing yet.
     """
     with open_ledger(folder) as ledger:
-        owner = ledger.owner()
+        live = ledger.live_owner() is not None
         rows = ledger.read()
     if not rows:
         raise InvalidInput(f"study {folder.name!r} has not begun: its ledger is empty; launch it again")
-    return fold(rows, live=owner is not None and owner.live)
+    return fold(rows, live)
 
 
 def study_names(root: Path) -> list[str]:

@@ -39,7 +39,16 @@ _ARRAYS = ("mean", "covariance", "root", "features", "noise_mean", "noise_covari
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The part of `Prepared` that takes seconds to compute; its attributes are explained there."""
+    """What is measured of a study's real images and of noise: the part of `Prepared` that takes seconds.
+
+    Attributes:
+        features: of the real images of the evaluation split, float32 `count` x dimension; `mean`, `covariance` and
+            `root` (of the covariance) are theirs.
+        classes_present: how many of the extractor's classes it names at least one of these images.
+        fid_floor: FID of real train images (`floor_count` of them) against all real test images.
+        fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
+        noise_mean: of the features of that noise, and `noise_covariance`: for the ceiling on another split.
+    """
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables import extractors
@@ -30,34 +29,18 @@ _NOISE_SEED, _FLOOR_SEED = 1, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Prepared(Measured):
     """A study's shared part as plain values and numpy arrays, so that Ray's object store maps it uncopied.
 
     Attributes:
         fingerprint: names what an FID here means (data, split, extractor, count, size); FIDs with different
             fingerprints must not be compared.
-        features: of the real images of the evaluation split, float32 `count` x dimension.
-        classes_present: how many of the extractor's classes it names at least one of these images.
-        fid_floor: FID of real train images (`floor_count` of them) against all real test images.
-        fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
-        noise_mean: of the features of that noise, and `noise_covariance`: for the ceiling on another split.
     """
 
     dataset: Dataset
     evaluation: Evaluation
     extractor: ExtractorState
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    root: NDArray[np.float64]
-    features: NDArray[np.float32]
-    classes_present: int
-    count: int
     fingerprint: str
-    fid_floor: float
-    fid_ceiling: float
-    floor_count: int
-    noise_mean: NDArray[np.float64]
-    noise_covariance: NDArray[np.float64]
 
     def build_extractor(self, device: torch.device | str = "cpu") -> Extractor:
         """The feature extractor, on a device."""

@@ -148,7 +148,7 @@ def _check(folder: StudyFolder, study: StudyRecord) -> None:
     if not any(trial.state == TrialState.COMPLETED for trial in study.trials):
         raise NothingToConfirm(f"no trial of {folder.name} has completed, so there is nothing to confirm; launch it")
     with open_ledger(folder) as ledger:
-        if (owner := ledger.owner()) and owner.live:
+        if owner := ledger.live_owner():
             raise GanStudyError(f"study {folder.name!r} is being run by {owner}: wait for its end, then confirm it")
 
 

@@ -50,21 +50,17 @@ class ConfirmProgress:
                 again = f"started again (attempt {event.attempt}) from its last checkpoint"
                 self._say(f"{what}  {'started' if event.attempt == 1 else again}", False)
             elif isinstance(event, RetrainingReported):
-                self._left[_place(event)] = event.budget - event.kimg
+                self._left[event.place] = event.budget - event.kimg
                 fid = f"{event.kimg:4d} of {event.budget} kimg  FID {number(event.metrics['fid'])}"
                 self._say(f"{what}  {fid}; about {self._time_left()} left in all", False)
             else:
-                self._left.pop(_place(event), None)
+                self._left.pop(event.place, None)
                 self._ended += 1
                 self._say(f"{what}  {_ended(event)}; {self._ended} of {self._all} done", True)
 
     def _time_left(self) -> str:
         seconds = sum(kimg * self._seconds[trial] for (_, trial, _), kimg in self._left.items())
         return duration(seconds / self._concurrency)
-
-
-def _place(event: RetrainingReported | RetrainingEnded) -> Place:
-    return event.budget, event.trial, event.index
 
 
 def _ended(event: RetrainingEnded) -> str:

@@ -190,7 +190,7 @@ class ConfirmationFold:
         """Take the start of an attempt: the first, after a lost worker, or after an end as failed."""
         if not any(_covers(plan, event) for plan in self.plans):
             raise CorruptFile("it is in no plan")
-        found = self.retrainings.setdefault(_place(event), _Retraining(event, at))
+        found = self.retrainings.setdefault(event.place, _Retraining(event, at))
         if found.ended is not None and found.ended.state != TrialState.FAILED:
             raise CorruptFile("it has ended")
         if event.attempt != found.attempts + 1:
@@ -215,7 +215,7 @@ class ConfirmationFold:
         found.ended, found.ended_at = event, at
 
     def _running(self, event: RetrainingReported | RetrainingEnded) -> _Retraining:
-        found = self.retrainings.get(_place(event))
+        found = self.retrainings.get(event.place)
         if found is None:
             raise CorruptFile("it never began")
         if event.attempt != found.attempts:
@@ -240,7 +240,3 @@ def _places(plan: ConfirmationPlanned) -> list[Place]:
 
 def _covers(plan: ConfirmationPlanned, event: RetrainingStarted) -> bool:
     return event.budget == plan.budget and event.trial in plan.trials and event.index <= plan.seeds
-
-
-def _place(event: RetrainingStarted | RetrainingReported | RetrainingEnded) -> Place:
-    return event.budget, event.trial, event.index

@@ -1,6 +1,5 @@
 """Commands that train, show data and spaces, or talk to MLflow: they may import torch, ray and mlflow."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 
 from search_spaces.registry import SPACES
 from study.analysis.export import read_export
@@ -19,7 +17,7 @@ from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
 from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import progress_line, say
+from study.console.say import progress_line, say, say_behind, show_warnings, suggest
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
@@ -66,8 +64,7 @@ def launch(
     if dry_run:
         return _dry_run(config, as_json, console)
     prepare_environment()
-    handler = RichHandler(console=console, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    show_warnings(console)
     if (ended := ended_study(config)) is not None:
         return _finished(config, ended, again(file, overrides, storage, address), console)
     prepare_ray_environment(local=address is None)
@@ -83,9 +80,7 @@ def launch(
     if ranked:
         console.print()
         print_ranking(launched.study, ranked, config.folder, console)
-    if launched.mlflow_behind:
-        sync_it = typed("sync", config.name, folder=config.folder)
-        say(console, f"MLflow is behind ({launched.mlflow_behind}); nothing is lost: {sync_it}")
+    say_behind(console, launched.mlflow_behind, typed("sync", config.name, folder=config.folder))
     if launched.interrupted:
         say(console, f"{launched.interrupted}; go on with: {again(file, overrides, storage, address)}")
         return INTERRUPTED if launched.by_signal else 0
@@ -105,13 +100,11 @@ def _finished(config: StudyConfig, study: StudyRecord, command: str, console: Co
         print_ranking(study, ranked, config.folder, console)
     with console.status("bringing MLflow up to date"):
         behind = finish_again(study, config.folder)
-    if behind:
-        sync_it = typed("sync", config.name, folder=config.folder)
-        say(console, f"MLflow is behind ({behind}); nothing is lost: {sync_it}")
+    say_behind(console, behind, typed("sync", config.name, folder=config.folder))
     more, longer = 2 * config.trials, config.schedule.max_kimg * config.schedule.reduction_factor
-    console.print("\nextend it:", highlight=False)
-    for override, what in ((f"trials={more}", "more trials"), (f"schedule.max_kimg={longer}", "a larger budget")):
-        console.print(f"  {command} --set {override}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
+    say(console, "\nextend it:")
+    options = (f"trials={more}", "more trials"), (f"schedule.max_kimg={longer}", "a larger budget")
+    suggest(console, [(f"{command} --set {override}", what) for override, what in options])
     if not ranked:
         return NO_COMPLETED_TRIAL
     _say_next(config, ranked[0].trial.kimg, console)
@@ -138,16 +131,16 @@ def _dry_run(config: StudyConfig, as_json: bool, console: Console) -> int:
 
 def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
     name, folder, best = config.name, config.folder, shown_path(config.folder.best_file)
-    console.print(f"\nbest configuration: {best}\nnext:", highlight=False, soft_wrap=True)
-    for command, what in (
+    say(console, f"\nbest configuration: {best}\nnext:")
+    steps = (
         (typed("ui", name, folder=folder), "compare the trials in MLflow"),
         (typed("report", name, folder=folder), "one page on all of it"),
         (typed("noise", name, folder=folder), "how much of the ranking is chance"),
         (typed("confirm", name, folder=folder), "train the best again from fresh seeds, judge them on test images"),
         (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
         (typed("train", best, "--kimg", str(20 * kimg)), "train it further, to a generator as a file"),
-    ):
-        console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
+    )
+    suggest(console, steps)
 
 
 def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
@@ -195,18 +188,14 @@ def confirm(
     from study.confirmation.confirm import confirm as run  # imports ray
 
     wanted = Wanted(top, seeds)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=shown, show_path=False)]
-    )
+    show_warnings(shown)
     done = run(folder, wanted, cluster, shown)
     if as_json:
         console.print_json(data=plain_confirmation(done.study))
     else:
         console.print()
         print_confirmation(done.study, folder, console)
-    if done.mlflow_behind:
-        sync_it = typed("sync", name, folder=folder)
-        say(shown, f"MLflow is behind ({done.mlflow_behind}); nothing is lost: {sync_it}")
+    say_behind(shown, done.mlflow_behind, typed("sync", name, folder=folder))
     plan = done.study.confirmation.plan
     if done.interrupted and plan:
         size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
@@ -235,7 +224,7 @@ def sync(name: str, storage: Path | None, as_json: bool, console: Console) -> No
     projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
     prepare_environment()
     with open_ledger(folder) as ledger:
-        if (owner := ledger.owner()) and owner.live:
+        if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
             end = ending(fold(ledger.read(), live=False), folder, Path(place))

@@ -83,8 +83,7 @@ def _listed(name: str, storage: Path | None) -> Listed:
 def _state(study: StudyRecord) -> str:
     if any(trial.state == TrialState.RUNNING for trial in study.trials):
         return "running"
-    done = len(study.trials) >= study.config["trials"] and not any(trial.unfinished for trial in study.trials)
-    return "finished" if done else "interrupted"
+    return "finished" if study.complete else "interrupted"
 
 
 def _written(study: StudyRecord) -> float:

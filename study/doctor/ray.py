@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from study.doctor.base import Finding, Patient, fail, ok
 from study.running.ray_environment import prepare_ray_environment
-from trainables.errors import GanStudyError
+from trainables.errors import GanStudyError, reason_of
 
 _TASK_SECONDS = 60.0
 
@@ -33,8 +33,11 @@ def check_ray(patient: Patient) -> Iterator[Finding]:
         yield fail("ray", str(error), "")
         return
     except Exception as error:  # of Ray, of many kinds
-        reason = " ".join(str(error).split())[:200]
-        yield fail("ray", f"{where}: a task did not come back ({reason})", "see `ray status`, and Ray's own logs")
+        yield fail(
+            "ray",
+            f"{where}: a task did not come back ({reason_of(error, most=200)})",
+            "see `ray status`, and Ray's own logs",
+        )
         return
     took = time.monotonic() - began
     has = f"{nodes} node{'s' if nodes != 1 else ''}, {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"

@@ -39,13 +39,30 @@ class ConfirmationPlanned(Event):
 
 
 @dataclass(frozen=True)
-class RetrainingStarted(Event):
-    """A retraining, of `trial` with the seed of that `index` to `budget` kimg, was handed to Ray (attempts from 1)."""
+class RetrainingEvent(Event):
+    """Base: of the retraining of `trial` with the seed of that `index` to `budget` kimg, in an attempt (from 1)."""
 
     trial: int
     index: int
     budget: int
     attempt: int
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What the retraining is known by: budget (kimg), trial, index of the seed."""
+        return self.budget, self.trial, self.index
+
+    def __post_init__(self) -> None:
+        """Check the fields; all but the trial count from 1."""
+        super().__post_init__()
+        for name in ("index", "budget", "attempt"):
+            from_one(self, name)
+
+
+@dataclass(frozen=True)
+class RetrainingStarted(RetrainingEvent):
+    """A retraining, of `trial` with the seed of that `index` to `budget` kimg, was handed to Ray (attempts from 1)."""
+
     kind: ClassVar[str] = "retraining_started"
 
     @property
@@ -53,20 +70,11 @@ class RetrainingStarted(Event):
         """One per retraining and attempt."""
         return f"confirm-attempt/{self.budget}/{self.trial}/{self.index}/{self.attempt}"
 
-    def __post_init__(self) -> None:
-        """Check the fields; all but the trial count from 1."""
-        super().__post_init__()
-        _check_numbers(self)
-
 
 @dataclass(frozen=True)
-class RetrainingReported(Event):
+class RetrainingReported(RetrainingEvent):
     """All metrics, on validation images, of a retraining at `kimg`."""
 
-    trial: int
-    index: int
-    budget: int
-    attempt: int
     kimg: int
     metrics: dict[str, float]
     kind: ClassVar[str] = "retraining_reported"
@@ -79,7 +87,6 @@ class RetrainingReported(Event):
     def __post_init__(self) -> None:
         """Check the fields; `metrics` holds the FID, and nothing comes after the budget."""
         super().__post_init__()
-        _check_numbers(self)
         if "fid" not in self.metrics:
             raise ValueError(f"{self.key}: metrics have no 'fid'")
         if self.kimg > self.budget:
@@ -87,17 +94,13 @@ class RetrainingReported(Event):
 
 
 @dataclass(frozen=True)
-class RetrainingEnded(Event):
+class RetrainingEnded(RetrainingEvent):
     """A retraining came to its end at `kimg`, in which state and for what cause.
 
     A completed one has `chosen`, the kimg of its lowest validation FID, and `test`, all metrics of the generator of
     that kimg on test images: the one time that these were looked at.
     """
 
-    trial: int
-    index: int
-    budget: int
-    attempt: int
     kimg: int
     state: str
     cause: str | None
@@ -113,7 +116,6 @@ class RetrainingEnded(Event):
     def __post_init__(self) -> None:
         """Check the fields; a completed retraining is judged on test images, and no other is."""
         super().__post_init__()
-        _check_numbers(self)
         if self.state not in RETRAINING_STATES:
             raise ValueError(f"{self.key}: state {self.state!r} is none of {', '.join(sorted(RETRAINING_STATES))}")
         completed = self.state == "completed"
@@ -121,8 +123,3 @@ class RetrainingEnded(Event):
             raise ValueError(f"{self.key}: {self.state} with chosen {self.chosen}, test {self.test}")
         if self.test is not None and "fid" not in self.test:
             raise ValueError(f"{self.key}: test has no 'fid'")
-
-
-def _check_numbers(event: RetrainingStarted | RetrainingReported | RetrainingEnded) -> None:
-    for name in ("index", "budget", "attempt"):
-        from_one(event, name)

@@ -117,6 +117,11 @@ class Ledger:
             owner = _owner(connection, live)
         return owner if owner.epoch else None
 
+    def live_owner(self) -> Owner | None:
+        """Who drives the study at this moment; None if nobody does."""
+        owner = self.owner()
+        return owner if owner and owner.live else None
+
     def own(self, host: str, pid: int, command: str | None = None) -> "Writer":
         """Become the one driver of the study, until the writer is closed or this process ends.
 

@@ -116,6 +116,11 @@ class StudyRecord:
     confirmation: Confirmation = field(default_factory=Confirmation)
     earlier: tuple[Earlier, ...] = ()
 
+    @property
+    def complete(self) -> bool:
+        """Whether every trial asked for has come to its end."""
+        return len(self.trials) >= self.config["trials"] and not any(trial.unfinished for trial in self.trials)
+
 
 @dataclass
 class _Trial:

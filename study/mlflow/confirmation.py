@@ -102,7 +102,7 @@ class ConfirmationRuns:
             parent.texts[TABLE] = _table(study)
 
     def _started(self, row: Row, event: RetrainingStarted) -> None:
-        place = _place(event)
+        place = event.place
         run = self._run(place)
         folder = retraining_folder(self._hooks.folder, place)
         if event.attempt == 1:
@@ -129,14 +129,14 @@ class ConfirmationRuns:
             }
 
     def _reported(self, row: Row, event: RetrainingReported) -> None:
-        run = self._run(_place(event))
+        run = self._run(event.place)
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
         if self._hooks.news(run, row):
             at = milliseconds(row.written_at)
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(event.metrics)]
 
     def _ended(self, row: Row, event: RetrainingEnded) -> None:
-        place = _place(event)
+        place = event.place
         run = self._run(place)
         self._running.pop(place, None)
         run.status, run.ended = STATUS[event.state], row.written_at
@@ -172,10 +172,6 @@ def judged_points(row: Row, event: RetrainingEnded) -> list[tuple[str, float, in
     """Return the test metrics as points (name, value, milliseconds, step) at the kimg of the generator judged."""
     named = {f"test_{name}": value for name, value in (event.test or {}).items()}
     return [(name, value, milliseconds(row.written_at), event.chosen or 0) for name, value in finite(named)]
-
-
-def _place(event: RetrainingStarted | RetrainingReported | RetrainingEnded) -> Place:
-    return event.budget, event.trial, event.index
 
 
 def _summary(study: StudyRecord) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""A study's experiment in MLflow, and its runs: each uid once."""
+"""An experiment in MLflow, and its runs: each uid once."""
 
 import logging
 from typing import TYPE_CHECKING
 
 from study.mlflow.runs import UID
-from study.mlflow.store import experiment_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -15,17 +14,16 @@ _DUPLICATE = "/duplicate"
 _log = logging.getLogger(__name__)
 
 
-def study_experiment(client: "MlflowClient", study: str, artifacts: str | None) -> str:
-    """Return the id of the study's experiment, made or restored where need be.
+def made_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment, made or restored where need be.
 
     Args:
         client: MLflow's client.
-        study: the study's name.
+        name: the experiment's.
         artifacts: where a new experiment keeps its artifacts, None where the server decides.
     """
     from mlflow.exceptions import MlflowException
 
-    name = experiment_name(study)
     found = client.get_experiment_by_name(name)
     if found is None:
         # The kind whose page opens on runs and charts, not on traces of language models.
@@ -46,7 +44,7 @@ def study_experiment(client: "MlflowClient", study: str, artifacts: str | None) 
 def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
     """Return all runs by uid; of two with one uid the one with the smaller id stays, and the other is deleted."""
     runs: dict[str, Run] = {}
-    for run in _all_runs(client, experiment_id):
+    for run in all_runs(client, experiment_id):
         uid = run.data.tags.get(UID, "")
         if uid in runs or uid.endswith(_DUPLICATE):
             _remove_duplicate(client, run, uid)
@@ -55,7 +53,8 @@ def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
     return runs
 
 
-def _all_runs(client: "MlflowClient", experiment_id: str) -> "list[Run]":
+def all_runs(client: "MlflowClient", experiment_id: str) -> "list[Run]":
+    """Return all runs, those that were deleted last, in order of their ids."""
     from mlflow.entities import ViewType
 
     runs: list[Run] = []

@@ -16,7 +16,7 @@ from study.mlflow.data import DATA, SPLITS
 from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
 from study.report.charts import words
-from study.running.trial_resources import trial_resources
+from study.running.trial_resources import held_device, trial_resources
 
 STANDS = {
     "running": "is running",
@@ -148,8 +148,7 @@ def _budget(config: Mapping[str, Any]) -> str:
 
 def _spent(study: StudyRecord) -> str:
     spent = cost(study.trials)
-    held = trial_resources(study.config, study.versions)
-    device, amount = ("GPU", held["gpus"]) if held["gpus"] else ("CPU", held["cpus"])
+    device, amount = held_device(trial_resources(study.config, study.versions))
     times = "" if amount == 1 else f" ({amount:g} {device}s each)"
     return (
         f"{spent.kimg:,} kimg; {duration(spent.seconds)} of training and evaluation on a {device}, summed over "

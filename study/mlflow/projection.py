@@ -21,14 +21,14 @@ from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed, WarmStarted
 from study.ledger.rows import Row
 from study.mlflow.confirmation import ConfirmationRuns, Hooks
-from study.mlflow.experiment import single_runs, study_experiment
+from study.mlflow.experiment import made_experiment, single_runs
 from study.mlflow.files import as_yaml, log_file, study_params, trial_params
 from study.mlflow.images import KEYS, PROBABILITIES, SAMPLES
 from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
 from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
-from study.mlflow.store import artifact_location, open_client, resolve_uri
+from study.mlflow.store import artifact_location, experiment_name, open_client, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
@@ -134,7 +134,9 @@ class MlflowProjection:
             if self.uri.startswith("sqlite:"):
                 self._folder.path.mkdir(parents=True, exist_ok=True)
             self._client = open_client(self.uri)
-        experiment_id = study_experiment(self._client, self._name, artifact_location(self.uri, self._folder))
+        experiment_id = made_experiment(
+            self._client, experiment_name(self._name), artifact_location(self.uri, self._folder)
+        )
         found_runs = single_runs(self._client, experiment_id)
         self._runs = {uid: ProjectedRun.found(run) for uid, run in found_runs.items()}
         active = {run.run_id for run in self._runs.values() if not run.deleted}

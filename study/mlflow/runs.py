@@ -34,6 +34,11 @@ DIGESTS = "ganstudy.files"
 _LINKED = re.compile(r"/runs/([0-9a-f]{32})")
 
 
+def find_run(client: "MlflowClient", experiment_id: str, uid: str) -> "Run | None":
+    """Return a run by its uid; None if it is not there, or was deleted."""
+    return next(iter(client.search_runs([experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)), None)
+
+
 @dataclass(frozen=True)
 class Counts:
     """What was sent to MLflow."""
@@ -155,12 +160,12 @@ class ProjectedRun:
 
     def _adopt(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Take the run that another process has made; what it holds already is sent again, which changes nothing."""
-        known = client.search_runs([experiment_id], f"tags.`{UID}` = '{self.uid}'", max_results=1)
+        known = find_run(client, experiment_id, self.uid)
         if known:
-            theirs = ProjectedRun.found(known[0])
+            theirs = ProjectedRun.found(known)
             self.run_id, self.sent_status, self.has_images = theirs.run_id, theirs.sent_status, theirs.has_images
             self.logged_images = None
-        return bool(known)
+        return known is not None
 
     def _ready_images(self, client: "MlflowClient") -> dict[Picture, bytes]:
         if not any(picture_file(self.folders[key], step).exists() for key, step in self.images):

@@ -6,12 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import IO
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -66,7 +64,7 @@ def serve(
     if uri is None and not folder.mlflow_db.exists():
         raise GanStudyError(f"study {folder.name!r} is not in MLflow yet: run `ganstudy sync {folder.name}`")
     port = free_port(port)
-    with _interruptible(), _server(store, folder, port) as server:
+    with _server(store, folder, port) as server:
         try:
             _show(find_study(f"http://{HOST}:{port}", folder.name, uid), open, echo)
             echo("Ctrl-C ends it.")
@@ -188,20 +186,3 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             continue
     server.wait()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the server too, as Ctrl-C does; only the main thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

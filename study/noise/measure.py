@@ -94,7 +94,7 @@ def measure(folder: StudyFolder, wanted: Wanted, device: str | None, say: Say) -
         return study, trial
     device = device_of("cpu" if device is None and study.config["resources"]["gpus"] == 0 else device)
     with open_ledger(folder) as ledger:
-        if (owner := ledger.owner()) and owner.live:
+        if owner := ledger.live_owner():
             raise GanStudyError(f"{folder.name} is being run by {owner}: wait for its end, then measure its noise")
         with ledger.own(socket.gethostname(), os.getpid(), "noise") as writer:
             return _measure(folder, wanted, device, say, ledger, writer)

@@ -14,7 +14,7 @@ from study.console.say import say
 from study.console.tables import counts_line
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
-from study.mlflow.runs import UID
+from study.mlflow.runs import find_run
 from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import flatten
 from study.production.champion_registry import Entry, register, registered_name
@@ -103,9 +103,8 @@ def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial:
     for uid in (f"{study.uid}/{trial.number}", study.uid):
         if experiment is None:
             break
-        runs = client.search_runs([experiment.experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)
-        if runs:
-            return experiment.experiment_id, runs[0].info.run_id
+        if run := find_run(client, experiment.experiment_id, uid):
+            return experiment.experiment_id, run.info.run_id
     raise _unknown(folder, resolve_uri(study.config["mlflow"]["uri"], folder))
 
 

@@ -11,8 +11,9 @@ from rich.console import Console
 from study.analysis.export import Origin
 from study.console.say import Say
 from study.folder import StudyFolder
+from study.mlflow.experiment import made_experiment
 from study.mlflow.images import PROBABILITIES, SAMPLES
-from study.mlflow.runs import RUNNING, UID, ProjectedRun
+from study.mlflow.runs import RUNNING, ProjectedRun, find_run
 from study.mlflow.store import (
     database_file,
     display_uri,
@@ -92,8 +93,8 @@ class Recorder:
     def _send(self, uri: str, measured: Measured, status: str, files: bool) -> None:
         client = open_client(uri)
         experiment = _experiment(client, uri, self._folder)
-        found = client.search_runs([experiment], f"tags.`{UID}` = '{measured.uid}'", max_results=1)
-        run = ProjectedRun.found(found[0]) if found else ProjectedRun(measured.uid)
+        found = find_run(client, experiment, measured.uid)
+        run = ProjectedRun.found(found) if found else ProjectedRun(measured.uid)
         if run.sent_seq < 0:  # new, or made by a sending that then failed
             run.params = flatten(self._config.to_dict())
         run.tags = self._tags(client)
@@ -125,11 +126,11 @@ class Recorder:
         tags = _origin_tags(origin)
         text = f"Production training of trial {origin.trial} of study {origin.study}."
         experiment = client.get_experiment_by_name(experiment_name(origin.study))
-        trial = f"{origin.study_uid}/{origin.trial}"
-        runs = client.search_runs([experiment.experiment_id], f"tags.`{UID}` = '{trial}'") if experiment else []
-        if runs:
-            tags["ganstudy.trial_run"] = runs[0].info.run_id
-            link = f"#/experiments/{runs[0].info.experiment_id}/runs/{runs[0].info.run_id}"
+        uid = f"{origin.study_uid}/{origin.trial}"
+        run = find_run(client, experiment.experiment_id, uid) if experiment else None
+        if run:
+            tags["ganstudy.trial_run"] = run.info.run_id
+            link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
             text = f"Production training of [trial {origin.trial} of study {origin.study}]({link})."
         return tags | {"mlflow.note.content": text}
 
@@ -152,13 +153,12 @@ def register(
     try:
         client = open_client(uri)
         experiment = _experiment(client, uri, folder)
-        uid = "" if measured is None else measured.uid
-        runs = client.search_runs([experiment], f"tags.`{UID}` = '{uid}'", max_results=1)
-        if not runs:
+        run = find_run(client, experiment, "" if measured is None else measured.uid)
+        if run is None:
             raise GanStudyError(f"MLflow at {display_uri(uri)} has not this training; give the same command again")
         text = description(generator.facts, dataset, found, model, uri)
         params = flatten(generator.facts.trial.to_dict())
-        entry = Entry(model, about(model), experiment, runs[0].info.run_id, tags, text, params)
+        entry = Entry(model, about(model), experiment, run.info.run_id, tags, text, params)
         registered = register_generator(client, generator, entry)
     except GanStudyError:
         raise
@@ -179,11 +179,5 @@ def _origin_tags(origin: Origin) -> dict[str, str]:
 
 
 def _experiment(client: "MlflowClient", uri: str, folder: ProductionFolder) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        beside = (database_file(uri) or folder.metrics).absolute().parent / "mlartifacts"
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        return client.create_experiment(EXPERIMENT, None if is_server(uri) else beside.as_uri(), kind)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return found.experiment_id
+    beside = (database_file(uri) or folder.metrics).absolute().parent / "mlartifacts"
+    return made_experiment(client, EXPERIMENT, None if is_server(uri) else beside.as_uri())

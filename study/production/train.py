@@ -7,7 +7,7 @@ as far as the study went. It ends with what `study.production.product` writes.
 from rich.console import Console
 
 from study.console.hints import shown_path, typed
-from study.console.say import progress_line
+from study.console.say import progress_line, say
 from study.production.plan import Order, make_plan
 from study.production.recorder import register
 from study.production.run import measured_so_far, run
@@ -32,7 +32,7 @@ def train(order: Order, console: Console) -> None:
     trial, origin = plan.config.to_dict(), plan.origin.model_dump(exclude_unset=True)
     with plan.folder.claim(trial, origin), progress_line(console) as show, fixed_threads(plan.origin.threads):
 
-        def say(text: str, done: bool) -> None:
+        def tell(text: str, done: bool) -> None:
             if done or console.is_terminal:  # what is being done is of no use in a log
                 show(text, done)
 
@@ -40,14 +40,14 @@ def train(order: Order, console: Console) -> None:
             prepared = prepare(plan.config.data, plan.config.evaluation, cached=True)
             measured_so_far(plan, prepared)
             if plan.devices == 1:
-                run(plan, prepared, say)
+                run(plan, prepared, tell)
             else:
                 prepare_ray_environment(local=True)
                 from study.production.parallel import run_parallel  # Ray reads its environment when it is imported
 
-                run_parallel(plan, prepared, say)
+                run_parallel(plan, prepared, tell)
         except KeyboardInterrupt:
-            say("interrupted; the same command goes on from its last report", True)
+            tell("interrupted; the same command goes on from its last report", True)
             raise
         except Exception as error:
             if isinstance(error, GanStudyError) or not is_disk_full(error, plan.folder.path):
@@ -55,6 +55,6 @@ def train(order: Order, console: Console) -> None:
             raise GanStudyError(f"{plan.folder.path}: the disk is full; make room, the same command goes on") from error
     shown = shown_path(plan.folder.path)
     for words in (["sample", shown, "-n", "64", "--out", "grid.png"], ["evaluate", shown, "--split", "test"]):
-        console.print(f"  {typed(*words)}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"  {typed(*words)}")
     if plan.mlflow and plan.model:
         register(plan.mlflow, plan.model, plan.folder, prepared.dataset, plan.origin, console)

@@ -10,7 +10,7 @@ from study.ledger.records import TrialState
 from study.report import charts
 from study.report.facts import Facts, key, numbers, so_many
 from study.report.markup import Html, Part, el, join, table
-from study.running.trial_resources import trial_resources
+from study.running.trial_resources import held_device, trial_resources
 
 
 def curves(facts: Facts) -> Html | None:
@@ -70,8 +70,7 @@ def spending(facts: Facts) -> Html | None:
     points = progress(facts.study)
     if not points:
         return None
-    reserved = trial_resources(facts.study.config, facts.study.versions)
-    device, amount = ("GPU", reserved["gpus"]) if reserved["gpus"] else ("CPU", reserved["cpus"])
+    device, amount = held_device(trial_resources(facts.study.config, facts.study.versions))
     wall, compute = _unit(points[-1].wall), _unit(points[-1].compute * amount)
     note = (
         "The lowest FID of any trial so far, whatever its budget. Wall time runs from the study's opening and holds "

@@ -35,8 +35,7 @@ def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
 
 def status_of(study: StudyRecord) -> FinalStatus:
     """How a study stands that no driver runs any more."""
-    complete = len(study.trials) >= study.config["trials"] and not any(trial.unfinished for trial in study.trials)
-    return "finished" if complete else "interrupted"
+    return "finished" if study.complete else "interrupted"
 
 
 def _report(study: StudyRecord, folder: StudyFolder, file: Path) -> Path | None:

@@ -21,7 +21,7 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
         if folder.path.is_symlink() or not folder.study_file.is_file():
             return None
         with open_ledger(folder) as ledger:
-            if (owner := ledger.owner()) and owner.live:
+            if ledger.live_owner():
                 return None
         study = load_study(folder)
     except (GanStudyError, OSError):

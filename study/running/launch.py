@@ -70,7 +70,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     prepared = prepare(config.data, config.evaluation, partial(check_fit, config), cached=True)
     check_fingerprints(earlier, prepared.fingerprint)
     for offer in earlier:
-        console.print(f"warm start: {offer.earlier} fit this study", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"warm start: {offer.earlier} fit this study")
 
     def begin(ledger: Ledger, writer: Writer) -> None:
         _open_study(ledger.read(), config, prepared, earlier, writer)
@@ -126,7 +126,7 @@ def _check_existing(config: StudyConfig) -> bool:
     try:
         with study_ledger(config, create=False) as ledger:
             place = ledger.place
-            if (owner := ledger.owner()) and owner.live:
+            if owner := ledger.live_owner():
                 raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
             rows = ledger.read()
     except NoLedger:

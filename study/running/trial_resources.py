@@ -18,6 +18,11 @@ def trial_resources(config: Mapping[str, Any], versions: Mapping[str, Any]) -> d
     return {name: float(value if asked.get(name, "auto") == "auto" else asked[name]) for name, value in found.items()}
 
 
+def held_device(resources: Mapping[str, float]) -> tuple[str, float]:
+    """Return what a trial is told by, "GPU", or "CPU" where it has none, and how many it reserves."""
+    return ("GPU", resources["gpus"]) if resources["gpus"] else ("CPU", resources["cpus"])
+
+
 def device_seconds(resources: Mapping[str, float], metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     """Yield `cpu_seconds` and, where a trial has any of a GPU, `gpu_seconds`.
 

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from study.console.hints import typed
-from study.console.say import say
+from study.console.say import say, suggest
 from study.folder import check_name
 from study.study_file.config import StudyConfig
 from study.study_file.keys import Key, study_keys
@@ -63,11 +63,11 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
     except OSError as error:
         raise InvalidInput(f"{place}: cannot be written: {error.strerror}; name another place") from None
     say(console, f"{place}: a study of {data}, {_TRIALS} trials; read it, then")
-    for command, what in (
+    steps = (
         (typed("launch", place, "--dry-run"), "what it would do, and what that would cost"),
         (typed("launch", place), "run it; the same command again resumes it"),
-    ):
-        console.print(f"  {command}   [dim]# {what}[/dim]", highlight=False, soft_wrap=True)
+    )
+    suggest(console, steps)
 
 
 def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: str) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from study.ledger.events import (
 from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.mlflow.confirmation import child_name, judged_points
+from study.mlflow.experiment import all_runs
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-_PAGE = 500  # runs in one answer of a search
 _RUNS_PER_READ = 100
 _READERS = 8  # calls at a time to a server
 _MANY = 10_000_000
@@ -93,9 +93,8 @@ class _Comparison:
                 self._rows[child].append(row)
         self._stored = stored
         self._counts = counts
-        ended = not any(trial.unfinished for trial in study.trials)
-        ended = ended and not any(r.unfinished or r.retried for r in study.confirmation.retrainings)
-        self._complete = not live and ended and len(study.trials) >= study.config["trials"]
+        confirming = any(r.unfinished or r.retried for r in study.confirmation.retrainings)
+        self._complete = study.complete and not live and not confirming
         self._sync = f"`ganstudy sync {name}` brings it"
         self._behind = Counter[str]()
 
@@ -190,7 +189,7 @@ def _child(event: Event) -> str | None:
     if isinstance(event, AttemptStarted | Reported | Ended):
         return str(event.trial)
     if isinstance(event, RetrainingStarted | RetrainingReported | RetrainingEnded):
-        return child_name((event.budget, event.trial, event.index))
+        return child_name(event.place)
     return None
 
 
@@ -222,17 +221,9 @@ def _read(client: "MlflowClient", experiment: str, uid: str, names: Sequence[str
     return _Stored(dict(runs), points)
 
 
-def _search(client: "MlflowClient", experiment: str) -> "Iterator[Run]":
-    from mlflow.entities import ViewType
-
+def _search(client: "MlflowClient", experiment: str) -> "list[Run]":
     found = client.get_experiment_by_name(experiment)
-    token: str | None = None
-    while found is not None:
-        page = client.search_runs([found.experiment_id], "", ViewType.ALL, _PAGE, None, token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return all_runs(client, found.experiment_id) if found else []
 
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:

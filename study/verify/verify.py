@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from study.catalogue import open_ledger
+from study.console.say import say
 from study.folder import StudyFolder
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
@@ -39,8 +40,7 @@ def verify(folder: StudyFolder) -> list[Check]:
     except CorruptFile as error:
         return [Check("ledger", {}, str(error), None)]
     with ledger:
-        owner = ledger.owner()
-        live = owner is not None and owner.live
+        live = ledger.live_owner() is not None
         checks = [run_check("ledger", read)]
         if checks[0].problem:
             return checks
@@ -84,7 +84,7 @@ def report(name: str, checks: Sequence[Check], as_json: bool, console: Console) 
         mark = "[red]wrong[/red]" if check.problem else "[green]ok[/green]   "
         console.print(f"{mark}  {check.name:<12}  {check.checked}", highlight=False, soft_wrap=True)
         for more in filter(None, (check.problem, check.note)):
-            console.print(f"       {more}", highlight=False, markup=False, soft_wrap=True)
+            say(console, f"       {more}")
     verdict = f"{name}: the first discrepancy: {first.problem}" if first else f"{name}: as the ledger says, all of it"
-    console.print(verdict, highlight=False, markup=False, soft_wrap=True)
+    say(console, verdict)
     return first is None

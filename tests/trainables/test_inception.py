@@ -134,9 +134,23 @@ def judge(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float
     moments = FeatureMoments(DIMENSION)
     moments.update(features)
     reference = Reference.of(moments)
-    arrays = (x.numpy() for x in (reference.mean, reference.covariance, reference.root, features))
-    noise = (np.zeros(DIMENSION), np.zeros((DIMENSION, DIMENSION)))  # of no matter here
-    prepared = Prepared(data, evaluation, state, *arrays, 1, len(real), "", 0.0, 0.0, 0, *noise)
+    prepared = Prepared(
+        dataset=data,
+        evaluation=evaluation,
+        extractor=state,
+        fingerprint="",
+        mean=reference.mean.numpy(),
+        covariance=reference.covariance.numpy(),
+        root=reference.root.numpy(),
+        features=features.numpy(),
+        classes_present=1,
+        count=len(real),
+        fid_floor=0.0,
+        fid_ceiling=0.0,
+        floor_count=0,
+        noise_mean=np.zeros(DIMENSION),  # the noise is of no matter here
+        noise_covariance=np.zeros((DIMENSION, DIMENSION)),
+    )
     return Evaluator(prepared).judge(fake.split(evaluation.batch))
 
 
