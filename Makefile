@@ -9,13 +9,15 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 STUDY ?= studies/quickstart.yaml
 
-BENCHMARKS := step evaluation precision overhead memory
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+BENCHMARKS := step evaluation precision overhead sampling memory
 
 .PHONY: study test test-fast check bench data install clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 install: $(INSTALLED)
 
@@ -34,11 +36,15 @@ data:
 study: $(INSTALLED) data
 	$(BIN)/ganstudy launch $(STUDY)
 
+# Side by side, a thread each; then alone what kills processes and waits for others to notice.
 test: $(INSTALLED) data
-	$(BIN)/python -m pytest
+	@failed=0; \
+	$(SIDE_BY_SIDE) --ignore tests/faults || failed=1; \
+	$(BIN)/python -m pytest tests/faults || failed=1; \
+	exit $$failed
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(SIDE_BY_SIDE) -m "not slow"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

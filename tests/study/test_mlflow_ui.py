@@ -27,9 +27,15 @@ UID = "0a1b2c3d"
 SERVE = """
 import sys
 from pathlib import Path
+import typer
+from study.console.errors import run
 from study.folder import StudyFolder
 from study.mlflow.ui import serve
-serve(StudyFolder(Path(sys.argv[1]), "digits"), None, int(sys.argv[2]), echo=lambda line: print(line, flush=True))
+app = typer.Typer()
+@app.command()
+def ui(root: Path, port: int) -> None:
+    serve(StudyFolder(root, "digits"), None, port, echo=lambda line: print(line, flush=True))
+sys.exit(run(app))
 """
 
 
