@@ -9,7 +9,7 @@ and one of G:
 - G backward: gradients of all weights, and of inputs from the second layer on.
 
 Each is timed beforehand in both memory layouts, and where it scatters to an image as a matrix product with a fold
-too, and the fastest is taken, in the type it is given.
+too, and the fastest is taken, in the type it is given, on the device where the networks are.
 """
 
 import time
@@ -43,9 +43,10 @@ class Bound:
         self, generator: nn.Module, discriminator: nn.Module, latent: int, batch: int, dtype: torch.dtype
     ) -> None:
         self.batch = batch
-        g = _layers(generator, torch.randn(batch, latent), dtype)
+        inputs = torch.randn(batch, latent, device=next(generator.parameters()).device)
+        g = _layers(generator, inputs, dtype)
         with torch.no_grad():
-            images = generator(torch.randn(batch, latent))
+            images = generator(inputs)
         d = _layers(discriminator, images, dtype)
         one_of_d = [layer.forward for layer in d] + [d[0].weight] + [layer.both for layer in d[1:]]
         through_d = [layer.forward for layer in d] + [layer.input for layer in d]
@@ -88,8 +89,8 @@ def _fastest(module: nn.Module, shape: torch.Size, dtype: torch.dtype) -> _Layer
 
 
 def _linear(module: nn.Linear, shape: torch.Size, dtype: torch.dtype) -> _Layer:
-    x, w = torch.randn(shape).to(dtype), module.weight.detach().to(dtype)
-    g = torch.randn(shape[0], w.shape[0]).to(dtype)
+    w = module.weight.detach().to(dtype)
+    x, g = (torch.randn(size, device=w.device).to(dtype) for size in (shape, (shape[0], w.shape[0])))
     return _Layer(
         lambda: x @ w.T,
         lambda: g.T @ x,
@@ -101,7 +102,7 @@ def _linear(module: nn.Linear, shape: torch.Size, dtype: torch.dtype) -> _Layer:
 def _convolution(
     module: nn.Conv2d | nn.ConvTranspose2d, shape: torch.Size, dtype: torch.dtype, layout: torch.memory_format
 ) -> _Layer:
-    x = torch.randn(shape).to(dtype).contiguous(memory_format=layout)
+    x = torch.randn(shape, device=module.weight.device).to(dtype).contiguous(memory_format=layout)
     w = module.weight.detach().to(dtype).contiguous(memory_format=layout)
     transposed = isinstance(module, nn.ConvTranspose2d)
     how = (module.stride, module.padding, module.dilation, transposed, module.output_padding, module.groups)
@@ -124,8 +125,9 @@ def _scattered(module: nn.Conv2d | nn.ConvTranspose2d, shape: torch.Size, dtype:
         return None
     w = module.weight.detach().to(dtype)
     with torch.no_grad():
-        made = module(torch.randn(shape))
-    source, size = (torch.randn(shape), made.shape[2:]) if transposed else (torch.randn_like(made), shape[2:])
+        given = torch.randn(shape, device=w.device)
+        made = module(given)
+    source, size = (given, made.shape[2:]) if transposed else (torch.randn_like(made), shape[2:])
     x = source.to(dtype).flatten(2)
 
     def work() -> Tensor:
@@ -137,10 +139,18 @@ def _scattered(module: nn.Conv2d | nn.ConvTranspose2d, shape: torch.Size, dtype:
 
 
 def _seconds(work: Work, repeats: int = 7) -> float:
-    """The fastest of some goes."""
+    """The fastest of some goes; on a GPU from one wait for it to the next."""
     times = []
+    clock = time.perf_counter if torch.cuda.is_initialized() else time.process_time
     for _ in range(repeats + 1):
-        began = time.process_time()
+        _wait()
+        began = clock()
         work()
-        times.append(time.process_time() - began)
+        _wait()
+        times.append(clock() - began)
     return min(times)
+
+
+def _wait() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()

@@ -1,8 +1,9 @@
-"""What an evaluation costs, and what cheaper ones change: `python benchmarks/evaluation.py`. About 6 minutes.
+"""What an evaluation costs, and what cheaper ones change: `python benchmarks/evaluation.py`. About 4 minutes.
 
 Trains a few generators of different quality, then judges each several times with fresh latents: with 1,000, 2,000 and
 5,000 images, in float32 and in bf16. Given are the time by phase (generate, extract, metrics, pictures, checkpoint),
-the FID's mean and deviation over latents, and how far bf16 moves it, in units of that deviation. Results go to
+the FID's mean and deviation over latents, and how far bf16 moves it, in units of that deviation; from these
+benchmarks/plot.py works out the part of a trial's time that its reports take. Results go to
 benchmarks/results/evaluation.json.
 """
 
@@ -41,13 +42,11 @@ PRECISIONS = ("float32", "bf16")
 COUNTS = (1000, 2000, 5000)
 
 
-def trained(changes: dict[str, Any], kimg: int, prepared: Prepared, folder: Path) -> tuple[Trial, float]:
-    """A trial at `kimg`, and its seconds of training per kimg."""
+def begun(changes: dict[str, Any], prepared: Prepared, folder: Path) -> Trial:
+    """A trial that has not trained yet."""
     evaluation = prepared.evaluation.model_dump(mode="json")
     base = {"data": {"name": "fashion_mnist"}, "seed": 3, "batch_size": 32, "ema_kimg": 1.0, "evaluation": evaluation}
-    trial = Trial(TrialConfig.from_dict(base | changes), prepared, folder)
-    training = trial.session.train(kimg)
-    return trial, training.seconds / kimg
+    return Trial(TrialConfig.from_dict(base | changes), prepared, folder)
 
 
 def again(session: Session, prepared: Prepared, evaluator: Evaluator) -> Session:
@@ -78,22 +77,28 @@ def phases(trial: Trial) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=6, help="evaluations of each kind, with fresh latents")
+    parser.add_argument("--draws", type=int, default=5, help="evaluations of each kind, with fresh latents")
     parser.add_argument("--core", type=int, default=0)
     options = parser.parse_args()
     before = machine()["load_average"]
     pin(options.core)
     preparations = {
-        (count, precision): prepare(FashionMnist(), Evaluation(count=count, precision=precision))
+        (count, precision): prepare(FashionMnist(), Evaluation(count=count, precision=precision), cached=True)
         for count in COUNTS
         for precision in PRECISIONS
     }
     evaluators = {kind: Evaluator(prepared) for kind, prepared in preparations.items()}
     numbers: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        first = preparations[COUNTS[-1], PRECISIONS[0]]
+        trials: dict[str, Trial] = {}
         for name, (changes, kimg) in GENERATORS.items():
-            first = preparations[COUNTS[-1], PRECISIONS[0]]
-            trial, per_kimg = trained(changes, kimg, first, Path(folder) / name)
+            network = name.partition(",")[0]
+            if network not in trials:
+                trials[network] = begun(changes, first, Path(folder) / network)
+            trial = trials[network]
+            further = kimg - trial.session.kimg
+            per_kimg = trial.session.train(further).seconds / further
             numbers[name] = {"train_seconds_per_kimg": per_kimg, "phases": phases(trial), "judged": {}}
             print(f"{name}: training {per_kimg:.3f} s/kimg; " + _line(numbers[name]["phases"]))
             for kind, prepared in preparations.items():

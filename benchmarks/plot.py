@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 PAGE, IMAGES, RESULTS = ROOT / "docs" / "performance.md", ROOT / "docs" / "images", ROOT / "benchmarks" / "results"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#7f7f7f")
@@ -28,7 +30,8 @@ def where(result: Result) -> str:
     m = result["machine"]
     flags = ", ".join(m["flags"])
     load = result.get("load_before", m["load_average"])
-    machine = f"{m['cpu']} ({m['cores']} cores; {flags}), torch {m['versions']['torch']}"
+    gpu = f"{m['gpu']}; " if m.get("gpu") else ""
+    machine = f"{gpu}{m['cpu']} ({m['cores']} cores; {flags}), torch {m['versions']['torch']}"
     return f"\n\n{machine}, {m['at']}, load {load[0]} before."
 
 
@@ -78,7 +81,31 @@ def evaluation(result: Result) -> str:
                 moved = f"{(of['mean'] - plain['mean']) / max(plain['sd'], 1e-9):+.1f}"
             two.append((name, count, precision, f"{of['mean']:.2f}", f"{of['sd']:.2f}", moved, f"{of['seconds']:.2f}"))
     head = ["", "images", "", "FID", "sd over latents", "bf16 moves it by, in sd", "seconds"]
-    return table(["seconds", "training, per kimg", *phases], one) + "\n\n" + table(head, two) + where(result)
+    tables = [table(["seconds", "training, per kimg", *phases], one), table(head, two), _shares(generators)]
+    return "\n\n".join(tables) + where(result)
+
+
+def _shares(generators: Result) -> str:
+    """The part of a trial's time that its reports take at the quickstart's schedule, from what was measured."""
+    study = yaml.safe_load((ROOT / "studies" / "quickstart.yaml").read_text())
+    schedule, full, fewer = study["schedule"], study["evaluation"]["count"], study["evaluation"]["rung_count"]
+    end, every = schedule["max_kimg"], schedule["grace_kimg"]
+    rungs = [every * schedule["reduction_factor"] ** i for i in range(9)]
+    budgets = [rung for rung in rungs if rung < end] + [end]
+    ways = [(f"{n:,} {p}", n, p) for p in ("float32", "bf16") for n in (full, fewer)]
+    rows = []
+    for name, g in generators.items():
+        if not name.endswith(f", {every} kimg"):
+            continue
+        rest = g["phases"]["pictures"] + g["phases"]["checkpoint"]
+        for budget in budgets:
+            shares = []
+            for _, below, precision in ways:
+                at = [full if kimg == end else below for kimg in range(every, budget + 1, every)]
+                spent = sum(g["judged"][f"{count}, {precision}"]["seconds"] + rest for count in at)
+                shares.append(f"{spent / (spent + budget * g['train_seconds_per_kimg']):.1%}")
+            rows.append((f"{name.partition(',')[0]}, trained to {budget} kimg", *shares))
+    return table([f"reports, of a trial's time; below {end} kimg by", *(name for name, *_ in ways)], rows)
 
 
 def precision(result: Result) -> str:
@@ -115,6 +142,15 @@ def overhead(result: Result) -> str:
     return table([f"{result['settings']['study']}, {result['trials']} trials", ""], rows) + where(result)
 
 
+def sampling(result: Result) -> str:
+    """How long a slot waits for its next configuration."""
+    rows = [
+        (count, f"{1000 * of['median']:.0f} ms", f"{1000 * of['low']:.0f} to {1000 * of['high']:.0f}")
+        for count, of in result["next_seconds"].items()
+    ]
+    return table(["trials before", "the next configuration", "of ten"], rows) + where(result)
+
+
 def memory(result: Result) -> str:
     """RSS."""
     sizes = result["rss_mb"]
@@ -143,14 +179,37 @@ def study(result: Result) -> str:
     return f"{result['settings']['minutes']:g} minutes each:\n\n" + table(head, rows) + f"\n\n{plot}" + where(result)
 
 
+def gpu(result: Result) -> str:
+    """Eager against graphs, some trials on one GPU at once."""
+    counts, parts = result["settings"]["trials"], []
+    for network, of in result["compared"].items():
+        rates, rows = of["rates"], []
+        for kind in dict.fromkeys(name.rsplit(", ", 1)[0] for name in rates if not name.endswith("floor")):
+            rows.append((kind, *(f"{rates[f'{kind}, {count}']['images_per_second']:,.0f}" for count in counts)))
+        rows += [
+            (name, f"{rate['images_per_second']:,.0f}", *[""] * (len(counts) - 1))
+            for name, rate in rates.items()
+            if name.endswith("floor")
+        ]
+        ratios = [(p, f"{r['median']:.2f}", f"{r['low']:.2f} to {r['high']:.2f}") for p, r in of["ratios"].items()]
+        head = [f"**{network}**, images/s together", *(f"{n} trial{'s' * (n > 1)}" for n in counts)]
+        parts += [table(head, rows), table(["ratio", "median", "over rounds"], ratios)]
+    warning = "" if result["settings"]["device"] == "cuda" else "Not of a GPU: the script was only tried out.\n\n"
+    return warning + "\n\n".join(parts) + where(result)
+
+
 SECTIONS: dict[str, Callable[[Result], str]] = {
     "step": step,
     "evaluation": evaluation,
     "precision": precision,
     "overhead": overhead,
+    "sampling": sampling,
     "memory": memory,
     "study": study,
+    "gpu": gpu,
 }
+MISSING = {"gpu": "Not measured: no GPU was lent."}
+"""What is said where there is no result, if not that it was not measured yet."""
 
 
 def _bars(result: Result) -> None:
@@ -212,7 +271,8 @@ def main() -> None:
     text = PAGE.read_text()
     for name, section in SECTIONS.items():
         file = RESULTS / f"{name}.json"
-        words = section(json.loads(file.read_text())) if file.exists() else "Not measured yet."
+        missing = MISSING.get(name, "Not measured yet.")
+        words = section(json.loads(file.read_text())) if file.exists() else missing
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text, found = pattern.subn(lambda match, words=words: f"{match[1]}\n{words}\n\n{match[2]}", text)
         if not found:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from contestants import CONTESTANTS, MAX_KIMG
+from contestants import CONTESTANTS, COUNT, MAX_KIMG
 from measuring import RESULTS, machine, write
 
 from study.catalogue import find_study, load_study
@@ -44,9 +44,10 @@ def ours(seconds: float, seed: int, folder: Path, settings: Sequence[str]) -> Re
         process.wait()
     record = load_study(find_study("benchmark", folder))
     return [
-        {"seconds": r.written_at - began, "trial": str(trial.number), "kimg": r.kimg, "fid": r.fid}
+        {"seconds": r.written_at - began, "trial": str(trial.number), "kimg": r.kimg, "fid": r.fid, "images": images}
         for trial in record.trials
         for r in trial.reports
+        for images in [r.judgement.images or COUNT]
     ]
 
 
@@ -65,11 +66,11 @@ def other(name: str, seconds: float, seed: int, folder: Path) -> Reports:
 
 
 def facts(reports: Reports, seconds: float) -> dict[str, Any]:
-    """The curve of the best FID so far, and counts, from what was reported in time."""
+    """The curve of the best FID of `COUNT` images so far, and counts, from what was reported in time."""
     inside = sorted((r for r in reports if r["seconds"] <= seconds), key=lambda r: r["seconds"])
     best, curve = math.inf, []
     for report in inside:
-        if report["fid"] < best:
+        if report["fid"] < best and report.get("images", COUNT) == COUNT:
             best = report["fid"]
             curve.append([report["seconds"], best])
     return {

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -113,26 +114,56 @@ def test_sigterm_in_a_command_is_taken_as_ctrl_c(left: Any, monkeypatch: pytest.
 
 
 def test_sigterm_while_ray_starts_is_taken_as_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray sets a handler of its own, which exits with 15."""
-    from study.running import cluster
+    """In the main thread Ray would set a handler of its own, which exits with 15."""
+    from study.running import ray_start
 
-    def ours(*arguments: object) -> None: ...
+    ended: list[str] = []
+    held = threading.Event()
 
-    def rays(number: int, frame: object) -> None:
-        sys.exit(number)
+    def ours(*arguments: object) -> None:
+        held.set()
+        raise KeyboardInterrupt
 
     def init(**options: object) -> None:
-        signal.signal(signal.SIGTERM, rays)
-        signal.raise_signal(signal.SIGTERM)
+        assert threading.current_thread() is not threading.main_thread()
+        os.kill(os.getpid(), signal.SIGTERM)
+        held.wait(30)
 
-    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(ray_start.ray, "init", init)
+    monkeypatch.setattr(ray_start.ray, "shutdown", lambda: ended.append("shutdown"))
     before = signal.signal(signal.SIGTERM, ours)
     try:
-        with pytest.raises(KeyboardInterrupt), cluster.connected(None, lambda reason: None):
-            raise AssertionError("connected")
-        assert signal.getsignal(signal.SIGTERM) is ours
+        with pytest.raises(KeyboardInterrupt), ray_start.RayStart(None) as start:
+            start.wait()
+        assert ended == ["shutdown"]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_ray_that_nobody_began_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.running import ray_start
+
+    def never(**options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(ray_start.ray, "init", never)
+    monkeypatch.setattr(ray_start.ray, "shutdown", never)
+    with ray_start.RayStart(None):
+        pass
+
+
+def test_what_ray_refuses_is_told_where_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.running import ray_start
+
+    def init(**options: object) -> None:
+        raise ConnectionError("no luck\nand more")
+
+    monkeypatch.setattr(ray_start.ray, "init", init)
+    monkeypatch.setattr(ray_start.ray, "shutdown", lambda: None)
+    with ray_start.RayStart(None) as start:
+        start.begin()
+        with pytest.raises(GanStudyError, match="cannot reach a local Ray: no luck; check"):
+            start.wait()
 
 
 @pytest.mark.parametrize(("words", "command"), LEAVES, ids=[" ".join(words) for words, _ in LEAVES])

@@ -28,7 +28,7 @@ STUDY: dict[str, Any] = {
     "sampler": {"startup_trials": 3},
     "trials": 8,
     "schedule": {"grace_kimg": 2, "max_kimg": 18, "reduction_factor": 3},
-    "evaluation": {"count": 500},
+    "evaluation": {"count": 500, "rung_count": 300},
 }
 
 
@@ -116,6 +116,18 @@ def test_a_study_stops_some_trials_and_completes_others(whole: Path) -> None:
 
 def test_mlflow_shows_what_the_ledger_holds(whole: Path) -> None:
     check_mlflow(whole)
+
+
+def test_every_trial_is_judged_by_fewer_images_below_the_end(whole: Path) -> None:
+    connection = sqlite3.connect(f"file:{whole}/runs/tiny/ledger.db?mode=ro", uri=True)
+    bodies = [json.loads(row[0]) for row in connection.execute("SELECT body FROM events WHERE kind = 'reported'")]
+    connection.close()
+    judged = {(body["kimg"] == 18, body["metrics"]["images_judged"]) for body in bodies}
+    assert judged == {(False, 300.0), (True, 500.0)}
+    for trial in trials(whole):
+        fids = {int(kimg): fid for kimg, fid in trial["fids"].items()}
+        assert trial["fid_best"] == (fids[18] if trial["state"] == "completed" else min(fids.values(), default=None))
+    ganstudy("verify", "tiny", "--storage", whole / "runs")
 
 
 def test_sample_grids_are_pictures_of_64_digits(whole: Path) -> None:

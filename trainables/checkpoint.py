@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trainables.errors import CorruptFile, reason_of
+from trainables.image_counts import Judgement, best_of
 
 NETWORKS = ("generator", "discriminator", "ema")
 _MANIFEST = "manifest.json"
@@ -120,9 +121,8 @@ class CheckpointStore:
         return None
 
     def best(self) -> int | None:
-        """Return the kimg of the lowest FID, the earliest of equals (it is never dropped); None if there are none."""
-        kimgs = self.kimgs()
-        return self._best(kimgs) if kimgs else None
+        """Return the kimg of the best FID (see `best_of`; it is never dropped); None if there are none."""
+        return self._best(self.kimgs())
 
     def _drop_old(self) -> None:
         for left_over in self.folder.glob(".writing-*"):  # of a worker that was killed
@@ -132,14 +132,15 @@ class CheckpointStore:
         for kimg in set(kimgs) - keep:
             shutil.rmtree(self.path(kimg))
 
-    def _best(self, kimgs: list[int]) -> int:
-        return min(kimgs, key=lambda kimg: (self._fid(kimg), kimg))
+    def _best(self, kimgs: list[int]) -> int | None:
+        best = best_of(map(self._judgement, kimgs))
+        return best.kimg if best else None
 
-    def _fid(self, kimg: int) -> float:
+    def _judgement(self, kimg: int) -> Judgement:
         try:
-            return float(json.loads((self.path(kimg) / "report.json").read_text())["fid"])
+            return Judgement.of(kimg, json.loads((self.path(kimg) / "report.json").read_text()))
         except (OSError, ValueError, KeyError, TypeError):
-            return float("inf")
+            return Judgement(kimg, float("inf"))
 
 
 def _sha256(path: Path) -> str:

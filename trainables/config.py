@@ -27,7 +27,10 @@ from trainables.rate_control import RATE_CONTROLS, NoRateControl, RateControl
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
-_LATER: Mapping[tuple[str, ...], Any] = {("evaluation", "precision"): "float32"}
+_LATER: Mapping[tuple[str, ...], Any] = {
+    ("evaluation", "precision"): "float32",
+    ("evaluation", "rung_count"): None,
+}
 """Fields that came after the first studies, and the value that stands for what there was before."""
 
 

@@ -23,22 +23,34 @@ class Ema:
         self._averages: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._currents: tuple[list[Tensor], list[Tensor]] = ([], [])
 
-    @torch.no_grad()
     def update(self, generator: nn.Module, shown: int, since_last: int) -> None:
-        """Follow `generator`.
+        """Follow `generator` as `weight` says."""
+        self.follow(generator, self.weight(shown, since_last))
+
+    def weight(self, shown: int, since_last: int) -> float:
+        """Return how far the average is to go towards the trained generator, in (0, 1).
 
         Args:
-            generator: the trained generator.
             shown: real images shown to D so far.
             since_last: of these, shown since the last update.
         """
         half_life = min(self._kimg * 1000, shown * self.RAMP_UP)
-        weight = 1 - 0.5 ** (since_last / half_life)
+        kept: float = 0.5 ** (since_last / half_life)
+        return 1 - kept
+
+    @torch.no_grad()
+    def follow(self, generator: nn.Module, weight: float | Tensor) -> None:
+        """Go `weight` of the way towards `generator`; a float32 scalar tensor on its device is not read by the host."""
         if generator is not self._followed:
             self._followed = generator  # found here: a network moved to another device or type has new buffers
             self._averages, self._currents = _tensors(self.module), _tensors(generator)
         (averages, counters), (currents, counts) = self._averages, self._currents
-        torch._foreach_lerp_(averages, currents, weight)
+        if isinstance(weight, Tensor):  # there is no lerp by one weight that is a tensor
+            ways = torch._foreach_sub(currents, averages)
+            torch._foreach_mul_(ways, weight)
+            torch._foreach_add_(averages, ways)
+        else:
+            torch._foreach_lerp_(averages, currents, weight)
         torch._foreach_copy_(counters, counts)
 
 

@@ -16,6 +16,11 @@ class Evaluation(Variant):
 
     extractor: Annotated[ExtractorConfig, OneOf(EXTRACTORS)] = ClassifierExtractor()
     count: int = Field(default=10_000, ge=2, description="generated images per FID; more than the extractor's features")
+    rung_count: int | None = Field(
+        default=None,
+        ge=2,
+        description="generated images at reports below schedule.max_kimg, at most count; null: count there too",
+    )
     split: Split = Field(default=Split.VALIDATION, description="the real images that they are measured against")
     batch: int = Field(default=500, ge=1, description="images per batch through generator and extractor")
     precision: Literal["float32", "bf16"] = Field(
@@ -29,6 +34,15 @@ class Evaluation(Variant):
         default=500, ge=2, description="images per subset; where there are no more, half of them"
     )
     prdc_images: int = Field(default=1000, ge=10, description="real and generated images each; at most those there are")
+
+    @model_validator(mode="after")
+    def _fewer_at_rungs(self) -> Self:
+        if self.rung_count is not None and self.rung_count > self.count:
+            raise ValueError(
+                f"rung_count {self.rung_count} is above count {self.count}, by which finished trials are judged; "
+                "lower it, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _each_metric_once(self) -> Self:

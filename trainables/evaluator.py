@@ -12,6 +12,9 @@ from trainables.metrics import METRICS, Looks
 from trainables.prepare import Prepared
 from trainables.tensors import as_tensor
 
+FID_OF_FIRST = "fid_of_first"
+"""What `Evaluator.judge` calls the FID of the first images."""
+
 
 class Evaluator:
     """The judge of one study's generators, on one device. Draws from no generator but its own."""
@@ -28,11 +31,12 @@ class Evaluator:
         self._metrics = [METRICS[name](looks, evaluation) for name in evaluation.metrics]
 
     @torch.no_grad()
-    def judge(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def judge(self, batches: Iterable[Tensor], first: int = 0) -> dict[str, float]:
         """Measure images.
 
         Args:
             batches: uint8 (N, C, H, W) each, on the evaluator's device.
+            first: also give the FID of so many of them alone, as `FID_OF_FIRST`; 0: do not.
 
         Returns:
             A finite number for each of `keys`.
@@ -47,6 +51,10 @@ class Evaluator:
             moments.update(seen)
             features.append(seen)
         judged = {"fid": self._reference.distance(moments)}
+        if first:
+            alone = FeatureMoments(self._extractor.dimension)
+            alone.update(torch.cat(features)[:first])
+            judged[FID_OF_FIRST] = self._reference.distance(alone)
         if self._metrics:
             whole = torch.cat(features)
             looks = Looks(whole, self._extractor.logits(whole))

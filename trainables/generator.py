@@ -23,6 +23,7 @@ from trainables.data import Dataset, Split
 from trainables.data.places import is_file, is_folder
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
 from trainables.files import write_atomically
+from trainables.image_counts import Judgement
 from trainables.images import to_bytes
 from trainables.latents import NormalLatent
 from trainables.models import ImageShape
@@ -51,6 +52,9 @@ class GeneratorFacts(Variant):
     class_counts: tuple[int, ...] = Field(default=(), description="training images of each class; empty: no labels")
     kimg: int = Field(ge=0, description="thousands of real images that D had seen")
     fid: float
+    fid_images: int | None = Field(
+        default=None, description="generated images that `fid` is of; null: evaluation.count"
+    )
     fid_fingerprint: str = Field(description="of `fid`: what it was measured against")
     threads: int = Field(default=1, ge=1, le=4096, description="torch threads: on a CPU the last bits depend on them")
     weights: str = Field(description="SHA-256 (hex) of the weights")
@@ -207,6 +211,7 @@ def judged(
         class_counts=dataset.class_counts(Split.TRAIN),
         kimg=int(checkpoint.report["kimg"]),
         fid=checkpoint.report["fid"],
+        fid_images=Judgement.of(0, checkpoint.report).images or None,
         fid_fingerprint=fid_fingerprint,
         threads=threads,
         weights=weights_digest(weights),

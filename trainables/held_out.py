@@ -15,7 +15,7 @@ TEST = "test/"
 def judge_best(
     config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu"
 ) -> tuple[int, dict[str, float]]:
-    """Judge the generator of a training's lowest FID, the one that production training keeps.
+    """Judge the generator of a training's best FID by `evaluation.count` images.
 
     Args:
         config: the training's.

@@ -17,8 +17,9 @@ from trainables.threads import fixed_threads
 def judge(generator: Generator, prepared: Prepared) -> dict[str, float]:
     """Return all metrics of `prepared.evaluation`, `fid` first.
 
-    With the trial's own evaluation, data, device and version they are those of its report at `facts.kimg`, to the
-    last bit on a CPU: latents and classes come from the stream that `Session.evaluate` takes.
+    With the trial's own evaluation, data, device and version they are those of its report at `facts.kimg`, if that was
+    by `evaluation.count` images, to the last bit on a CPU: latents and classes come from the stream that
+    `Session.evaluate` takes.
 
     Args:
         generator: what to judge, on its device.

@@ -1,5 +1,6 @@
 """Distributions of the generator's input. A new one is one class and one row in `LATENTS`."""
 
+from functools import cache
 from typing import ClassVar, Literal
 
 import torch
@@ -91,7 +92,7 @@ class TruncatedNormalLatent(Latent):
     def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
         shape, double = (count, self.dimension), torch.float64
         uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=double)
-        below = torch.special.ndtr(torch.tensor(-self.bound, dtype=double, device=generator.device))
+        below = _share_below(-self.bound)
         drawn: Tensor = torch.special.ndtri(below + uniform * (1 - 2 * below))
         return drawn.clamp(-self.bound, self.bound).float()
 
@@ -137,6 +138,13 @@ LATENTS: dict[str, type[Latent]] = {
     "truncated_normal": TruncatedNormalLatent,
     "class_conditional": ClassConditionalLatent,
 }
+
+
+@cache
+def _share_below(z: float) -> float:
+    """The standard normal distribution's function at `z`, on the host: a device need not wait for it."""
+    share: float = torch.special.ndtr(torch.tensor(z, dtype=torch.float64)).item()
+    return share
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -59,6 +59,10 @@ class Penalty(Variant):
         """Return a scalar to add to D's loss, or None."""
         return None
 
+    def phase(self, step: int) -> int:
+        """Return what `loss` looks at in D's step number `step` (from 0): it is alike in steps of one phase."""
+        return 0
+
     def after_step(self, discriminator: nn.Module) -> None:
         """Act on D's weights after its optimiser's step."""
 
@@ -120,9 +124,13 @@ class _ZeroCentred(Penalty):
     def _images(self, at: DiscriminatorStep) -> tuple[Tensor, Tensor | None]:
         raise NotImplementedError
 
+    def phase(self, step: int) -> int:
+        """0 where the penalty is due, 1 at the steps between."""
+        return 1 if step % self.interval else 0
+
     def loss(self, at: DiscriminatorStep) -> Tensor | None:
         """Return the penalty, or None at the steps between."""
-        if at.step % self.interval:
+        if self.phase(at.step):
             return None
         gradient = _gradient(at, *self._images(at))
         penalty: Tensor = self.weight * self.interval / 2 * gradient.square().sum(1).mean()

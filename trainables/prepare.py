@@ -33,8 +33,8 @@ class Prepared(Measured):
     """A study's shared part as plain values and numpy arrays, so that Ray's object store maps it uncopied.
 
     Attributes:
-        fingerprint: names what an FID here means (data, split, extractor, count, size); FIDs with different
-            fingerprints must not be compared.
+        fingerprint: names what an FID of `evaluation.count` images means here (data, split, extractor, count, size);
+            FIDs with different fingerprints must not be compared, nor those of a `rung_count` with others.
     """
 
     dataset: Dataset
@@ -169,10 +169,11 @@ def describe(prepared: Prepared) -> dict[str, Any]:
 
 
 def _check_counts(dataset: Dataset, evaluation: Evaluation, dimension: int) -> None:
-    if evaluation.count <= dimension:
-        raise InvalidInput(
-            f"evaluation.count={evaluation.count}: must be more than the extractor's {dimension} features; raise it"
-        )
+    for name, count in (("count", evaluation.count), ("rung_count", evaluation.rung_count)):
+        if count is not None and count <= dimension:
+            raise InvalidInput(
+                f"evaluation.{name}={count}: must be more than the extractor's {dimension} features; raise it"
+            )
     for split in (evaluation.split, Split.TRAIN, Split.TEST):
         if len(dataset.split(split)) <= dimension:
             raise InvalidInput(

@@ -44,6 +44,10 @@ class RateControl(Variant):
         """
         return Controller()
 
+    def reads(self, step: int) -> bool:
+        """Whether the controller reads from the device in D's step number `step` (from 0), so that the host waits."""
+        return False
+
 
 class NoRateControl(RateControl):
     """The rate as it is given."""
@@ -80,6 +84,10 @@ class FalsePositiveRate(RateControl):
             multiplier /= self.factor
         return min(max(multiplier, 1 / self.limit), self.limit)
 
+    def reads(self, step: int) -> bool:
+        """At the end of each window."""
+        return (step + 1) % self.window == 0
+
     def start(self, boundary: float | None, device: torch.device) -> Controller:
         """Return a controller with multiplier 1 and an empty window."""
         if boundary is None:
@@ -93,22 +101,20 @@ class _FalsePositives(Controller):
     def __init__(self, config: FalsePositiveRate, boundary: float, device: torch.device) -> None:
         self._config, self._boundary = config, boundary
         self._positives = torch.zeros((), dtype=torch.int64, device=device)
-        self._seen = 0
 
     @torch.no_grad()
     def observe(self, step: int, fake_logits: Tensor) -> None:
         self._positives += (fake_logits > self._boundary).sum()
-        self._seen += len(fake_logits)
-        if (step + 1) % self._config.window == 0:
-            self.multiplier = self._config.adjust(self.multiplier, self._positives.item() / self._seen)
+        if self._config.reads(step):
+            seen = self._config.window * len(fake_logits)  # batches are always full
+            self.multiplier = self._config.adjust(self.multiplier, self._positives.item() / seen)
             self._positives.zero_()
-            self._seen = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"multiplier": self.multiplier, "positives": int(self._positives), "seen": self._seen}
+        return {"multiplier": self.multiplier, "positives": int(self._positives)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.multiplier, self._seen = state["multiplier"], state["seen"]
+        self.multiplier = state["multiplier"]
         self._positives.fill_(state["positives"])
 
 

@@ -14,6 +14,7 @@ from trainables.config import TrialConfig
 from trainables.ema import Ema
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluator import Evaluator
+from trainables.finite import FiniteCheck
 from trainables.images import to_bytes
 from trainables.losses import LOSSES
 from trainables.models import ImageShape
@@ -21,6 +22,7 @@ from trainables.models.batch_norm import share_batch_norm
 from trainables.networks import build_networks
 from trainables.peers import ALONE, Peers, check_divides
 from trainables.prepare import Prepared
+from trainables.recorded import EAGER, RECORDED, STEPS, reason_not_recorded
 from trainables.step import MEANS, Stepper
 from trainables.streams import Streams
 
@@ -66,6 +68,7 @@ class Session:
         device: str = "cpu",
         peers: Peers = ALONE,
         evaluator: Evaluator | None = None,
+        steps: str = EAGER,
     ) -> None:
         """Build the networks and optimisers.
 
@@ -75,12 +78,15 @@ class Session:
             device: "cpu" or "cuda".
             peers: the processes that have the other parts of each batch.
             evaluator: of `prepared` on `device`; by default one is made.
+            steps: a row of `trainables.recorded.STEPS`; see `trainables.recorded.steps_for`.
 
         Raises:
             InvalidInput: if the architecture does not fit the images, a batch is larger than the data or does not
-                divide by the processes, or the trial needs labels and the data has none.
+                divide by the processes, the trial needs labels and the data has none, or its steps cannot be recorded.
         """
         check_divides(config.batch_size, peers.count)
+        if steps == RECORDED and (reason := reason_not_recorded(config, device, peers.count)):
+            raise InvalidInput(f"steps {RECORDED!r}: {reason}; use {EAGER!r}")
         self.config, self._peers = config, peers
         self.device = torch.device(device)
         self.kimg = 0
@@ -95,8 +101,14 @@ class Session:
             share_batch_norm(network, peers)
         self._batches = Batches.of(config, dataset, self.device)
         self._streams = Streams(config.seed, self.device)
-        self._stepper = Stepper(self._batches, self.generator, self.discriminator, self._streams, peers)
+        how = STEPS[steps]
+        self._stepper = Stepper(
+            self._batches, self.generator, self.discriminator, self._streams, peers, recorded=how.recorded
+        )
         self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
+        self._sums = torch.zeros(len(MEANS), device=self.device, dtype=torch.float64)
+        self._steps = how(config, self._stepper, self.generator, self._ema, self._sums)
+        self._check = FiniteCheck(self._sums, MEANS)
         self._evaluator = evaluator or Evaluator(prepared, self.device)
 
     @property
@@ -116,10 +128,11 @@ class Session:
             Means over the steps taken (0 where there was none), as plain floats.
 
         Raises:
-            Diverged: if a loss or a gradient norm became non-finite; checked after every thousand images.
+            Diverged: if a loss or a gradient norm became non-finite; checked after every thousand images (on a GPU,
+                when the next thousand is under way).
         """
         started, first = time.perf_counter(), self.steps
-        sums = torch.zeros(len(MEANS), device=self.device, dtype=torch.float64)
+        self._sums.zero_()
         self.generator.train()
         self.discriminator.train()
         g_steps = 0
@@ -127,28 +140,16 @@ class Session:
             step = self.steps
             self.kimg += 1
             for s in range(step, self.steps):
-                g_steps += self._step(s, sums)
-            self._peers.average([sums])
-            self._refuse_non_finite(sums)
+                g_steps += self._steps.take(s)
+            self._peers.average([self._sums])
+            self._check.note(self.kimg)
+        self._check.settle()
         steps = self.steps - first
         of_d, of_g = max(steps, 1), max(g_steps, 1)  # a batch of more than `kimg` thousand leaves calls without a step
         per_step = torch.tensor([of_g, of_d, of_d, of_d, of_g, of_d], dtype=torch.float64)
-        means = dict(zip(MEANS, (sums.cpu() / per_step).tolist(), strict=True))
+        means = dict(zip(MEANS, (self._sums.cpu() / per_step).tolist(), strict=True))
         seconds = time.perf_counter() - started
         return Training(**means, images=steps * self.config.batch_size, seconds=seconds)
-
-    def _step(self, step: int, sums: Tensor) -> bool:
-        g_moved = self._stepper.take(step, sums)
-        if g_moved and self._ema:
-            size = self.config.batch_size
-            self._ema.update(self.generator, (step + 1) * size, self.config.n_critic * size)
-        return g_moved
-
-    def _refuse_non_finite(self, sums: Tensor) -> None:
-        values = dict(zip(MEANS, sums.tolist(), strict=True))
-        bad = [name for name, value in values.items() if not -float("inf") < value < float("inf")]
-        if bad:
-            raise Diverged(f"{bad[0]} became non-finite by {self.kimg} kimg")
 
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
@@ -162,13 +163,15 @@ class Session:
         """Return images of `count` latents that stay the same all along the trial, uint8 (count, C, H, W)."""
         return self.generate(count, self._streams.at("samples", 0))
 
-    def evaluate(self, draw: int = 0) -> dict[str, float]:
-        """Judge the generator by `evaluation.count` images, quantised to uint8 as the reals are.
+    def evaluate(self, draw: int = 0, images: int | None = None, first: int = 0) -> dict[str, float]:
+        """Judge the generator by generated images, quantised to uint8 as the reals are.
 
         Draws from a stream of its own, so that training goes on as if nothing had happened.
 
         Args:
             draw: other numbers than 0 use other latents, to measure how much these matter.
+            images: how many; by default `evaluation.count`.
+            first: also give the FID of so many of them alone, as `trainables.evaluator.FID_OF_FIRST`.
 
         Returns:
             A finite number for each of `evaluation.keys`.
@@ -178,10 +181,10 @@ class Session:
         """
         purpose = f"evaluate-draw-{draw}" if draw else "evaluate"
         rng = self._streams.at(purpose, self.kimg)
-        return self._evaluator.judge(self._finite_bytes(rng))
+        return self._evaluator.judge(self._finite_bytes(rng, images), first)
 
-    def _finite_bytes(self, rng: torch.Generator) -> Iterator[Tensor]:
-        for images, _ in self._generated(self.config.evaluation.count, rng):
+    def _finite_bytes(self, rng: torch.Generator, count: int | None = None) -> Iterator[Tensor]:
+        for images, _ in self._generated(count or self.config.evaluation.count, rng):
             if not images.isfinite().all():
                 raise Diverged(f"the generator's output became non-finite by {self.kimg} kimg")
             yield to_bytes(images)
@@ -222,4 +225,5 @@ class Session:
         if self._ema:
             self._ema.module.load_state_dict(state["ema"])
         self._stepper.load_state_dict(state)
+        self._steps.forget()
         self.kimg = state["kimg"]

@@ -1,7 +1,6 @@
 """One step of training: of D on a batch, and of G with every n_critic-th of them."""
 
-import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,20 @@ from trainables.optimisers import Optimiser
 from trainables.peers import ALONE, Peers
 from trainables.penalties import DiscriminatorStep
 from trainables.precision import PRECISIONS
+from trainables.rate_dial import RateDial
 from trainables.streams import Streams, derive_seed
 
 MEANS = ("loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d")
 """What steps add up, in this order; `loss_d` is without the penalty, the norms are those before clipping."""
 
 _LOSS_G, _LOSS_D, _D_REAL, _D_FAKE, _NORM_G, _NORM_D = range(len(MEANS))
+
+
+class StepKind(NamedTuple):
+    """What decides of which operations a step is made: steps of one kind differ only in what `Stepper.dial` sets."""
+
+    moves_generator: bool
+    penalty_phase: int
 
 
 class Stepper:
@@ -30,6 +37,9 @@ class Stepper:
 
     With several processes each steps on its part of the batch: logits are gathered before the loss and gradients
     averaged before norm and clipping, so all take the step that one would take on the whole batch.
+
+    A step is in two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is all that the
+    device does. With `recorded`, `work` may be recorded and replayed: it takes no plain number that changes.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class Stepper:
         discriminator: Discriminator,
         streams: Streams,
         peers: Peers = ALONE,
+        recorded: bool = False,
     ) -> None:
         config = batches.config
         device = batches.images.device
@@ -46,10 +57,13 @@ class Stepper:
         self._generator, self._discriminator = generator, discriminator
         self._g_optimiser = config.generator_optimiser.build(generator.parameters())
         self._d_optimiser = config.discriminator_optimiser.build(discriminator.parameters())
+        rates_at = device if recorded else None
+        self._g_rate, self._d_rate = RateDial(self._g_optimiser, rates_at), RateDial(self._d_optimiser, rates_at)
         self._loss = LOSSES[config.loss]
         self._discriminator_loss = self._smoothed_loss()
         self._rate_control = config.rate_control.start(self._loss.boundary, device)
         self._precision = PRECISIONS[config.precision](device.type)
+        self._g_first = config.update_order == "generator_first"
         self._dropouts = dropouts_of(discriminator)
         for dropout in self._dropouts:
             dropout.peers = peers
@@ -62,19 +76,51 @@ class Stepper:
 
     def take(self, step: int, sums: Tensor) -> bool:
         """Take step number `step` of D, from 0, and one of G if it is due; add to `sums`; tell whether G moved."""
+        self.dial(step)
+        self.work(step, sums)
+        return self.moves_generator(step)
+
+    def moves_generator(self, step: int) -> bool:
+        """Whether G moves along with D's step number `step`: once in n_critic steps, at their end or beginning."""
+        return (step if self._g_first else step + 1) % self._config.n_critic == 0
+
+    def kind(self, step: int) -> StepKind | None:
+        """Return the kind of step number `step`; None where the host reads from the device on the way."""
+        if self._config.rate_control.reads(step):
+            return None
+        return StepKind(self.moves_generator(step), self._config.penalty.phase(step))
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What steps draw from; complete once a step was taken."""
+        return [self._streams.generator, *(rng for dropout in self._dropouts for rng in dropout.generators)]
+
+    def dial(self, step: int) -> None:
+        """Set the seeds and the rates of step number `step`; never waits for the device."""
         config = self._config
-        rng = self._streams.at("train", step)
+        self._streams.at("train", step)
         if self._dropouts:
             reseed_dropout(self._dropouts, derive_seed(config.seed, "dropout", step))
+        self._d_rate.set(config.discriminator_optimiser.rate(step * config.batch_size))
+        if self.moves_generator(step):
+            self._dial_generator(step)
+
+    def _dial_generator(self, step: int) -> None:
+        rate = self._config.generator_optimiser.rate(step * self._config.batch_size)
+        self._g_rate.set(rate * self._rate_control.multiplier)
+
+    def work(self, step: int, sums: Tensor) -> None:
+        """Do what step number `step` is made of, once `dial` has set it."""
+        config, rng, g_moves = self._config, self._streams.generator, self.moves_generator(step)
         real, labels = self._batches.reals(config.batch_size, rng, self._peers)
-        g_first = config.update_order == "generator_first"
-        g_moves = (step if g_first else step + 1) % config.n_critic == 0
-        if g_moves and g_first:
-            self._step_generator(step, real, labels, rng, sums)
+        if g_moves and self._g_first:
+            self._step_generator(real, labels, rng, sums)
+        multiplier = self._rate_control.multiplier
         self._step_discriminator(step, real, labels, rng, sums)
-        if g_moves and not g_first:
-            self._step_generator(step, real, labels, rng, sums)
-        return g_moves
+        if g_moves and not self._g_first:
+            if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a recorded step
+                self._dial_generator(step)
+            self._step_generator(real, labels, rng, sums)
 
     def _step_discriminator(
         self, step: int, real: Tensor, real_labels: Tensor | None, rng: torch.Generator, sums: Tensor
@@ -95,8 +141,7 @@ class Stepper:
         )
         self._d_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss if penalty is None else loss + penalty)
-        rate = config.discriminator_optimiser.rate(step * config.batch_size)
-        norm = _move(self._discriminator, self._d_optimiser, rate, config.discriminator_optimiser, peers)
+        norm = _move(self._discriminator, self._d_optimiser, config.discriminator_optimiser, peers)
         config.penalty.after_step(self._discriminator)
         self._rate_control.observe(step, fake_logits)
         with torch.no_grad():
@@ -105,9 +150,7 @@ class Stepper:
             sums[_D_FAKE] += fake_logits.sigmoid().mean()
             sums[_NORM_D] += norm
 
-    def _step_generator(
-        self, step: int, real: Tensor, real_labels: Tensor | None, rng: torch.Generator, sums: Tensor
-    ) -> None:
+    def _step_generator(self, real: Tensor, real_labels: Tensor | None, rng: torch.Generator, sums: Tensor) -> None:
         config, peers = self._config, self._peers
         self._discriminator.requires_grad_(False)
         inputs, labels = self._batches.inputs(config.batch_size, rng, peers)
@@ -121,8 +164,7 @@ class Stepper:
         loss = loss if extra is None else loss + extra
         self._g_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        rate = config.generator_optimiser.rate(step * config.batch_size) * self._rate_control.multiplier
-        norm = _move(self._generator, self._g_optimiser, rate, config.generator_optimiser, peers)
+        norm = _move(self._generator, self._g_optimiser, config.generator_optimiser, peers)
         self._discriminator.requires_grad_(True)
         with torch.no_grad():
             sums[_LOSS_G] += loss.detach()
@@ -145,39 +187,24 @@ class Stepper:
     def state_dict(self) -> dict[str, Any]:
         """Return what changes from step to step beside the networks."""
         return {
-            "generator_optimiser": self._g_optimiser.state_dict(),
-            "discriminator_optimiser": self._d_optimiser.state_dict(),
+            "generator_optimiser": self._g_rate.state_dict(),
+            "discriminator_optimiser": self._d_rate.state_dict(),
             "rate_control": self._rate_control.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, as from `state_dict`; other keys are left alone."""
-        _restore(self._g_optimiser, state["generator_optimiser"])
-        _restore(self._d_optimiser, state["discriminator_optimiser"])
+        self._g_rate.load_state_dict(state["generator_optimiser"])
+        self._d_rate.load_state_dict(state["discriminator_optimiser"])
         self._rate_control.load_state_dict(state["rate_control"])
 
 
-def _restore(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load `state`, each moment laid out in memory as its parameter is now.
-
-    Torch's fused optimisers walk both by their raw pointers: of another layout, moments would go to other weights.
-    """
-    # A torch optimiser keeps the very tensors it is given and changes them in place: give it copies.
-    optimiser.load_state_dict(copy.deepcopy(state))
-    for parameter, values in optimiser.state.items():
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
-                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _move(network: nn.Module, optimiser: torch.optim.Optimizer, rate: float, config: Optimiser, peers: Peers) -> Tensor:
+def _move(network: nn.Module, optimiser: torch.optim.Optimizer, config: Optimiser, peers: Peers) -> Tensor:
     """Step down the mean gradient, clipped if `config` says so; return its L2 norm before that, a scalar tensor."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     peers.average(gradients)
     norm = nn.utils.get_total_norm(gradients)
     if config.clip_norm:
         nn.utils.clip_grads_with_norm_(network.parameters(), config.clip_norm, norm)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
     optimiser.step()
     return norm

@@ -21,8 +21,9 @@ class Streams:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._seed = seed
-        self._generator = torch.Generator(device)
+        self.generator = torch.Generator(device)
+        """What `at` last returned: one object all along, which a recorded step keeps drawing from."""
 
     def at(self, purpose: str, step: int) -> torch.Generator:
         """Return the generator for `purpose` at `step`; valid until the next call."""
-        return self._generator.manual_seed(derive_seed(self._seed, purpose, step))
+        return self.generator.manual_seed(derive_seed(self._seed, purpose, step))

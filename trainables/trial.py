@@ -4,6 +4,7 @@ Ray's trainable and `ganstudy run-trial` both run trials through this class, so 
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from trainables.collapse import collapsed
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, reason_of
 from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
+from trainables.evaluator import FID_OF_FIRST, Evaluator
 from trainables.faults import Fence
 from trainables.histograms import histogram_picture
+from trainables.image_counts import IMAGES, ImageCounts, Judgement, best_of
 from trainables.images import sample_grid, save_png
 from trainables.peers import ALONE, Peers
 from trainables.prepare import Prepared
+from trainables.recorded import steps_for
 from trainables.session import MEANS, Session
 
 Report = dict[str, float]
@@ -28,14 +31,15 @@ METRICS = (
     *("kimg", "fid", "fid_best", *MEANS),
     *("images_per_second", "train_seconds", "eval_seconds"),
 )
-"""What every report has; the evaluation's metrics and `collapsed` come on top, see `report_keys`."""
+"""What every report has; the evaluation's metrics, `collapsed` and `IMAGES` come on top, see `report_keys`."""
 
 _HISTOGRAM_IMAGES = 256  # real and generated each
 
 
 def report_keys(evaluation: Evaluation) -> tuple[str, ...]:
     """Return the names of all numbers in a report of a trial that is evaluated so."""
-    return (*METRICS, *(key for key in evaluation.keys if key not in METRICS), "collapsed")
+    images = () if evaluation.rung_count is None else (IMAGES,)
+    return (*METRICS, *(key for key in evaluation.keys if key not in METRICS), "collapsed", *images)
 
 
 class Trial:
@@ -51,6 +55,8 @@ class Trial:
         reported: int = 0,
         peers: Peers = ALONE,
         evaluator: Evaluator | None = None,
+        full_count_at: Collection[int] | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         """Build or restore the trial.
 
@@ -63,6 +69,9 @@ class Trial:
             reported: kimg of the newest report that somebody holds already.
             peers: the processes that train along, each with a session of its own; they begin where this one stands.
             evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
+            full_count_at: budgets (kimg) that are judged by `evaluation.count` images, the others by its `rung_count`;
+                None: all of them are, as where there is no study.
+            cuda_graphs: record and replay training steps where that is possible; of no effect elsewhere.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
@@ -70,11 +79,14 @@ class Trial:
             Fenced: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
-        self.session = Session(config, prepared, device, peers, evaluator)
+        steps = steps_for(config, device, cuda_graphs, peers.count)
+        self.session = Session(config, prepared, device, peers, evaluator, steps)
         self._samples, self._histograms = folder / "samples", folder / "histograms"
         self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")
+        self._counts = ImageCounts.of(config.evaluation, full_count_at)
         self._last: Report | None = None
+        self._least: dict[int, float] = {}  # FID by number of images
         self.unreported: Report | None = None
         """The report of a restored checkpoint, until it is given out again."""
         if found := self._checkpoints.latest():
@@ -100,34 +112,58 @@ class Trial:
             return report
         training = self.session.train(kimg)
         before = time.perf_counter()
-        judged = self.session.evaluate()
+        judged, alike = self._judge()
         self._fence.check()
         self._draw()
         eval_seconds = time.perf_counter() - before
-        last = self._last or {"fid_best": judged["fid"], "train_seconds": 0.0, "eval_seconds": 0.0}
-        means, fid_best = asdict(training), min(last["fid_best"], judged["fid"])
+        last, means = self._last or {"train_seconds": 0.0, "eval_seconds": 0.0}, asdict(training)
         self._last = {
             "kimg": self.session.kimg,
             **judged,
-            "fid_best": fid_best,
-            "collapsed": float(collapsed(judged, fid_best, self._classes)),
+            "fid_best": self._fid_best(),
+            "collapsed": float(collapsed(judged | {"fid": alike.fid}, self._least[alike.images], self._classes)),
             **{name: means[name] for name in MEANS},
             "images_per_second": training.images / training.seconds,
             "train_seconds": last["train_seconds"] + training.seconds,
             "eval_seconds": last["eval_seconds"] + eval_seconds,
         }
+        if self.session.config.evaluation.rung_count is not None:
+            self._last[IMAGES] = self._counts.at(self.session.kimg)
         self._checkpoints.save(self.session.kimg, self.checkpoint())
         return self._last
 
+    def _judge(self) -> tuple[dict[str, float], Judgement]:
+        """Return the metrics, and the FID of the number of images that every report has: for what looks at its rise.
+
+        Where a report judges by more images that is the FID of the first of them.
+        """
+        kimg = self.session.kimg
+        images = self._counts.at(kimg)
+        fewer = self._counts.rung or images
+        judged = self.session.evaluate(images=images, first=fewer if fewer < images else 0)
+        alike = Judgement(kimg, judged.pop(FID_OF_FIRST, judged["fid"]), fewer)
+        for one in (alike, Judgement(kimg, judged["fid"], images)):
+            self._least[one.images] = min(self._least.get(one.images, one.fid), one.fid)
+        return judged, alike
+
+    def _fid_best(self) -> float:
+        best = best_of(Judgement(0, fid, images) for images, fid in self._least.items())
+        assert best is not None, "a generator was judged"
+        return best.fid
+
     def checkpoint(self) -> Checkpoint:
         """Return where the trial stands: what changes in training, and the last report (empty before the first)."""
-        state = self.session.state_dict() | {"config": self.session.config.digest}
+        state = self.session.state_dict() | {"config": self.session.config.digest, "least_fids": dict(self._least)}
         return Checkpoint(state, self._last or {})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from `checkpoint`, whose report counts as given out."""
         self.session.load_state_dict(checkpoint.state)
         self._last, self.unreported = checkpoint.report or None, None
+        if "least_fids" in checkpoint.state:
+            self._least = dict(checkpoint.state["least_fids"])
+        elif checkpoint.report:  # of before there was a `rung_count`
+            self._least = {self._counts.full: checkpoint.report["fid_best"]}
 
     def _restore_own(self, checkpoint: Checkpoint, folder: Path) -> None:
         if checkpoint.state.get("config") != self.session.config.digest:

@@ -24,13 +24,13 @@ from trainables.trial import METRICS, Trial
 class GanTrainable(tune.Trainable):
     """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
 
-    With `test`, the same for the test split, the result at `judged_at` kimg also has `chosen`, the kimg of the lowest
+    With `test`, the same for the test split, the result at `judged_at` kimg also has `chosen`, the kimg of the best
     FID, and `test/fid` and so on, the metrics of the generator of that kimg on test images.
 
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
     `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
     `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None),
-    `judged_at` (only with `test`).
+    `judged_at` (only with `test`), `full_count_at` and `cuda_graphs` (see `Trial`).
 
     Results hold `trainables.trial.METRICS` and `attempt`; and `ended` and `cause` when the trial came to its own end:
     `fid` is NaN then, since Tune wants the metric in every result.
@@ -63,6 +63,8 @@ class GanTrainable(tune.Trainable):
                     config["attempt"],
                     config["reported"],
                     evaluator=self._evaluator_on(config["device"]),
+                    full_count_at=config["full_count_at"],
+                    cuda_graphs=config.get("cuda_graphs", False),
                 )
         except Exception as error:
             self._failure = self._failed(error)

@@ -13,7 +13,7 @@ from study.analysis.ranking import best_up_to, rank
 from study.analysis.rung_facts import schedule_of
 from study.console.say import say
 from study.console.tables import duration, folded_table, number
-from study.ledger.records import StudyRecord, TrialState
+from study.ledger.records import Report, StudyRecord, TrialState
 from study.running.board import summary
 from trainables.errors import InvalidInput
 
@@ -33,7 +33,8 @@ class Side:
     wall_seconds: float
     best: dict[str, Any] | None
     best_at: dict[int, float | None]
-    """The lowest FID up to a budget among the trials that reported there, for each budget of both studies."""
+    """The lowest best FID up to a budget among the trials that reported there, for each budget of both studies where
+    both are of equally many images."""
     best_at_equal_cost: float | None
 
 
@@ -74,14 +75,15 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
             f"{names[0]} and {names[1]}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare (other data, "
             "extractor or number of images); compare studies of one `data` and `evaluation`"
         )
-    shared = set.intersection(*({kimg for t in s.trials for kimg in t.curve} for s in (a, b)))
+    shared = {kimg for kimg, _ in _looks(a) & _looks(b)}
     rungs = {kimg for s in (a, b) for kimg in [*schedule_of(s.config).rungs(), schedule_of(s.config).max_kimg]}
     budgets = sorted(shared & rungs) or sorted(shared)[-1:]
     spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
     kimg = budgets[-1] if budgets else None
     least = [s.noise.least_difference(kimg) for s in (a, b)] if kimg else []
+    alike = _most(a) == _most(b)
     return Comparison(
-        (_side(a, budgets, spent), _side(b, budgets, spent)),
+        (_side(a, budgets, spent if alike else None), _side(b, budgets, spent if alike else None)),
         spent,
         dict(_apart(a.config, b.config)),
         kimg,
@@ -89,7 +91,27 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     )
 
 
-def _side(study: StudyRecord, budgets: Iterable[int], spent: int) -> Side:
+def _looks(study: StudyRecord) -> set[tuple[int, int]]:
+    """Each budget at which a trial has reported, with the number of images of the best FID up to there."""
+    looks = set()
+    for trial in study.trials:
+        most = 0
+        for report in trial.reports:
+            most = max(most, _images(study, report))
+            looks.add((report.kimg, most))
+    return looks
+
+
+def _most(study: StudyRecord) -> int:
+    ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
+    return max((_images(study, report) for trial in ranked for report in trial.reports), default=0)
+
+
+def _images(study: StudyRecord, report: Report) -> int:
+    return report.judgement.images or int(study.config["evaluation"]["count"])
+
+
+def _side(study: StudyRecord, budgets: Iterable[int], spent: int | None) -> Side:
     whole = cost(study.trials)
     ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
     first = next(iter(rank(study.trials, top=1)), None)
@@ -117,7 +139,7 @@ def _side(study: StudyRecord, budgets: Iterable[int], spent: int) -> Side:
         wall_seconds(study),
         best,
         at,
-        best_after(progress(study), spent),
+        None if spent is None else best_after(progress(study), spent),
     )
 
 

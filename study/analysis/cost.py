@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
+from trainables.image_counts import most_images
 
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 
@@ -39,7 +40,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Progress:
-    """The lowest FID so far: after `wall` seconds since the study began, and `compute` trial-seconds."""
+    """The best FID so far: after `wall` seconds since the study began, and `compute` trial-seconds."""
 
     wall: float
     compute: float
@@ -76,11 +77,15 @@ def wall_seconds(study: StudyRecord) -> float:
 
 
 def progress(study: StudyRecord) -> list[Progress]:
-    """Return each moment at which the lowest FID fell, and the last report's; diverged and failed trials cost only."""
+    """Return each moment at which the best FID fell, and the last report's; diverged and failed trials cost only.
+
+    FIDs count that are of the most images that any such trial was judged by.
+    """
     reports = sorted(
         ((report, trial) for trial in study.trials for report in trial.reports),
         key=lambda pair: (pair[0].written_at, pair[1].number, pair[0].kimg),
     )
+    most = most_images(report for report, trial in reports if trial.state not in _UNRANKED)
     before: dict[int, Report] = {}
     compute, kimg = 0.0, 0
     points: list[Progress] = []
@@ -90,7 +95,7 @@ def progress(study: StudyRecord) -> list[Progress]:
         kimg += report.kimg - (last.kimg if last else 0)
         before[trial.number] = report
         lower = not points or report.fid < points[-1].fid
-        if trial.state not in _UNRANKED and lower:
+        if trial.state not in _UNRANKED and report.judgement.images == most and lower:
             points.append(
                 Progress(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
             )
@@ -101,7 +106,7 @@ def progress(study: StudyRecord) -> list[Progress]:
 
 
 def best_after(points: Sequence[Progress], kimg: int) -> float | None:
-    """Return the lowest FID known once `kimg` thousand images were shown over all trials."""
+    """Return the best FID known once `kimg` thousand images were shown over all trials."""
     return min((point.fid for point in points if point.kimg <= kimg), default=None)
 
 

@@ -33,6 +33,7 @@ class Origin(BaseModel, frozen=True, extra="allow"):
     kimg_best: int | None = None
     fid_fingerprint: str | None = None
     fids: dict[int, float] = {}
+    full_count_at: tuple[int, ...] | None = None
     report_kimg: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1, le=4096)
 
@@ -78,6 +79,7 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
         "kimg_best": trial.kimg_best,
         "fid_fingerprint": study.fingerprint,
         "fids": dict(trial.curve),
+        **_full_count_at(study),
         "report_kimg": schedule_of(study.config).report_every,
         "threads": threads_per_trial(study.config),
         "versions": dict(study.versions),
@@ -87,6 +89,12 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
     text = _HEAD.format(file=file.name, kimg=trial.kimg)
     text += yaml.safe_dump({"trial": trial.config, "origin": origin}, sort_keys=False)
     write_file(file, text.encode())
+
+
+def _full_count_at(study: StudyRecord) -> dict[str, list[int]]:
+    """Where a study judges by fewer images elsewhere: the budgets (kimg) whose FID is of `evaluation.count`."""
+    asked = study.config.get("evaluation", {}).get("rung_count")
+    return {} if asked is None else {"full_count_at": list(study.full_count_at)}
 
 
 def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from study.ledger.records import TrialRecord, TrialState
 from study.noise.noise import Noise
 from trainables.errors import InvalidInput
+from trainables.image_counts import best_of
 
 RULE = (
     "Trials trained to a larger budget (kimg) come first; at the same budget the lower best FID, "
@@ -36,7 +37,8 @@ def rank(trials: Iterable[TrialRecord], top: int | None = None) -> list[Ranked]:
 
     At one budget the *best* FID counts, since a trial keeps the checkpoint of its best and that is what one
     gets: late collapse is normal in GAN training. The trials of a study report at the same budgets, so the
-    minimum is over equally many looks. Of equal best FIDs the one that held it (lower last FID) wins.
+    minimum is over equally many looks. Of equal best FIDs the one that held it (lower last FID) wins. Where rungs are
+    judged by fewer images (`evaluation.rung_count`), only the looks of the most images count.
 
     A diverged or failed trial never ranks, nor does one without a report. A running or interrupted one does,
     by what it has reported.
@@ -75,8 +77,9 @@ def common_budget(trials: Iterable[TrialRecord]) -> int | None:
 
 
 def best_up_to(trial: TrialRecord, kimg: int) -> float | None:
-    """The lowest FID among the trial's reports up to `kimg`; None if it has none there."""
-    return min((report.fid for report in trial.reports if report.kimg <= kimg), default=None)
+    """The best FID among the trial's reports up to `kimg`; None if it has none there."""
+    best = best_of(report for report in trial.reports if report.kimg <= kimg)
+    return None if best is None else best.fid
 
 
 def _ranks(trial: TrialRecord) -> bool:
@@ -85,5 +88,5 @@ def _ranks(trial: TrialRecord) -> bool:
 
 def _at_own_budget(trial: TrialRecord) -> Ranked:
     last = trial.reports[-1]
-    best = min(report.fid for report in trial.reports)
-    return Ranked(rank=0, trial=trial, budget=last.kimg, fid_best=best, fid=last.fid)
+    assert trial.fid_best is not None, "it has reported"
+    return Ranked(rank=0, trial=trial, budget=last.kimg, fid_best=trial.fid_best, fid=last.fid)

@@ -20,6 +20,7 @@ from study.mlflow.projection import MlflowProjection
 from study.running.driver import Driver, driving, interruptible
 from study.running.ending import status_of
 from study.running.launch import finish
+from study.running.ray_start import RayStart
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
 from trainables.data import Split
@@ -109,7 +110,8 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
 
     trainings = config.model_copy(update={"trials": len(plan.trials) * plan.seeds})  # more than that need no slots
     projection = MlflowProjection(config.mlflow.uri, folder, folder.name)
-    with driving(trainings, "confirm", address, projection, begin, after_error=status_of(study)) as driver:
+    start = RayStart(address)
+    with driving(trainings, "confirm", start, projection, begin, after_error=status_of(study)) as driver:
         with progress_line(console) as line:
             _run(config, prepared, test, driver, line)
         done = finish(driver.ledger, config, driver.thread, console)
@@ -138,7 +140,7 @@ def _run(config: StudyConfig, prepared: Prepared, test: Prepared, driver: Driver
         if not confirmer.done:
             progress.begin(driver.slots)
             # The time budget is of a launch: who asks for a confirmation wants all of it.
-            work = Work(config, prepared, folder, folder_of, confirmer.count, time_budget_minutes=None, test=test)
+            work = Work(config, prepared, folder, folder_of, confirmer.count, study.full_count_at, test=test)
             run_trainings(confirmer, work, driver.slots, halt)
         if not confirmer.done:
             halt.ask("Ray Tune ended early")

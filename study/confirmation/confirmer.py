@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from study.confirmation.record import Place, chosen_kimg
+from study.confirmation.record import Place
 from study.confirmation.seed import confirmation_seed
 from study.ledger.events import Event, RetrainingEnded, RetrainingReported, RetrainingStarted
 from study.ledger.ledger import Writer
@@ -20,6 +20,7 @@ from study.running.taking import BadReport, Over, Reached, read_metrics, take
 from study.study_file.config import StudyConfig
 from trainables.faults import ERROR
 from trainables.held_out import TEST
+from trainables.image_counts import Judgement
 from trainables.trial import report_keys
 
 
@@ -51,8 +52,8 @@ class Confirmer:
             found = study.confirmation.find(trial, index, budget)
             if found is None or found.due:
                 changed = study.trials[trial].config | {"seed": confirmation_seed(config.seed, index)}
-                attempt, curve = (found.attempts, found.curve) if found else (0, {})
-                self._waiting.append(Running(number, changed, attempt, dict(curve)))
+                reports = {report.kimg: report.judgement for report in found.reports} if found else {}
+                self._waiting.append(Running(number, changed, found.attempts if found else 0, reports))
         self.count = len(self._waiting)
         """How many there are to hand out."""
 
@@ -88,17 +89,17 @@ class Confirmer:
             return False
         budget, trial, index = self.places[number]
         what = f"trial {trial} with seed {index}"
-        taken = take("confirm", what, result, self._reported, running.curve, budget)
+        taken = take("confirm", what, result, self._reported, running.reports, budget)
         if isinstance(taken, Over):
             self._end(running, taken.state, taken.cause)
             return False
         if taken.kimg < budget:
-            if taken.kimg not in running.curve:
+            if taken.kimg not in running.reports:
                 self._write(self._report_of(running, taken))
-                running.curve[taken.kimg] = taken.metrics["fid"]
+                running.reports[taken.kimg] = Judgement.of(taken.kimg, taken.metrics)
             return True
         last = self._report_of(running, taken)
-        running.curve.setdefault(budget, taken.metrics["fid"])  # one that failed there has it already
+        running.reports.setdefault(budget, Judgement.of(budget, taken.metrics))  # one that failed there has it already
         self._finish(running, result, last)
         return False
 
@@ -108,7 +109,7 @@ class Confirmer:
             self._end(running, TrialState.FAILED, cause)
 
     def _finish(self, running: Running, result: Mapping[str, Any], last: RetrainingReported) -> None:
-        chosen = chosen_kimg(running.curve)
+        chosen = running.best.kimg if running.best else None
         try:
             if result.get("chosen") != chosen:
                 raise BadReport(f"judged on test images was the generator of {result.get('chosen')} kimg, not {chosen}")

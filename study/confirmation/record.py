@@ -3,6 +3,7 @@
 A retraining is known by its trial, the index of its seed (from 1; one seed for all trials at one index) and its budget.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from study.folder import StudyFolder
 from study.ledger.confirmation_events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, RetrainingStarted
 from study.ledger.outcomes import Report, TrialState
 from trainables.errors import CorruptFile
+from trainables.image_counts import best_of
 
 Place = tuple[int, int, int]
 """Budget (kimg), trial, index of the seed."""
@@ -19,7 +21,7 @@ Place = tuple[int, int, int]
 class Retraining:
     """One retraining: its reports on validation images in order of budget, how it stands, how it was judged.
 
-    `chosen` is the kimg of the generator that was kept, the one of the lowest validation FID, and `test` its metrics on
+    `chosen` is the kimg of the generator that was kept, the one of the best validation FID, and `test` its metrics on
     test images; both None unless it completed. `cause` and `ended_at` are None unless it has ended.
 
     One that failed, and was lost again on its way when it was tried again, is as it was before: failed. Then, and while
@@ -66,13 +68,13 @@ class Retraining:
 
     @property
     def fid_best(self) -> float | None:
-        """The lowest validation FID."""
+        """The best validation FID."""
         return self.best_up_to(self.budget)
 
     @property
     def kimg_best(self) -> int | None:
-        """The kimg of its lowest validation FID so far."""
-        return chosen_kimg(self.curve)
+        """The kimg of its best validation FID so far."""
+        return chosen_kimg(self.reports)
 
     @property
     def test_fid(self) -> float | None:
@@ -80,8 +82,9 @@ class Retraining:
         return None if self.test is None else self.test["fid"]
 
     def best_up_to(self, kimg: int) -> float | None:
-        """The lowest validation FID up to `kimg`; None before the first report."""
-        return min((report.fid for report in self.reports if report.kimg <= kimg), default=None)
+        """The best validation FID up to `kimg`; None before the first report."""
+        best = best_of(report for report in self.reports if report.kimg <= kimg)
+        return None if best is None else best.fid
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,8 @@ class ConfirmationFold:
         reports = found.reports
         if event.kimg != max(reports, default=0):
             raise CorruptFile(f"its last report is of kimg {max(reports, default=0)}")
-        if event.chosen is not None and event.chosen != chosen_kimg({k: r.fid for k, r in reports.items()}):
-            raise CorruptFile(f"kimg {event.chosen} is not that of its lowest FID")
+        if event.chosen is not None and event.chosen != chosen_kimg(reports.values()):
+            raise CorruptFile(f"kimg {event.chosen} is not that of its best FID")
         found.ended, found.ended_at = event, at
 
     def _running(self, event: RetrainingReported | RetrainingEnded) -> _Retraining:
@@ -229,9 +232,10 @@ class ConfirmationFold:
         return Confirmation(tuple(self.plans), tuple(found.record(live) for found in self.retrainings.values()))
 
 
-def chosen_kimg(curve: dict[int, float]) -> int | None:
-    """The kimg of the lowest FID, the earliest of equals, as `CheckpointStore` keeps it; None of an empty curve."""
-    return min(curve, key=lambda kimg: (curve[kimg], kimg), default=None)
+def chosen_kimg(reports: Iterable[Report]) -> int | None:
+    """The kimg of the best FID, as `CheckpointStore` keeps it; None of no reports."""
+    best = best_of(reports)
+    return None if best is None else best.kimg
 
 
 def _places(plan: ConfirmationPlanned) -> list[Place]:

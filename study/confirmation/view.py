@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from study.analysis.images_judged import images_judged
 from study.confirmation.stats import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
 from study.console.hints import typed
 from study.console.say import say
@@ -53,7 +54,7 @@ def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console
 
 def legend(study: StudyRecord) -> list[str]:
     """What the columns mean."""
-    plan, count = study.confirmation.plan, study.config["evaluation"]["count"]
+    plan = study.confirmation.plan
     assert plan is not None
     return [
         f"study FID: the trial's lowest on validation images ({plan.fingerprint}), one seed, chosen for being low; "
@@ -62,7 +63,7 @@ def legend(study: StudyRecord) -> list[str]:
         f"test FID: mean over the retrainings, each judged once on test images ({plan.test_fingerprint}) by its "
         "generator of the lowest validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
         f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
-        f"every FID is of {count:,} generated images; validation and test FIDs are of different real images, so "
+        f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
         "compare each with its like",
     ]
 

@@ -20,11 +20,12 @@ def check_ray(patient: Patient) -> Iterator[Finding]:
     import ray
 
     from study.running.cluster import connected
+    from study.running.ray_start import RayStart
 
     where = f"at {patient.address}" if patient.address else "started here"
     began = time.monotonic()
     try:
-        with connected(patient.address, lambda reason: None):
+        with connected(RayStart(patient.address), lambda reason: None):
             task = ray.remote(_around).options(num_cpus=1)
             answer = ray.get(task.remote(), timeout=_TASK_SECONDS)
             resources = ray.cluster_resources()  # type: ignore[no-untyped-call]

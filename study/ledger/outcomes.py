@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trainables.image_counts import Judgement
+
 
 class TrialState(StrEnum):
     """How a trial stands."""
@@ -28,6 +30,11 @@ class Report:
     def fid(self) -> float:
         """The FID at this budget."""
         return self.metrics["fid"]
+
+    @property
+    def judgement(self) -> Judgement:
+        """The FID with the number of images that it is of."""
+        return Judgement.of(self.kimg, self.metrics)
 
     @property
     def collapsed(self) -> bool | None:

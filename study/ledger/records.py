@@ -29,6 +29,7 @@ from study.ledger.outcomes import Report, TrialState
 from study.ledger.rows import Row
 from study.noise.noise import Noise
 from trainables.errors import CorruptFile, InvalidInput
+from trainables.image_counts import best_of
 
 __all__ = ["Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
 
@@ -71,12 +72,12 @@ class TrialRecord:
 
     @property
     def fid_best(self) -> float | None:
-        """The lowest FID it reported."""
-        return min((report.fid for report in self.reports), default=None)
+        """The best FID it reported: the lowest of those of the most images."""
+        return None if self._best is None else self._best.fid
 
     @property
     def kimg_best(self) -> int | None:
-        """The budget at which it first had its lowest FID."""
+        """The budget at which it first had its best FID."""
         return None if self._best is None else self._best.kimg
 
     @property
@@ -86,12 +87,12 @@ class TrialRecord:
 
     @property
     def collapsed_best(self) -> bool | None:
-        """Whether it had collapsed where it had its lowest FID; None if that is not known."""
+        """Whether it had collapsed where it had its best FID; None if that is not known."""
         return None if self._best is None else self._best.collapsed
 
     @property
     def _best(self) -> Report | None:
-        return min(self.reports, key=lambda report: (report.fid, report.kimg), default=None)
+        return best_of(self.reports)
 
     @property
     def curve(self) -> dict[int, float]:
@@ -101,7 +102,10 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured."""
+    """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured.
+
+    `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg` it had.
+    """
 
     uid: str
     config: dict[str, Any]
@@ -115,6 +119,7 @@ class StudyRecord:
     noise: Noise = field(default_factory=Noise)
     confirmation: Confirmation = field(default_factory=Confirmation)
     earlier: tuple[Earlier, ...] = ()
+    full_count_at: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -159,6 +164,12 @@ class _Study:
     noise: list[NoiseMeasured] = field(default_factory=list)
     confirmation: ConfirmationFold = field(default_factory=ConfirmationFold)
     earlier: list[Earlier] = field(default_factory=list)
+    full_count_at: set[int] = field(default_factory=set)
+
+    def configured(self, config: dict[str, Any]) -> None:
+        self.config = config
+        if (end := config.get("schedule", {}).get("max_kimg")) is not None:
+            self.full_count_at.add(end)
 
     def trial(self, number: int) -> _Trial:
         if number not in self.trials:
@@ -178,7 +189,8 @@ def _changed(study: _Study, event: StudyChanged, at: float) -> None:
     del at
     if event.revision != study.revision + 1:
         raise CorruptFile(f"it follows revision {study.revision}")
-    study.revision, study.config = event.revision, event.config
+    study.revision = event.revision
+    study.configured(event.config)
 
 
 def _warm(study: _Study, event: WarmStarted, at: float) -> None:
@@ -285,6 +297,7 @@ def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
                 _APPLY[type(event)](study, event, row.written_at)
             elif isinstance(event, StudyOpened):
                 study = _Study(event, row.written_at, event.config)
+                study.configured(event.config)
             else:
                 raise CorruptFile("the study was not opened before it")
         except CorruptFile as error:
@@ -306,4 +319,5 @@ def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
         noise=Noise(tuple(study.noise)),
         confirmation=study.confirmation.record(live),
         earlier=tuple(study.earlier),
+        full_count_at=tuple(sorted(study.full_count_at)),
     )

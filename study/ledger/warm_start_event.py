@@ -15,7 +15,8 @@ class WarmStarted(Event):
     """What the sampler is told of an earlier study: a copy, so that it holds when that study changes or goes away.
 
     `source` is its name, `uid` its uid, `finished` how many trials it had ended when this study was opened. `trials`
-    are those of them that fit this study, by number: `params` in this study's space, `state`, and `curve`, FID by kimg.
+    are those of them that fit this study, by number: `params` in this study's space, `state`, and `curve`, FID by kimg;
+    and `images`, the number of images of each FID, where that study judged at its rungs by fewer.
     """
 
     source: str
@@ -34,17 +35,25 @@ class WarmStarted(Event):
         super().__post_init__()
         for number, trial in self.trials.items():
             place = f"{self.key}: trial {number!r:.40}"
-            if not (_is_count(number) and isinstance(trial, dict) and trial.keys() == _FIELDS):
+            if not (_is_count(number) and isinstance(trial, dict) and trial.keys() - {"images"} == _FIELDS):
                 raise ValueError(f"{place}: has a number, and {', '.join(sorted(_FIELDS))}")
             if not isinstance(trial["params"], dict) or trial["state"] not in TEACHING:
                 raise ValueError(f"{place}: its params or state {trial['state']!r:.40} are impossible")
             curve = trial["curve"]
             if not (isinstance(curve, dict) and all(_is_point(kimg, fid) for kimg, fid in curve.items())):
                 raise ValueError(f"{place}: its curve is no FID by kimg")
+            images = trial.get("images", dict.fromkeys(curve, 1))
+            alike = isinstance(images, dict) and images.keys() == curve.keys()
+            if not (alike and all(map(_is_whole, images.values()))):
+                raise ValueError(f"{place}: its images are no number for each FID")
 
 
 def _is_count(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and text.isdecimal() and str(int(text)) == text
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_point(kimg: object, fid: object) -> bool:

@@ -93,5 +93,6 @@ def _thumbnail(png: bytes) -> bytes:
         scale = _THUMBNAIL / max(image.size)
         scale = int(scale) if scale > 1 else scale  # a small picture's pixels stay squares: the page enlarges nothing
         size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-        image.resize(size, Image.Resampling.NEAREST if scale >= 1 else None).save(target, "WEBP")
+        small = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else None)
+        small.save(target, "WEBP", method=0)  # the quickest: by default it took half of MLflow's time in the driver
     return target.getvalue()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.analysis.cost import cost, saved, wall_seconds
+from study.analysis.images_judged import images_judged
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
@@ -124,7 +125,7 @@ def _data(study: StudyRecord) -> str:
     images = facts.get("images", {})
     parts += [f"{images[split]:,} {split}" for split in SPLITS if split in images]
     judged = study.config.get("evaluation", {})
-    fid = [f"{judged['count']:,} generated images"] if "count" in judged else []
+    fid = [images_judged(study)] if "count" in judged else []
     fid += [f"against {judged['split']} images"] if "split" in judged else []
     return f"{', '.join(parts)}. FID of {' '.join(fid)}, fingerprint `{study.fingerprint}`"
 

@@ -32,6 +32,7 @@ from study.mlflow.store import artifact_location, experiment_name, open_client, 
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
+from trainables.image_counts import Judgement, best_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -57,9 +58,10 @@ class _Fold:
     last_at: float = 0.0
     kimg: dict[int, int] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
-    order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg and best FID of the last report
+    order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg of the last report, best FID up to there
+    bests: dict[int, Judgement] = field(default_factory=dict)  # by trial
     ended: set[int] = field(default_factory=set)  # at least once
-    best: tuple[int, float] | None = None
+    best: Judgement | None = None
     param_names: set[str] = field(default_factory=set)
 
 
@@ -357,20 +359,21 @@ class MlflowProjection:
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
         opened = self._fold.opened
         assert opened is not None, "the first row opens the study"
-        before = self._fold.order.get(event.trial, (0, math.inf))
-        place = self._fold.order[event.trial] = event.kimg, min(before[1], event.metrics["fid"])
+        judged = Judgement.of(event.kimg, event.metrics)
+        best = self._fold.bests[event.trial] = best_of([self._fold.bests.get(event.trial, judged), judged]) or judged
+        place = self._fold.order[event.trial] = event.kimg, best.fid
         if self._news(run, row):
             held = trial_resources(opened.config, opened.versions)
             values = event.metrics | dict(device_seconds(held, event.metrics))
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
             run.tags[ORDER] = order(*place)
         self._fold.kimg[event.trial] = max(event.kimg, self._fold.kimg.get(event.trial, 0))
-        fid = event.metrics.get("fid", math.nan)
-        if math.isfinite(fid) and (self._fold.best is None or fid < self._fold.best[1]):
-            self._fold.best = (event.trial, fid)
+        before = self._fold.best or Judgement(0, math.inf)
+        if best_of([before, judged]) is judged and (judged.fid, judged.images) != (before.fid, before.images):
+            self._fold.best = judged
             parent = self._parent()
             if self._news(parent, row):
-                parent.metrics.append(("best_fid", fid, at, sum(self._fold.kimg.values())))
+                parent.metrics.append(("best_fid", judged.fid, at, sum(self._fold.kimg.values())))
 
     def _ended(self, row: Row, event: Ended) -> None:
         self._fold.states[event.trial] = event.state

@@ -65,6 +65,7 @@ class ProjectionThread:
         projection: MlflowProjection,
         interval: float = 1.0,
         system: SystemMetrics | None = None,
+        patience: float = 0.0,
     ) -> None:
         """Start the thread.
 
@@ -73,11 +74,13 @@ class ProjectionThread:
             projection: used by the thread alone until `close` returns True.
             interval: seconds between two projections, so that many reports become one call.
             system: kept running beside the study's run; None for none.
+            patience: seconds before the first projection: MLflow's import and tables take three of a core's.
         """
         self.error: str | None = None
         self._read = read
         self._projection = projection
         self._interval = interval
+        self._patience = patience
         self._system = system or SystemMetrics(False, projection.uri)
         self._finish: Finish | None = None
         self._complete = False
@@ -106,6 +109,7 @@ class ProjectionThread:
 
     def _work(self) -> None:
         delay = FIRST_RETRY
+        self._closing.wait(self._patience)
         while True:
             self._wanted.wait()
             self._wanted.clear()

@@ -25,6 +25,7 @@ from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
+from trainables.image_counts import ImageCounts
 from trainables.prepare import Prepared, prepare
 from trainables.session import Session
 from trainables.streams import derive_seed
@@ -144,8 +145,9 @@ def _evaluate(bench: _Bench, indices: range, writer: Writer) -> None:
     except (RuntimeError, ValueError, KeyError, TypeError) as error:  # torch's, of other networks
         reason = reason_of(error, most=200)
         raise CorruptInput(f"{path}: is of another configuration or version ({reason})") from error
+    images = ImageCounts.of(bench.config.evaluation, bench.study.full_count_at).at(judged.kimg)
     for index in indices:
-        fid, cause = _finite(lambda index=index: judged.evaluate(draw=index))  # type: ignore[misc]
+        fid, cause = _finite(lambda index=index: judged.evaluate(draw=index, images=images))  # type: ignore[misc]
         writer.append(NoiseMeasured(trial.number, judged.kimg, EVALUATION, index, fid, cause))
         bench.say(f"fresh latents {index}/{indices.stop - 1}  {_result(fid, cause)}", True)
 
@@ -157,7 +159,7 @@ def _retrain(bench: _Bench, index: int, last: int) -> NoiseMeasured:
     config = bench.config.model_copy(update={"seed": seed})
     every = schedule_of(study.config).report_every
     place = seed_folder(bench.folder, trial.number, index)
-    running = Trial(config, bench.prepared, place, bench.device)
+    running = Trial(config, bench.prepared, place, bench.device, full_count_at=study.full_count_at)
     what = f"fresh seed {index}/{last}"
     bench.say(f"{what}  begins at {running.session.kimg} of {trial.kimg} kimg", False)
 

@@ -4,13 +4,14 @@ Measured is the FID by which trials are ranked, the best one up to a trial's bud
 that FID judged again with fresh latents (`EVALUATION`), and the configuration trained again to the same budget, with
 the same reports, from fresh seeds (`SEED`). The latter holds the former: a new seed draws new latents too.
 
-All FIDs in one ledger are of equally many generated images, against the same real ones, with the same extractor:
-the study's fingerprint stands for all of that, and `study.running.launch` and `study.noise.measure` refuse an FID of
-another one. So no FID at N images is ever compared with one at M here.
+All FIDs in one ledger are against the same real images, with the same extractor: the study's fingerprint stands for
+that, and `study.running.launch` and `study.noise.measure` refuse an FID of another one. They are of equally many
+generated images, or (`evaluation.rung_count`) of as many as the report that they repeat; deviations are pooled over
+equally many only. So no FID at N images is ever compared with one at M here.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -73,9 +74,9 @@ class Noise:
         places = {(m.trial, m.kimg) for m in self.measured if m.source == source}
         return [self.spread(source, *place) for place in sorted(places) if kimg in (None, place[1])]
 
-    def evaluation(self) -> Pooled | None:
-        """The standard deviation over fresh latents, pooled over all checkpoints that were judged again."""
-        return _pooled(self.spreads(EVALUATION))
+    def evaluation(self, alike: Callable[[Spread], bool] = lambda spread: True) -> Pooled | None:
+        """The standard deviation over fresh latents, pooled over the checkpoints that were judged again, if `alike`."""
+        return _pooled(filter(alike, self.spreads(EVALUATION)))
 
     def seed(self, kimg: int) -> Pooled | None:
         """The standard deviation over fresh seeds at one budget, pooled over the trials that were trained again."""

@@ -31,7 +31,9 @@ def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) ->
     if not ranked:
         return []
     first, noise = ranked[0], study.noise
-    seeds, evaluation = noise.seed(first.budget), noise.evaluation()
+    images = _images(study, first.trial, first.trial.kimg_best)
+    evaluation = noise.evaluation(lambda s: _images(study, study.trials[s.trial], s.kimg) == images)
+    seeds = noise.seed(first.budget)
     parts = [_deviation(seeds, f"fresh seeds to {first.budget} kimg")] if seeds else []
     parts += [_deviation(evaluation, "fresh latents")] if evaluation else []
     lines = [f"noise (standard deviation of the FID): {'; '.join(parts)}"] if parts else []
@@ -61,10 +63,16 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
     ]
     columns = [("best FID of", "left"), *((name, "right") for name in ("runs", "mean", "sd", "lowest", "highest"))]
     console.print(plain_table(columns, rows))
-    count = study.config["evaluation"]["count"]
+    count = _images(study, trial, trial.kimg_best)
     say(console, f"sd: sample standard deviation; every FID is of {count:,} images ({study.fingerprint})", "dim")
     for line in _meaning(study, trial, seeds, folder):
         say(console, line)
+
+
+def _images(study: StudyRecord, trial: TrialRecord, kimg: int | None) -> int:
+    """By how many images a trial was judged there."""
+    told = (report.judgement.images for report in trial.reports if report.kimg == kimg)
+    return next(told, 0) or int(study.config["evaluation"]["count"])
 
 
 def plain_noise(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:

@@ -84,8 +84,9 @@ def _quality(facts: GeneratorFacts) -> str:
     evaluation = facts.trial.evaluation
     return (
         f" Architecture `{facts.trial.model.name}`, loss `{facts.trial.loss}`, {facts.kimg} thousand real images shown "
-        f"to its discriminator. FID {number(facts.fid)} on the {evaluation.split} split with {evaluation.count} "
-        f"generated images, fingerprint `{facts.fid_fingerprint}`: FIDs compare only where that is the same."
+        f"to its discriminator. FID {number(facts.fid)} on the {evaluation.split} split with "
+        f"{facts.fid_images or evaluation.count} generated images, fingerprint `{facts.fid_fingerprint}`: FIDs compare "
+        "only where both are the same."
     )
 
 

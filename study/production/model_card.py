@@ -10,6 +10,7 @@ from study.production.folder import Measured, ProductionFolder
 from trainables.data import Dataset
 from trainables.data.licences import LICENCES
 from trainables.generator import GeneratorFacts
+from trainables.image_counts import ImageCounts
 from trainables.prepare import Prepared
 
 _MEANINGS = {
@@ -105,6 +106,9 @@ def _origin(facts: GeneratorFacts, measured: Measured, origin: Origin) -> str:
         )
         if origin.fid_best is not None:
             text += f", whose best FID was {number(origin.fid_best)} at {origin.kimg_best} kimg"
+            counts = ImageCounts.of(facts.trial.evaluation, origin.full_count_at)
+            images = counts.at(origin.kimg_best or 0)
+            text += "" if images == counts.full else f" (of {images} generated images, and not to be compared)"
             text += "" if origin.fid_fingerprint in (None, facts.fid_fingerprint) else " (of another fingerprint)"
     return f"## Origin\n\n{text}. Trained with seed {facts.trial.seed}, as training `{measured.uid}`."
 

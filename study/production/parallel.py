@@ -24,6 +24,7 @@ from study.production.plan import Plan
 from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
+from study.running.ray_start import RayStart
 from trainables.errors import GanStudyError
 from trainables.faults import is_disk_full
 from trainables.peers import Group
@@ -62,7 +63,7 @@ def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
     threads = plan.origin.threads
     unused = tempfile.TemporaryDirectory(prefix="ganstudy-", ignore_cleanup_errors=True)
-    with unused as storage, connected(None, lost.put, cpus=plan.devices * threads):
+    with unused as storage, connected(RayStart(None, cpus=plan.devices * threads), lost.put):
         told = Queue(actor_options={"num_cpus": 0})
         share = plan.config.batch_size // plan.devices
         say(f"{plan.devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)

@@ -1,6 +1,5 @@
 """What a production training leaves: the chosen generator, its metrics on both splits, its picture, its model card."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +17,7 @@ from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged
 from trainables.files import write_atomically
 from trainables.generator import Generator, GeneratorFacts, judged, write_generator
+from trainables.image_counts import Judgement, best_of
 from trainables.images import sample_grid, save_png
 from trainables.judging import judge
 from trainables.prepare import Prepared
@@ -81,11 +81,10 @@ def picture(images: torch.Tensor, columns: int = 8) -> Any:
 
 
 def _chosen(measured: Measured, choice: Choice) -> dict[str, float]:
-    ways: dict[Choice, Callable[[dict[str, float]], tuple[float, float]]] = {
-        Choice.BEST: lambda report: (report["fid"], report["kimg"]),
-        Choice.LAST: lambda report: (-report["kimg"], 0),
-    }
-    return min(measured.reports, key=ways[choice])
+    reports = {int(report["kimg"]): report for report in measured.reports}
+    best = best_of(Judgement.of(kimg, report) for kimg, report in reports.items())
+    assert best is not None, "it has reported"
+    return reports[{Choice.BEST: best.kimg, Choice.LAST: max(reports)}[choice]]
 
 
 def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:

@@ -10,6 +10,7 @@ from study.production.plan import Plan
 from study.production.product import Finished, finish
 from study.production.recorder import Recorder
 from trainables.errors import Diverged, InvalidInput
+from trainables.image_counts import ImageCounts
 from trainables.peers import ALONE, Peers
 from trainables.prepare import Prepared
 from trainables.session import Session
@@ -100,9 +101,10 @@ def _to_the_end(
 
 
 def _known(plan: Plan, prepared: Prepared, say: Say) -> dict[int, float]:
-    """The study's FIDs, where this training must repeat them."""
+    """The study's FIDs, where this training must repeat them: it judges by `evaluation.count` images everywhere."""
     if plan.origin.fid_fingerprint == prepared.fingerprint:
-        return plan.origin.fids
+        counts = ImageCounts.of(plan.config.evaluation, plan.origin.full_count_at)
+        return {kimg: fid for kimg, fid in plan.origin.fids.items() if counts.at(kimg) == counts.full}
     if plan.origin.fid_fingerprint:
         say("the FID fingerprint differs from the study's: its FIDs are not shown", True)
     return {}

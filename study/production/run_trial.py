@@ -13,7 +13,7 @@ from study.console.say import say
 from study.device import device_of
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
-from trainables.prepare import Prepared, prepare
+from trainables.prepare import prepare
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 
@@ -54,20 +54,11 @@ def run_trial(
     elif exported.origin:
         console.print("the FID fingerprint differs from the study's: its FIDs are not shown", highlight=False)
     with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
-        return _train(config, prepared, place, (kimg, every), known, device, console)
+        trial = Trial(config, prepared, place, device, full_count_at=origin.full_count_at)
+        return _train(trial, kimg, every, known, console)
 
 
-def _train(
-    config: TrialConfig,
-    prepared: Prepared,
-    folder: Path,
-    schedule: tuple[int, int],
-    known: dict[int, float],
-    device: str,
-    console: Console,
-) -> bool:
-    trial = Trial(config, prepared, folder, device)
-    kimg, every = schedule
+def _train(trial: Trial, kimg: int, every: int, known: dict[int, float], console: Console) -> bool:
     same, compared = True, 0
     while trial.session.kimg < kimg or trial.unreported:
         try:

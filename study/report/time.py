@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from study.analysis.cost import cost, progress, saved
+from study.analysis.images_judged import images_judged
 from study.analysis.rung_facts import Correlation, schedule_of
 from study.console.tables import duration
-from study.ledger.records import TrialState
+from study.ledger.records import StudyRecord, TrialState
 from study.report import charts
 from study.report.facts import Facts, key, numbers, so_many
 from study.report.markup import Html, Part, el, join, table
@@ -33,8 +34,18 @@ def curves(facts: Facts) -> Html | None:
         [
             el("div", charts.curves(study, facts.best), class_="chart"),
             el("div", *legend, class_="legend"),
-            el("p", told + note, class_="dim"),
+            el("p", told + note + _images(study), class_="dim"),
         ]
+    )
+
+
+def _images(study: StudyRecord) -> str:
+    """A note where reports are not all by equally many images."""
+    if study.config.get("evaluation", {}).get("rung_count") is None:
+        return ""
+    return (
+        f" FIDs are of {images_judged(study)}: compare trials at one budget, not an FID with the one before the step "
+        "between these."
     )
 
 
@@ -73,8 +84,9 @@ def spending(facts: Facts) -> Html | None:
     device, amount = held_device(trial_resources(facts.study.config, facts.study.versions))
     wall, compute = _unit(points[-1].wall), _unit(points[-1].compute * amount)
     note = (
-        "The lowest FID of any trial so far, whatever its budget. Wall time runs from the study's opening and holds "
-        f"pauses; {device} time is training and evaluation over all trials, each reserving {amount:g} {device}."
+        "The lowest FID of any trial so far, whatever its budget (of those of the most images). Wall time runs from "
+        f"the study's opening and holds pauses; {device} time is training and evaluation over all trials, each "
+        f"reserving {amount:g} {device}."
     )
     plots = [
         charts.descent(points, "wall", wall[0], f"wall time ({wall[1]})"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.study_file.schedule import Schedule
+from trainables.image_counts import IMAGES, Judgement, best_of
 
 
 def summary(config: Mapping[str, Any]) -> str:
@@ -33,6 +34,8 @@ class Line:
     kimg: int = 0
     fid: float | None = None
     fid_best: float | None = None
+    images: int = 0
+    """The most by which it was judged: `fid_best` is of so many; 0 where all reports have as many."""
     images_per_second: float | None = None
     seconds: float = 0.0
     """Of training and evaluation up to `kimg`."""
@@ -41,6 +44,11 @@ class Line:
     attempt: int = 0
     started: float = 0.0
     ended: float | None = None
+
+    @property
+    def judgement(self) -> Judgement:
+        """Its best FID."""
+        return Judgement(self.kimg, self.fid_best or 0.0, self.images)
 
     @property
     def elapsed(self) -> float:
@@ -97,7 +105,7 @@ class Board:
     def best(self) -> Line | None:
         """The trial with the best FID so far."""
         known = [line for line in self.lines.values() if line.fid_best is not None and line.state != "diverged"]
-        return min(known, key=lambda line: line.fid_best or 0.0, default=None)
+        return best_of(known)
 
     def seconds_left(self) -> float | None:
         """Forecast: the training still expected, at the pace so far; None before the first report."""
@@ -134,6 +142,7 @@ def _started(line: Line, event: AttemptStarted) -> None:
 def _reported(line: Line, event: Reported) -> None:
     metrics = event.metrics
     line.kimg, line.fid, line.fid_best = event.kimg, metrics["fid"], metrics["fid_best"]
+    line.images = max(line.images, int(metrics.get(IMAGES, 0)))
     line.images_per_second = metrics["images_per_second"]
     line.seconds = metrics.get("train_seconds", 0.0) + metrics.get("eval_seconds", 0.0)
 

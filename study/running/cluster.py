@@ -1,9 +1,6 @@
 """The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
 
 import logging
-import signal
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +9,13 @@ from typing import Any
 import ray
 
 from study.analysis.export import threads_per_trial
+from study.running.ray_start import RayStart
 from study.running.ray_watch import Address, RayWatch
 from study.study_file.config import StudyConfig
-from trainables.errors import GanStudyError, InvalidInput
+from trainables.errors import InvalidInput
 
 _PATIENCE = 30.0  # seconds without the GCS; Ray itself gives up after 60
 _OWN_PATIENCE = 1.0
-_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,65 +34,21 @@ class Slots:
 
 
 @contextmanager
-def connected(address: str | None, lost: Callable[[str], None], cpus: int | None = None) -> Iterator[None]:
-    """Connect to the cluster at `address`, or start a local Ray (on loopback, see `study.running.ray_environment`).
+def connected(start: RayStart, lost: Callable[[str], None]) -> Iterator[None]:
+    """Be connected to Ray while the block runs, and watch it.
 
     Args:
-        address: "auto", "HOST:PORT", or None for a local Ray.
+        start: of Ray, begun or not; ended with the block.
         lost: told, from another thread, if Ray dies; the block is then to be left soon, and the process ends with it.
-        cpus: of a local Ray; None: those of this machine.
 
     Raises:
-        GanStudyError: if there is no Ray at `address`.
+        GanStudyError: if Ray cannot be reached.
     """
-    _refuse_dead(address)
-    # "local": ray.init() alone would join any cluster that a file on this machine still names.
-    own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
-    where: dict[str, Any] = {"address": address} if address else own
-    try:
-        with _own_sigterm():
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        place = f"Ray at {address}" if address else "a local Ray"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GanStudyError(f"cannot reach {place}: {reason}; check `ray status`, or leave --address out") from None
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
-    try:
-        with RayWatch(_servers(patience=_PATIENCE if address else _OWN_PATIENCE), lost):
+    with start:
+        start.wait()
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
+        with RayWatch(_servers(patience=_PATIENCE if start.address else _OWN_PATIENCE), lost):
             yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Keep a handler of SIGTERM that `ray.init` would replace by one that exits with 15."""
-    ours = signal.getsignal(signal.SIGTERM)
-    if not callable(ours) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    try:
-        yield
-    except SystemExit:  # that one's
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGTERM, ours)
-
-
-def _refuse_dead(address: str | None) -> None:
-    """Refuse an address where nobody listens: Ray itself would go on trying for minutes.
-
-    Raises:
-        GanStudyError: naming the address.
-    """
-    host, _, port = (address or "").rpartition(":")
-    if not host:
-        return
-    try:
-        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise GanStudyError(f"no Ray at {address}: {reason}; check `ray status`, or leave --address out") from None
 
 
 def _servers(patience: float) -> dict[str, tuple[Address, float]]:

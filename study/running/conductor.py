@@ -17,6 +17,7 @@ from study.running.sampling import Sampling
 from study.running.taking import Over, take
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig
+from trainables.image_counts import ImageCounts, Judgement, best_of
 from trainables.streams import derive_seed
 from trainables.trial import report_keys
 
@@ -30,22 +31,27 @@ class Running:
     number: int
     config: dict[str, Any]
     attempt: int
-    curve: dict[int, float] = field(default_factory=dict)
+    reports: dict[int, Judgement] = field(default_factory=dict)
 
     @property
     def kimg(self) -> int:
         """Training time of the last report, 0 before the first."""
-        return max(self.curve, default=0)
+        return max(self.reports, default=0)
 
     @property
     def fid(self) -> float | None:
         """The last FID."""
-        return self.curve[self.kimg] if self.curve else None
+        return self.reports[self.kimg].fid if self.reports else None
 
     @property
     def fid_best(self) -> float | None:
         """The best FID."""
-        return min(self.curve.values(), default=None)
+        return None if (best := self.best) is None else best.fid
+
+    @property
+    def best(self) -> Judgement | None:
+        """The report of the best FID."""
+        return best_of(self.reports.values())
 
 
 class Conductor:
@@ -74,6 +80,8 @@ class Conductor:
         self._writer = writer
         self._sampling = Sampling(self._space, config.sampler.name, config.seed, config.sampler.startup_trials, ceiling)
         self._ceiling = ceiling
+        self.full_count_at: tuple[int, ...] = (config.schedule.max_kimg,)
+        """Budgets (kimg) at which trials are judged by `evaluation.count` images."""
         self._asha = ExactAsha(config.schedule, config.seed)
         self._running: dict[int, Running] = {}
         self._unfinished: deque[Running] = deque()
@@ -83,13 +91,16 @@ class Conductor:
             self._restore(fold(rows, live=False), rows)
 
     def _restore(self, record: StudyRecord, rows: Sequence[Row]) -> None:
-        self._sampling.learn(lessons(record.earlier, self._space, self.config.schedule, self._ceiling))
+        self.full_count_at = tuple({*record.full_count_at, *self.full_count_at})
+        counts = ImageCounts.of(self.config.evaluation, self.full_count_at)
+        self._sampling.learn(lessons(record.earlier, self._space, self.config.schedule, self._ceiling, counts))
         goes_on = self._replay_rungs(rows)
         for trial in record.trials:
             finished = self._is_finished(trial)
             self._sampling.restore(trial, finished)
             if not finished:
-                running = Running(trial.number, trial.config, trial.attempts, dict(trial.curve))
+                reports = {report.kimg: report.judgement for report in trial.reports}
+                running = Running(trial.number, trial.config, trial.attempts, reports)
                 self._running[trial.number] = running
                 self._settle_or_queue(running, goes_on, reopened=trial.state == TrialState.COMPLETED)
         self._proposed = len(record.trials)
@@ -171,14 +182,14 @@ class Conductor:
         running = self._running.get(number)
         if running is None or result.get("attempt", running.attempt) != running.attempt:
             return False
-        taken = take("launch", f"trial {number}", result, self._metrics, running.curve, self.config.schedule.max_kimg)
+        taken = take("launch", f"trial {number}", result, self._metrics, running.reports, self.config.schedule.max_kimg)
         if isinstance(taken, Over):
             self._end(running, self._ended(running, taken.state, cause=taken.cause))
             return False
         kimg, metrics = taken.kimg, taken.metrics
-        if kimg in running.curve:
+        if kimg in running.reports:
             return True
-        running.curve[kimg] = metrics["fid"]
+        running.reports[kimg] = Judgement.of(kimg, metrics)
         self._sampling.report(number, kimg, metrics["fid"])
         ended = self._decide(running, self._asha.goes_on(number, kimg, metrics["fid"]))
         reported = Reported(number, kimg, running.attempt, metrics)

@@ -16,11 +16,14 @@ from study.mlflow.store import display_uri
 from study.mlflow.system import SystemMetrics
 from study.mlflow.thread import ProjectionThread
 from study.running.cluster import Slots, connected, plan_slots
+from study.running.ray_start import RayStart
 from study.running.tune_run import Halt
 from study.study_file.config import StudyConfig
 from trainables.errors import InvalidInput
 
 _MLFLOW_SECONDS_AFTER_ERROR = 10.0
+_MLFLOW_LATER_BY = 10.0  # seconds: the cores are the first trials' workers', which import torch then
+_MLFLOW_EVERY = 5.0  # seconds: many reports share the work of a projection
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Driver:
 def driving(
     config: StudyConfig,
     command: str,
-    address: str | None,
+    start: RayStart,
     projection: MlflowProjection,
     begin: Callable[[Ledger, Writer], None],
     after_error: FinalStatus = "failed",
@@ -53,7 +56,7 @@ def driving(
     Args:
         config: the study; it lies in `config.folder`.
         command: what is run, for whoever finds the study taken.
-        address: of a Ray cluster, None for a local Ray.
+        start: of Ray, begun or not.
         projection: on MLflow.
         begin: writes the first rows, before MLflow is told of any.
         after_error: how the study stands in MLflow if the block raises.
@@ -63,14 +66,14 @@ def driving(
         GanStudyError: if another driver runs this study, or the ledger or Ray fails.
     """
     halt = Halt()
-    with connected(address, halt.lose):
+    with connected(start, halt.lose):
         slots = plan_slots(config)
         _create(config.folder.path)
         with study_ledger(config) as ledger, ledger.own(socket.gethostname(), os.getpid(), command) as writer:
             begin(ledger, writer)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
-                thread = ProjectionThread(reader.read, projection, system=system)
+                thread = ProjectionThread(reader.read, projection, _MLFLOW_EVERY, system, _MLFLOW_LATER_BY)
                 try:
                     yield Driver(slots, ledger, writer, thread, halt, projection)
                 except BaseException:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
@@ -27,10 +26,12 @@ from study.running.driver import Driver, driving, interruptible, study_ledger
 from study.running.ending import ending
 from study.running.fit import check_fit
 from study.running.progress import progress
+from study.running.ray_start import RayStart
 from study.running.trial_resources import RESOURCES
 from study.running.tune_run import run_trials
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
+from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import write_atomically
 from trainables.prepare import Prepared, prepare
@@ -67,20 +68,26 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     begun = _check_existing(config)
     earlier = () if begun else offers(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
-    prepared = prepare(config.data, config.evaluation, partial(check_fit, config), cached=True)
-    check_fingerprints(earlier, prepared.fingerprint)
-    for offer in earlier:
-        say(console, f"warm start: {offer.earlier} fit this study")
 
     def begin(ledger: Ledger, writer: Writer) -> None:
         _open_study(ledger.read(), config, prepared, earlier, writer)
         write_atomically(config.folder.study_file, _resolved_yaml(config).encode())
 
-    with driving(config, "launch", address, projection, begin) as driver:
-        _run(config, prepared, driver, console)
-        done = finish(driver.ledger, config, driver.thread, console)
-        study = fold(driver.ledger.read(), live=False)
-        return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
+    with RayStart(address) as start:
+
+        def check(dataset: Dataset) -> None:
+            check_fit(config, dataset)
+            start.begin()  # while the rest is prepared
+
+        prepared = prepare(config.data, config.evaluation, check, cached=True)
+        check_fingerprints(earlier, prepared.fingerprint)
+        for offer in earlier:
+            say(console, f"warm start: {offer.earlier} fit this study")
+        with driving(config, "launch", start, projection, begin) as driver:
+            _run(config, prepared, driver, console)
+            done = finish(driver.ledger, config, driver.thread, console)
+            study = fold(driver.ledger.read(), live=False)
+            return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
 
 
 def _run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:

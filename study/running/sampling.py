@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from optuna.trial import TrialState as OptunaState
 from search_spaces.space import Space, suggest_with
 from study.ledger.records import TrialRecord, TrialState
 from trainables.faults import OUT_OF_MEMORY
+from trainables.image_counts import Judgement, best_of
 from trainables.streams import derive_seed
 
 optuna.logging.set_verbosity(logging.WARNING)
@@ -98,8 +99,9 @@ class Sampling:
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
+            reports = [report.judgement for report in record.reports]
             self.history.add_trial(
-                told_trial(self._space, record.params, record.curve, record.state, record.cause, self._ceiling)
+                told_trial(self._space, record.params, reports, record.state, record.cause, self._ceiling)
             )
             return
         self.history.enqueue_trial(dict(record.params))
@@ -125,7 +127,7 @@ class Sampling:
 def told_trial(
     space: Space,
     params: Mapping[str, Any],
-    curve: Mapping[int, float],
+    reports: Sequence[Judgement],
     state: TrialState,
     cause: str | None,
     ceiling: float,
@@ -135,7 +137,7 @@ def told_trial(
     Args:
         space: the study's.
         params: its values by parameter name.
-        curve: FID by budget (kimg), in order of budget.
+        reports: its FIDs, in order of budget.
         state: how it ended.
         cause: why it failed.
         ceiling: what a diverged one is told.
@@ -144,13 +146,14 @@ def told_trial(
         InvalidInput: if `params` are not in the space.
         ValueError: if Optuna does not take it.
     """
-    value, told = verdict(state, min(curve.values(), default=None), last(curve), cause, ceiling)
+    best, last = best_of(reports), reports[-1].fid if reports else None
+    value, told = verdict(state, best.fid if best else None, last, cause, ceiling)
     return optuna.trial.create_trial(
         state=told,
         value=value,
         params=dict(params),
         distributions=space.distributions(params),
-        intermediate_values=dict(curve),
+        intermediate_values={report.kimg: report.fid for report in reports},
         constraints=infeasible(state, told),
     )
 
@@ -158,11 +161,6 @@ def told_trial(
 def infeasible(state: TrialState, told: OptunaState) -> dict[str, float]:
     """Return Optuna's constraints that an ended trial violates, by name: one if it is told the ceiling, else none."""
     return {"trains": 1.0} if told == OptunaState.COMPLETE and state != TrialState.COMPLETED else {}
-
-
-def last(curve: Mapping[int, float]) -> float | None:
-    """Return the FID at the largest budget, None if there is none."""
-    return curve[max(curve)] if curve else None
 
 
 def verdict(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from ray import tune
+from ray.air._internal import usage
 from ray.tune import Callback, Stopper
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -48,7 +49,8 @@ class Director(Protocol):
 class Work:
     """What a director's trainings need, and where they lie.
 
-    With `test` each is judged on test images when it reaches the end, `config.schedule.max_kimg`.
+    With `test` each is judged on test images when it reaches the end, `config.schedule.max_kimg`. At the budgets (kimg)
+    of `full_count_at` the FID is of `evaluation.count` images.
     """
 
     config: StudyConfig
@@ -56,6 +58,7 @@ class Work:
     folder: StudyFolder
     folder_of: Callable[[int], Path]
     count: int
+    full_count_at: tuple[int, ...]
     time_budget_minutes: float | None = None
     test: Prepared | None = None
 
@@ -178,7 +181,9 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
         Exception: what went wrong in the conductor (a ledger that cannot be written, above all).
     """
     config = conductor.config
-    work = Work(config, prepared, folder, folder.trial, config.trials, config.time_budget_minutes)
+    work = Work(
+        config, prepared, folder, folder.trial, config.trials, conductor.full_count_at, config.time_budget_minutes
+    )
     run_trainings(conductor, work, slots, halt)
 
 
@@ -197,13 +202,15 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             "folder": str(work.folder_of(running.number)),
             "report_kimg": config.schedule.report_every,
             "judged_at": config.schedule.max_kimg,
+            "full_count_at": list(work.full_count_at),
             "threads": slots.threads,
             "device": slots.device,
+            "cuda_graphs": config.resources.cuda_graphs,
             "deadline_seconds": config.report_deadline_minutes and config.report_deadline_minutes * 60,
             **_of_attempt(running),
         }
 
-    _keep_secrets_at_home()
+    _have_tune_start_soon()
     budget = work.time_budget_minutes
     shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
     tuner = tune.Tuner(
@@ -236,13 +243,18 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         raise halt.error
 
 
-def _keep_secrets_at_home() -> None:
-    """Have Tune not copy the driver's cloud keys into each worker's description, which Ray logs for all to read.
+def _have_tune_start_soon() -> None:
+    """Keep Tune from two things that a first trial would wait for.
 
-    No trial needs them: the driver alone talks to MLflow's store.
+    It gives workers variables of their own, so Ray lets those lie that it has started and starts others (2 s). None is
+    needed: a worker here has the driver's environment, and on other nodes no trial asks for any; least of all for the
+    driver's cloud keys, which Ray would log for all to read: the driver alone talks to MLflow's store.
+
+    And it imports MLflow and other loggers (2 s), to count for its makers how many of its callbacks are of these.
     """
-    copied = class_cache.ENV_VARS_TO_PROPAGATE
-    copied.difference_update([name for name in copied if name.startswith("AWS_")])
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+    usage.tag_callbacks = lambda callbacks: False
 
 
 def _of_attempt(running: Running) -> dict[str, Any]:

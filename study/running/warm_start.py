@@ -18,6 +18,7 @@ from study.study_file.config import StudyConfig
 from study.study_file.schedule import Schedule
 from trainables.config import TrialConfig
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.image_counts import ImageCounts, Judgement
 
 
 @dataclass(frozen=True)
@@ -64,35 +65,39 @@ def check_fingerprints(found: Sequence[Offer], fingerprint: str) -> None:
             )
 
 
-def lessons(earlier: Sequence[Earlier], space: Space, schedule: Schedule, ceiling: float) -> Iterator[FrozenTrial]:
+def lessons(
+    earlier: Sequence[Earlier], space: Space, schedule: Schedule, ceiling: float, counts: ImageCounts
+) -> Iterator[FrozenTrial]:
     """Yield what the sampler is told of earlier studies, in the order of `warm_start` and of trial numbers."""
     for study in earlier:
         for trial in study.trials:
-            yield lesson(trial, space, schedule, ceiling)
+            yield lesson(trial, space, schedule, ceiling, counts)
 
 
-def lesson(trial: EarlierTrial, space: Space, schedule: Schedule, ceiling: float) -> FrozenTrial:
+def lesson(trial: EarlierTrial, space: Space, schedule: Schedule, ceiling: float, counts: ImageCounts) -> FrozenTrial:
     """Return a trial as this study's sampler would know it had it run here; FIDs of two budgets are never compared.
 
-    Only reports at budgets where this study reports too count. A trial that was judged at `max_kimg`, however far it
-    went then, is complete with its best FID up to there. One that ended sooner, also because its own study's end came
-    sooner, is pruned at its last report: samplers rank these behind all complete ones, and among themselves by budget
-    first. One that diverged by `max_kimg` is told `ceiling`.
+    Only reports at budgets where this study reports too count, if they are by as many images (`counts`). A trial that
+    was judged at `max_kimg`, however far it went then, is complete with its best FID up to there. One that ended
+    sooner, also because its own study's end came sooner, is pruned at its last report: samplers rank these behind all
+    complete ones, and among themselves by budget first. One that diverged by `max_kimg` is told `ceiling`.
 
     Raises:
         InvalidInput: if it tells nothing, or Optuna does not take it.
     """
-    shared = {k: fid for k, fid in trial.curve.items() if k <= schedule.max_kimg and k % schedule.report_every == 0}
+    found = [Judgement(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
+    due = [one for one in found if one.kimg <= schedule.max_kimg and one.kimg % schedule.report_every == 0]
+    shared = [one for one in due if one.images == counts.at(one.kimg)]
     reached = max(trial.curve, default=0)
     state = TrialState(trial.state)
-    if schedule.max_kimg in shared:
+    if any(one.kimg == schedule.max_kimg for one in shared):
         state = TrialState.COMPLETED
     elif state == TrialState.COMPLETED or reached >= schedule.max_kimg:
         state = TrialState.STOPPED
     if not shared and state != TrialState.DIVERGED:
         raise InvalidInput(
             f"it reported at {', '.join(map(str, trial.curve)) or 'no'} kimg, and this study reports every "
-            f"{schedule.report_every} kimg up to {schedule.max_kimg}"
+            f"{schedule.report_every} kimg up to {schedule.max_kimg}{', by other numbers of images' if due else ''}"
         )
     try:
         return told_trial(space, trial.params, shared, state, None, ceiling)
@@ -131,6 +136,9 @@ def _fitting(trial: TrialRecord, config: StudyConfig, space: Space, ceiling: flo
     if trial.state not in TEACHING:
         raise InvalidInput(f"it has {trial.state}, which teaches nothing")
     params = space.params_of(TrialConfig.from_dict(trial.config, f"trial {trial.number}"))
-    fitting = EarlierTrial(trial.number, params, str(trial.state), trial.curve)
-    lesson(fitting, space, config.schedule, ceiling)
+    images = {report.kimg: report.judgement.images for report in trial.reports}
+    known = images if all(images.values()) else {}
+    fitting = EarlierTrial(trial.number, params, str(trial.state), trial.curve, known)
+    counts = ImageCounts.of(config.evaluation, [config.schedule.max_kimg])
+    lesson(fitting, space, config.schedule, ceiling, counts)
     return fitting

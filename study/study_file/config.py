@@ -67,6 +67,9 @@ class Resources(Variant):
 
     cpus: float | Literal["auto"] = Field(default="auto", description="auto: 1")
     gpus: float | Literal["auto"] = Field(default="auto", description="auto: 1 where the cluster has any, else 0")
+    cuda_graphs: bool = Field(
+        default=False, description="on a GPU, record training steps as CUDA graphs and replay them; not measured yet"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -74,6 +77,8 @@ class Resources(Variant):
             raise ValueError(f"cpus {self.cpus} must be above 0")
         if self.gpus != "auto" and (self.gpus < 0 or (self.gpus > 1 and self.gpus % 1)):
             raise ValueError(f"gpus {self.gpus}: use 0, a fraction up to 1, or a whole number")
+        if self.cuda_graphs and self.gpus == 0:
+            raise ValueError("cuda_graphs true: there are none on a CPU and gpus is 0; leave one of them out")
         return self
 
 

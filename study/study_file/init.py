@@ -30,7 +30,7 @@ _WIDTH = 118
 # A first study that says something after minutes on a CPU: the quickstart's budget.
 _TRIALS = 16
 _SCHEDULE = {"max_kimg": 45, "grace_kimg": 5, "reduction_factor": 3}
-_COUNT = 5000
+_COUNT, _RUNG_COUNT = 5000, 1000
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: 
         seen: the data set, where it was looked at.
         place: how the file is called, for its first lines.
     """
-    extractor = {"name": "inception"} if seen is not None and seen.classes is None else {}
+    # Inception has more features than there are images at a rung of a first study.
+    unlabelled = seen is not None and seen.classes is None
+    asked = {"extractor": {"name": "inception"}} if unlabelled else {"rung_count": _RUNG_COUNT}
     chosen: dict[str, Any] = {
         "name": name,
         "seed": 1,
@@ -87,7 +89,7 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: 
         "space": {"base": "quick"},
         "trials": _TRIALS,
         "schedule": _SCHEDULE,
-        "evaluation": {"count": _COUNT} | ({"extractor": extractor} if extractor else {}),
+        "evaluation": {"count": _COUNT} | asked,
     }
     head = [
         "# A study of GANs. What it would do and cost:  " + f"ganstudy launch {place} --dry-run",

@@ -11,6 +11,7 @@ from study.confirmation.record import Retraining
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.verify.check import Discrepancy
+from trainables.image_counts import Judgement, best_of
 
 _NAME = re.compile(r"kimg-(\d{6,})")
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})
@@ -61,7 +62,7 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
             counts["checkpoints"] += 1
     if not trial.reports:
         return
-    ahead = [report for kimg, report in found.items() if kimg > trial.kimg]
+    ahead = [Judgement.of(kimg, report) for kimg, report in found.items() if kimg > trial.kimg]
     last_two = [report.kimg for report in trial.reports[-2:]]
     if max(found, default=0) < last_two[0]:
         raise Discrepancy(
@@ -69,7 +70,8 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
             f"{f'of {max(found)} kimg' if found else 'gone'}"
         )
     best = trial.kimg_best
-    better = any(report["fid"] < (trial.fid_best or 0.0) for report in ahead)
+    known = best_of([*(report.judgement for report in trial.reports), *ahead])
+    better = known is not None and known.kimg > trial.kimg
     # The last one may be missing, for an instant, while it is written again; the best never is.
     if best not in found and best != trial.kimg and not better:
         raise Discrepancy(f"{place}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")

@@ -21,7 +21,7 @@ def check_confirmation(folder: StudyFolder, rows: Sequence[Row], live: bool, cou
     """Check every plan and every retraining; while a driver is live not the checkpoints of those unfinished.
 
     That rows can follow one another, and that fingerprints match, `fold` has checked: an end without its start, a
-    generator that is not of the lowest FID, an attempt after an end other than failed, a plan with another fingerprint
+    generator that is not of the best FID, an attempt after an end other than failed, a plan with another fingerprint
     are refused there.
 
     Returns:

@@ -37,19 +37,20 @@ from study.verify.warm_start import check_earlier, check_named
 from trainables.config import TrialConfig
 from trainables.errors import GanStudyError
 from trainables.faults import OUT_OF_MEMORY
+from trainables.image_counts import IMAGES, ImageCounts, Judgement, best_of
 from trainables.streams import derive_seed
 from trainables.validation import validated
 
 
 @dataclass
 class _Trial:
-    curve: dict[int, float] = field(default_factory=dict)
+    reports: dict[int, Judgement] = field(default_factory=dict)
     ended: Ended | None = None
     goes_on: bool = True  # what ASHA said of its newest report
 
     @property
     def kimg(self) -> int:
-        return max(self.curve, default=0)
+        return max(self.reports, default=0)
 
 
 class Replay:
@@ -64,6 +65,7 @@ class Replay:
         self._reports: list[Reported] = []
         self._warmed: list[str] = []
         self._trials: dict[int, _Trial] = {}
+        self._full_count_at: set[int] = set()
         self._due: Ended | None = None  # what the next row has to be: written in one transaction with this one
         self._epoch = 0
         self._handlers: Mapping[type[Event], Callable[[Any], None]] = {
@@ -109,6 +111,7 @@ class Replay:
     def _configured(self, event: StudyOpened | StudyChanged) -> None:
         self._config = validated(StudyConfig, event.config, "its configuration")
         self._space = self._config.space.resolve()
+        self._full_count_at.add(self._config.schedule.max_kimg)
         self._asha = ExactAsha(self._config.schedule, self._config.seed)
         for report in self._reports:  # the rungs as a driver that was just launched rebuilds them
             self._trials[report.trial].goes_on = self._judged(report)
@@ -165,7 +168,8 @@ class Replay:
         expected = trial.kimg + self._config.schedule.report_every
         if event.kimg != expected or event.metrics.get("kimg", event.kimg) != event.kimg:
             raise Discrepancy(f"trial {event.trial} reported at {trial.kimg} kimg and next at {event.kimg}")
-        trial.curve[event.kimg] = event.metrics["fid"]
+        self._check_images(event)
+        trial.reports[event.kimg] = Judgement.of(event.kimg, event.metrics)
         trial.goes_on = self._judged(event)
         self._reports.append(event)
         self._counts["reports"] += 1
@@ -173,6 +177,13 @@ class Replay:
             self._due = Ended(event.trial, event.attempt, trial.kimg, TrialState.COMPLETED.value, None, None)
         elif not trial.goes_on:
             self._due = self._stopped(event.trial, event.attempt)
+
+    def _check_images(self, event: Reported) -> None:
+        asked = self._config.evaluation
+        expected = asked.count if event.kimg in self._full_count_at else asked.rung_count
+        if asked.rung_count is not None and event.metrics.get(IMAGES) != expected:
+            found = event.metrics.get(IMAGES)
+            raise Discrepancy(f"trial {event.trial} was judged by {found} images at {event.kimg} kimg, not {expected}")
 
     def _ended(self, event: Ended) -> None:
         trial = self._trials[event.trial]
@@ -186,8 +197,9 @@ class Replay:
         self._close(event)
 
     def _noise(self, event: NoiseMeasured) -> None:
-        curve = self._trials[event.trial].curve
-        expected = max(curve) if event.source == SEED else min(curve, key=lambda kimg: (curve[kimg], kimg))
+        trial = self._trials[event.trial]
+        best = best_of(trial.reports.values())
+        expected = trial.kimg if event.source == SEED or best is None else best.kimg
         if event.kimg != expected:
             raise Discrepancy(f"is of {event.kimg} kimg; the trial's {event.source} was to be measured at {expected}")
 
@@ -222,7 +234,8 @@ def check_sampler(study: StudyRecord, counts: Counter[str]) -> None:
     chosen = config.sampler
     sampling = Sampling(space, chosen.name, config.seed, chosen.startup_trials, study.fid_ceiling)
     try:
-        sampling.learn(lessons(study.earlier, space, config.schedule, study.fid_ceiling))
+        images = ImageCounts.of(config.evaluation, study.full_count_at)
+        sampling.learn(lessons(study.earlier, space, config.schedule, study.fid_ceiling, images))
     except (GanStudyError, ValueError) as error:
         raise Discrepancy(f"Optuna does not take the results of earlier studies: {error}") from error
     check_earlier(study, config, sampling.history.trials, counts)

@@ -32,16 +32,19 @@ def check_earlier(
         Discrepancy: at the first trial that Optuna would know otherwise.
     """
     end, step = config.schedule.max_kimg, config.schedule.report_every
+    full, rung = config.evaluation.count, config.evaluation.rung_count or config.evaluation.count
     space = config.space.resolve()
     trials = [(one.name, trial) for one in study.earlier for trial in one.trials]
     if len(trials) != len(rebuilt):
         raise Discrepancy(f"of {len(trials)} trials of earlier studies {len(rebuilt)} came to Optuna")
     for (name, trial), found in zip(trials, rebuilt, strict=True):
-        curve = {kimg: trial.curve[kimg] for kimg in range(step, end + 1, step) if kimg in trial.curve}
+        asked = {kimg: full if kimg in study.full_count_at else rung for kimg in range(step, end + 1, step)}
+        curve = {k: trial.curve[k] for k in asked if k in trial.curve and trial.images.get(k, full) == asked[k]}
         state, value = OptunaState.PRUNED, curve[max(curve)] if curve else None
         diverged = trial.state == "diverged" and not any(kimg >= end for kimg in trial.curve)
         if end in curve:
-            state, value = OptunaState.COMPLETE, min(curve.values())
+            most = max(asked[kimg] for kimg in curve)
+            state, value = OptunaState.COMPLETE, min(fid for kimg, fid in curve.items() if asked[kimg] == most)
         elif diverged:
             state, value = OptunaState.COMPLETE, study.fid_ceiling
         known = {

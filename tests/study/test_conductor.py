@@ -17,6 +17,7 @@ from study.running.asha import ExactAsha
 from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling, told_trial
+from trainables.image_counts import Judgement
 
 
 def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:
@@ -175,7 +176,7 @@ def test_the_sampler_keeps_away_from_where_trials_diverge_though_all_others_were
         for number in range(12):
             for lr, state in ((2e-4, TrialState.STOPPED), (3e-3, TrialState.DIVERGED)):
                 params = {**settings, "generator_optimiser.lr": lr}
-                sampling.learn([told_trial(space, params, {1: 60.0 + number}, state, None, CEILING)])
+                sampling.learn([told_trial(space, params, [Judgement(1, 60.0 + number)], state, None, CEILING)])
         proposed.append(sampling.propose(0).params["generator_optimiser.lr"])
     assert sum(lr < 8e-4 for lr in proposed) > 5, proposed  # 8e-4: half-way between the two
 

@@ -234,7 +234,7 @@ def judged_at(chosen: int) -> RetrainingEnded:
         ((*RETRAINING, RetrainingReported(0, 1, 9, 2, 9, METRICS)), "of attempt 2, but the retraining is at attempt 1"),
         ((*RETRAINING, again(3), again(3)), "reported at kimg 3 before"),
         ((*RETRAINING, RetrainingEnded(0, 1, 9, 1, 9, "failed", "why", None, None)), "last report is of kimg 0"),
-        ((*RETRAINING, again(3), again(9), judged_at(9)), "kimg 9 is not that of its lowest FID"),
+        ((*RETRAINING, again(3), again(9), judged_at(9)), "kimg 9 is not that of its best FID"),
         ((*RETRAINING, again(3), again(9), judged_at(3), RetrainingStarted(0, 1, 9, 2)), "has ended"),
     ],
 )

@@ -33,8 +33,10 @@ from study.study_file.config import StudyConfig, read_study, refuse_changes
 from study.verify.check import Discrepancy
 from study.verify.decisions import Replay, check_sampler
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.image_counts import ImageCounts
 
 COMPLETE, PRUNED = OptunaState.COMPLETE, OptunaState.PRUNED
+COUNTS = ImageCounts(10_000)
 SCHEDULE = {"grace_kimg": 1, "max_kimg": 9, "reduction_factor": 3}
 
 
@@ -93,7 +95,7 @@ PARAMS = dict(toy_config().space.resolve().baselines[0].params)
 def told(state: str, curve: Mapping[int, float], **schedule: Any) -> tuple[Any, ...]:
     config = toy_config(schedule=SCHEDULE | schedule)
     trial = EarlierTrial(3, PARAMS, state, curve)
-    frozen = lesson(trial, config.space.resolve(), config.schedule, CEILING)
+    frozen = lesson(trial, config.space.resolve(), config.schedule, CEILING, COUNTS)
     return frozen.state, frozen.value, frozen.intermediate_values
 
 
@@ -143,7 +145,9 @@ def test_only_a_diverged_trial_is_infeasible_and_only_if_it_diverged_by_this_stu
     """Else all complete trials of a shorter study would be diverged ones, and these rank before pruned ones."""
     for end, expected in ((3, True), (9, feasible)):
         config = toy_config(schedule=SCHEDULE | {"max_kimg": end})
-        frozen = lesson(EarlierTrial(3, PARAMS, state, upto(5)), config.space.resolve(), config.schedule, CEILING)
+        frozen = lesson(
+            EarlierTrial(3, PARAMS, state, upto(5)), config.space.resolve(), config.schedule, CEILING, COUNTS
+        )
         assert (not frozen.constraints) == expected
 
 
@@ -168,7 +172,7 @@ def test_every_trial_of_an_equal_study_fits_and_is_told_as_there(mine: Path) -> 
         there.restore(trial, finished=True)
     earlier = Earlier.of(warm)
     assert (earlier.name, earlier.uid, earlier.finished) == ("a", "uid of a", 12)
-    here = list(lessons([earlier], config.space.resolve(), config.schedule, CEILING))
+    here = list(lessons([earlier], config.space.resolve(), config.schedule, CEILING, COUNTS))
     assert len(here) == 12
     for mine_, theirs in zip(here, there.history.trials, strict=True):
         assert (mine_.state, mine_.value, mine_.params) == (theirs.state, theirs.value, theirs.params)
@@ -381,7 +385,7 @@ def replayed(rows: Sequence[Row], config: StudyConfig) -> list[tuple[str, dict[s
     record = fold(rows, live=False)
     space = config.space.resolve()
     sampling = Sampling(space, config.sampler.name, config.seed, config.sampler.startup_trials, record.fid_ceiling)
-    sampling.learn(lessons(record.earlier, space, config.schedule, record.fid_ceiling))
+    sampling.learn(lessons(record.earlier, space, config.schedule, record.fid_ceiling, COUNTS))
     found = []
     for trial in record.trials:
         proposal = sampling.propose(trial.number)

@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -133,6 +135,37 @@ def test_goes_on_to_the_last_bit_from_its_saved_state(optimiser: Optimiser) -> N
     descend(weight, built, 5)
     descend(resumed, fresh, 5)
     assert torch.equal(weight, resumed)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_steps_as_torchs_own_to_the_last_bit(name: str, kind: type[torch.optim.Optimizer]) -> None:
+    ours, theirs = parameter(0.3, 0.4), parameter(0.3, 0.4)
+    settings = {"lr": 0.01, "betas": (0.5, 0.999), "weight_decay": 0.01 * (name == "adamw"), "fused": True}
+    torchs = kind([theirs], **settings)
+    built = OPTIMISERS[name].model_validate({"name": name, "lr": 0.01}).build([ours])
+    descend(ours, built, 5)
+    descend(theirs, torchs, 5)
+    assert torch.equal(ours, theirs)
+    torchs.load_state_dict(copy.deepcopy(built.state_dict()))  # either's state is the other's
+
+
+TRAINS = """
+import sys, torch
+from trainables.optimisers import OPTIMISERS
+for name, kind in OPTIMISERS.items():
+    weight = torch.nn.Parameter(torch.ones(3))
+    built = kind.model_validate({"name": name, "lr": 0.1}).build([weight])
+    built.zero_grad()
+    weight.square().sum().backward()
+    built.step()
+    built.load_state_dict(built.state_dict())
+    assert (weight < 1).all() and weight.requires_grad
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_no_optimiser_loads_torchs_compiler() -> None:
+    subprocess.run([sys.executable, "-c", TRAINS], check=True)
 
 
 @every_optimiser

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from small_trials import small
 from threadpoolctl import threadpool_info
 
@@ -51,19 +52,22 @@ def test_a_trial_and_its_evaluation_in_a_ray_worker_have_the_trials_threads(prep
             session = self._trial.session
             evaluate = session.evaluate
 
-            def watched() -> dict[str, float]:
+            def watched(**asked: Any) -> dict[str, float]:
                 seen.update(pool["num_threads"] for pool in threadpool_info())
-                return evaluate()
+                seen.add(torch.get_num_threads())
+                return evaluate(**asked)
 
             session.evaluate = watched  # type: ignore[method-assign,assignment]
             super().step()
-            return {"evaluating": sorted(seen), "after": sorted({pool["num_threads"] for pool in threadpool_info()})}
+            after = {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
+            pools = {pool["user_api"] for pool in threadpool_info()}
+            return {"evaluating": sorted(seen), "after": sorted(after), "openmp": "openmp" in pools}
 
     config = {"trial": small().to_dict(), "folder": str(tmp_path / "trial"), "report_kimg": 1, "threads": 1}
-    config |= {"device": "cpu", "attempt": 1, "reported": 0, "deadline_seconds": None}
+    config |= {"device": "cpu", "attempt": 1, "reported": 0, "deadline_seconds": None, "full_count_at": []}
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         actor = ray.remote(num_cpus=2)(Watched).remote(config)  # left to itself Ray gives two threads to two CPUs
-        assert ray.get(actor.step.remote()) == {"evaluating": [1], "after": [1]}
+        assert ray.get(actor.step.remote()) == {"evaluating": [1], "after": [1], "openmp": True}
     finally:
         ray.shutdown()

@@ -52,9 +52,10 @@ def whole(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 def older(config: TrialConfig) -> dict[str, Any]:
-    """The configuration as it was written before evaluations had a precision."""
+    """The configuration as it was written before evaluations had a precision and a number of images for rungs."""
     data = config.to_dict()
     assert data["evaluation"].pop("precision") == "float32"
+    assert data["evaluation"].pop("rung_count") is None
     return data
 
 
@@ -65,8 +66,11 @@ def sha256(data: dict[str, Any]) -> str:
 def test_a_field_that_came_later_changes_no_digest_at_its_default() -> None:
     before = sha256(older(CONFIG))
     assert CONFIG.digest == TrialConfig.from_dict(older(CONFIG)).digest == before
-    lowered = small(evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16"})
-    assert lowered.digest == sha256(lowered.to_dict()) != before
+    for other in ({"precision": "bf16", "rung_count": 300}, {"precision": "float32", "rung_count": 200}):
+        changed = small(evaluation=older(CONFIG)["evaluation"] | other)
+        assert changed.digest != before
+    lowered = small(evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16", "rung_count": 300})
+    assert lowered.digest == sha256(lowered.to_dict())
 
 
 def test_a_trial_begun_before_a_field_came_goes_on(

@@ -34,6 +34,7 @@ def tune_config(config: TrialConfig | dict[str, Any], folder: Path, report_kimg:
         "trial": trial,
         "folder": str(folder),
         "report_kimg": report_kimg,
+        "full_count_at": [],
         "threads": 1,
         "device": "cpu",
         **start,
@@ -85,6 +86,11 @@ def test_its_reports_are_plain_and_its_own(build: Build, tmp_path: Path) -> None
     second = trainable.step()
     assert second["fid_best"] == min(kept["fid"], second["fid"])
     assert second["train_seconds"] > kept["train_seconds"]
+
+
+def test_cuda_graphs_are_of_no_effect_on_a_cpu(build: Build, prepared: Prepared, tmp_path: Path) -> None:
+    trainable = build(tune_config(small(), tmp_path) | {"cuda_graphs": True})
+    assert trainable.step()["fid"] == fids(small(), prepared, 1)[0]
 
 
 def test_one_process_takes_over_trial_after_trial(build: Build, prepared: Prepared, tmp_path: Path) -> None:

@@ -27,9 +27,16 @@ class Dropout(nn.Module):
         self._seed: int | None = None
         self._rng: torch.Generator | None = None
 
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What masks are drawn from: one object from the first mask on, none before."""
+        return [] if self._rng is None else [self._rng]
+
     def reseed(self, seed: int) -> None:
         """Draw the masks that follow from `seed`."""
-        self._seed, self._rng = seed, None
+        self._seed = seed
+        if self._rng is not None:
+            self._rng.manual_seed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with a fresh mask, or `x` itself in eval mode; any shape.
@@ -41,7 +48,7 @@ class Dropout(nn.Module):
             return x
         if self._seed is None:
             raise RuntimeError("dropout without a seed: call reseed_dropout before each step")
-        if self._rng is None:
+        if self._rng is None or self._rng.device.type != x.device.type:
             self._rng = torch.Generator(x.device).manual_seed(self._seed)
         draw = partial(torch.rand, generator=self._rng, device=x.device)
         kept = self.peers.drawn(draw, x.shape) >= self.p
