@@ -63,6 +63,16 @@ def step(result: Result) -> str:
     return "\n\n".join(parts) + where(result)
 
 
+def step_profile(result: Result) -> str:
+    """Where a step's time goes."""
+    cases = result["cases"]
+    groups = list(next(iter(cases.values()))["share"])
+    rows = [
+        (case, f"{of['ms_per_step']:.2f}", *(f"{of['share'][g]:.0%}" for g in groups)) for case, of in cases.items()
+    ]
+    return table(["", "ms a step", *groups], rows) + where(result)
+
+
 def evaluation(result: Result) -> str:
     """Where an evaluation's time goes, and what cheaper ones change."""
     generators = result["generators"]
@@ -108,15 +118,16 @@ def _shares(generators: Result) -> str:
     return table([f"reports, of a trial's time; below {end} kimg by", *(name for name, *_ in ways)], rows)
 
 
-def precision(result: Result) -> str:
-    """bf16 against float32."""
+def quality(result: Result) -> str:
+    """Cheaper steps against plain ones."""
     rows = []
     for name, of in result["compared"].items():
-        d = of["bf16_less_float32"]
-        fids = [f"{of['fid'][p]['mean']:.2f} ± {of['fid'][p]['sd']:.2f}" for p in ("float32", "bf16")]
-        verdict = "no loss" if of["no_loss"] else "not shown"
-        rows.append((name, of["seeds"][0], *fids, f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}", verdict))
-    head = ["", "seeds", "FID, float32", "FID, bf16", "difference", "95 % interval", ""]
+        for way, fid in of["fid"].items():
+            d = of["less_plain"].get(way)
+            apart = (f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}") if d else ("", "")
+            verdict = ("no loss" if d["no_loss"] else "not shown") if d else ""
+            rows.append((f"{name}, {way}", fid["seeds"], f"{fid['mean']:.2f} ± {fid['sd']:.2f}", *apart, verdict))
+    head = ["", "seeds", "FID", "less plain", "95 % interval", "loss below 5 %"]
     return f"At {result['settings']['kimg']} kimg:\n\n" + table(head, rows) + where(result)
 
 
@@ -200,8 +211,9 @@ def gpu(result: Result) -> str:
 
 SECTIONS: dict[str, Callable[[Result], str]] = {
     "step": step,
+    "step_profile": step_profile,
     "evaluation": evaluation,
-    "precision": precision,
+    "quality": quality,
     "overhead": overhead,
     "sampling": sampling,
     "memory": memory,

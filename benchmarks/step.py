@@ -103,6 +103,7 @@ def compare(dataset: Dataset, changes: Mapping[str, Any], rounds: int, seconds: 
     cases: dict[str, Step] = {
         "ours, float32": ours(dataset, changes),
         "ours, bf16": ours(dataset, {**changes, "precision": "bf16"}),
+        "ours, bf16, fakes reused": ours(dataset, {**changes, "precision": "bf16", "reuse_fakes": True}),
         "Ray's example": others(dataset, changes, restart=RAY_BATCHES),
         "Ray's example, with its inception score": others(
             dataset, changes, restart=RAY_BATCHES, score=InceptionScore()
@@ -121,6 +122,7 @@ def _ratios(rates: Mapping[str, list[Rate]]) -> dict[str, dict[str, float]]:
         for name, others in {
             "ours, float32": ("Ray's example", "PyTorch's tutorial", "bare products, float32"),
             "ours, bf16": ("Ray's example", "PyTorch's tutorial", "bare products, bf16", "ours, float32"),
+            "ours, bf16, fakes reused": ("Ray's example", "PyTorch's tutorial", "ours, bf16"),
         }.items()
         for other in others
     }

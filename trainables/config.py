@@ -28,6 +28,7 @@ from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
 _LATER: Mapping[tuple[str, ...], Any] = {
+    ("reuse_fakes",): False,
     ("evaluation", "precision"): "float32",
     ("evaluation", "rung_count"): None,
 }
@@ -51,6 +52,7 @@ class TrialConfig(Variant):
     rate_control: Annotated[RateControl, OneOf(RATE_CONTROLS)] = NoRateControl()
     n_critic: int = Field(default=1, ge=1, le=100, description="steps of D per step of G")
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
+    reuse_fakes: bool = Field(default=False, description="G's step takes D's images; saves a pass of G")
     batch_size: int = Field(default=64, ge=2, le=65536)
     ema_kimg: float = Field(default=0, ge=0, description="half-life of G's average in kimg; 0 for none")
     precision: Literal["float32", "bf16"] = Field(default="float32", description="bf16: under autocast")

@@ -21,6 +21,9 @@ MEANS = ("loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d")
 
 _LOSS_G, _LOSS_D, _D_REAL, _D_FAKE, _NORM_G, _NORM_D = range(len(MEANS))
 
+_Fakes = tuple[Tensor, Tensor | None]
+"""G's images in float32 and their classes."""
+
 
 class StepKind(NamedTuple):
     """What decides of which operations a step is made: steps of one kind differ only in what `Stepper.dial` sets."""
@@ -37,6 +40,9 @@ class Stepper:
 
     With several processes each steps on its part of the batch: logits are gathered before the loss and gradients
     averaged before norm and clipping, so all take the step that one would take on the whole batch.
+
+    With `reuse_fakes` a step of G and the step of D beside it have the same images, generated once, as in PyTorch's
+    DCGAN tutorial; otherwise each draws latents of its own (Goodfellow et al. 2014, algorithm 1).
 
     A step is in two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is all that the
     device does. With `recorded`, `work` may be recorded and replayed: it takes no plain number that changes.
@@ -113,23 +119,29 @@ class Stepper:
         """Do what step number `step` is made of, once `dial` has set it."""
         config, rng, g_moves = self._config, self._streams.generator, self.moves_generator(step)
         real, labels = self._batches.reals(config.batch_size, rng, self._peers)
+        shared = self._fakes(rng) if g_moves and config.reuse_fakes else None
         if g_moves and self._g_first:
-            self._step_generator(real, labels, rng, sums)
+            self._step_generator(real, labels, shared, rng, sums)
         multiplier = self._rate_control.multiplier
-        self._step_discriminator(step, real, labels, rng, sums)
+        self._step_discriminator(step, real, labels, shared, rng, sums)
         if g_moves and not self._g_first:
             if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a recorded step
                 self._dial_generator(step)
-            self._step_generator(real, labels, rng, sums)
+            self._step_generator(real, labels, shared, rng, sums)
 
     def _step_discriminator(
-        self, step: int, real: Tensor, real_labels: Tensor | None, rng: torch.Generator, sums: Tensor
+        self,
+        step: int,
+        real: Tensor,
+        real_labels: Tensor | None,
+        shared: _Fakes | None,
+        rng: torch.Generator,
+        sums: Tensor,
     ) -> None:
         config, peers = self._config, self._peers
-        inputs, fake_labels = self._batches.inputs(config.batch_size, rng, peers)
         with torch.no_grad():
-            fake = self._generate(inputs)
-        real, fake = config.augmentation(real, rng, peers), config.augmentation(fake, rng, peers)
+            fake, fake_labels = shared or self._fakes(rng)
+        real, fake = config.augmentation(real, rng, peers), config.augmentation(fake.detach(), rng, peers)
         on_real, on_fake = self._judge(real, real_labels), self._judge(fake, fake_labels)
         real_logits, fake_logits = peers.whole(on_real.logits, on_fake.logits)
         loss = self._discriminator_loss(real_logits, fake_logits)
@@ -150,11 +162,13 @@ class Stepper:
             sums[_D_FAKE] += fake_logits.sigmoid().mean()
             sums[_NORM_D] += norm
 
-    def _step_generator(self, real: Tensor, real_labels: Tensor | None, rng: torch.Generator, sums: Tensor) -> None:
+    def _step_generator(
+        self, real: Tensor, real_labels: Tensor | None, shared: _Fakes | None, rng: torch.Generator, sums: Tensor
+    ) -> None:
         config, peers = self._config, self._peers
         self._discriminator.requires_grad_(False)
-        inputs, labels = self._batches.inputs(config.batch_size, rng, peers)
-        on_fake = self._judge(config.augmentation(self._generate(inputs), rng, peers), labels)
+        fake, labels = shared or self._fakes(rng)
+        on_fake = self._judge(config.augmentation(fake, rng, peers), labels)
         (fake_logits,) = peers.whole(on_fake.logits)
         real_logits = fake_logits.new_empty(0)
         if self._loss.generator_uses_real:
@@ -170,10 +184,12 @@ class Stepper:
             sums[_LOSS_G] += loss.detach()
             sums[_NORM_G] += norm
 
-    def _generate(self, inputs: Tensor) -> Tensor:
+    def _fakes(self, rng: torch.Generator) -> _Fakes:
+        """Draw latents; return G's images of them and their classes."""
+        inputs, labels = self._batches.inputs(self._config.batch_size, rng, self._peers)
         with self._precision():
             images: Tensor = self._generator(inputs)
-        return images.float()
+        return images.float(), labels
 
     def _judge(self, images: Tensor, labels: Tensor | None) -> Scores:
         with self._precision():

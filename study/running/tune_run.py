@@ -270,4 +270,4 @@ def _last_words(trial: Trial) -> str:
     """Return what Ray said last of the loss. (`Trial.get_error` looks where Tune has not copied it to yet.)"""
     text = Path(trial.error_file).read_text() if trial.error_file else ""
     lines = text.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "no error known"
+    return lines[-1].partition(" Some common causes")[0].strip()[:300] if lines else "no error known"

@@ -46,10 +46,11 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
 """Place -> the rows that it can name."""
 
 LEFT_TO_STUDIES = {
-    # A rate's decay depends on the study's budget, the precision on its machines.
+    # A rate's decay depends on the study's budget, the precision on its machines; speed is the reason for the third.
     "generator_optimiser.decay_kimg",
     "discriminator_optimiser.decay_kimg",
     "precision",
+    "reuse_fakes",
     # Scales that another knob has too, and a bound that is rarely met.
     "conditioning.real_weight",
     "rate_control.limit",

@@ -59,6 +59,7 @@ EVERYTHING: dict[str, Any] = {
     "rate_control": {"name": "false_positive_rate", "window": 7},
     "n_critic": 2,
     "update_order": "generator_first",
+    "reuse_fakes": True,
     "ema_kimg": 1.5,
     "precision": "bf16",
 }
@@ -99,6 +100,7 @@ def every_row() -> Iterator[tuple[str, TrialConfig]]:
     yield "ema", small(ema_kimg=1.5)
     yield "n_critic", small(n_critic=5)
     yield "generator_first", small(update_order="generator_first", n_critic=3, ema_kimg=1)
+    yield "reuse_fakes", small(reuse_fakes=True, n_critic=2, conditioning={"name": "acgan"})
     yield "everything", small(**EVERYTHING)
 
 

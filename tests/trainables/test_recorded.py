@@ -39,6 +39,7 @@ CASES: dict[str, dict[str, Any]] = {
     "lazy": {"penalty": {"name": "r1", "weight": 1, "interval": 3}, "n_critic": 2},
     "generator-first": {"update_order": "generator_first", "n_critic": 3, "loss": "relativistic"},
     "average": {"ema_kimg": 1.5},
+    "reused": {"reuse_fakes": True, "n_critic": 2, "normalisation": "spectral"},
     "diffaugment": {"augmentation": {"name": "diffaugment"}},
     "dropout": {"model": {"name": "dcgan", "width": 4, "dropout": 0.3}, "normalisation": "batch"},
     "controlled": {"rate_control": CONTROL, "n_critic": 2},

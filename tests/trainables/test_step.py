@@ -78,6 +78,25 @@ def test_g_moves_at_the_beginning_or_at_the_end_of_n_critic_steps(
     assert found == moved
 
 
+@pytest.mark.parametrize("order", ["discriminator_first", "generator_first"])
+def test_reused_fakes_are_what_both_steps_judge(order: str, prepared: Prepared) -> None:
+    """D is told their images as G made them, and G moves by what D, moved or not, says of the very same."""
+    config = one_step(update_order=order, reuse_fakes=True)
+    session = Session(config, prepared)
+    generator, before = copy.deepcopy(session.generator), copy.deepcopy(session.discriminator)
+    training = session.train(1)
+    real, rng = first_batch(config, prepared)
+    fake = generator.train()(config.latent.sample(1000, rng))
+    loss = LOSSES[config.loss]
+    loss_d = loss.discriminator(before(real).logits, before(fake).logits)
+    judge = before if order == "generator_first" else session.discriminator
+    loss_g = loss.generator(real, judge(fake).logits)
+    assert training.loss_d == pytest.approx(loss_d.item(), rel=1e-5)
+    assert training.loss_g == pytest.approx(loss_g.item(), rel=1e-5)
+    fresh = Session(one_step(update_order=order), prepared).train(1)
+    assert (fresh.loss_d, fresh.loss_g) != pytest.approx((loss_d.item(), loss_g.item()), rel=1e-5)
+
+
 # ------------------------------------------------------------------------------------- smoothing, rates, norms
 
 

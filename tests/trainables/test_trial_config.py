@@ -91,7 +91,7 @@ def fit(parts: dict[str, Any]) -> bool:
     )
 
 
-SIMPLE = ("n_critic", "batch_size", "seed", "ema_kimg", "label_smoothing", "update_order", "precision")
+SIMPLE = ("n_critic", "batch_size", "seed", "ema_kimg", "label_smoothing", "update_order", "reuse_fakes", "precision")
 PARTS = {
     "model": MODELS,
     "conditioning": CONDITIONINGS,

@@ -50,7 +50,7 @@ def _out_of_memory(fault, trial):
 
 
 def _raise_in_evaluation(fault, trial):
-    def broken():
+    def broken(**how):
         raise ValueError("the extractor is\nbroken")
 
     trial.session.evaluate = broken

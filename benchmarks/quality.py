@@ -1,10 +1,11 @@
-"""Does bf16 cost quality? FIDs of the same configurations from several seeds: `python benchmarks/precision.py`.
+"""Do cheaper steps cost quality? FIDs of the same configurations from several seeds: `python benchmarks/quality.py`.
 
-Each configuration is trained to the same kimg in float32 and in bf16 from the same seeds (the same first weights, the
-same draws; runs are chaotic, so they part after some steps and are as good as independent). Both are judged in
-float32. Given are the mean difference of FIDs, bf16 less float32, with its 95 % interval (Welch), relative to float32
-as well; and images per second. "No loss" means that the interval's upper end is below 5 % of float32's mean FID.
-Results go to benchmarks/results/precision.json; each run is kept there as it ends, and a run that was cut off goes on.
+Each configuration is trained to the same kimg as it is, in bf16, and with D's images used for G's step again, from the
+same seeds (the same first weights; runs are chaotic, so they part after some steps and are as good as independent).
+All are judged in float32. Given are the mean difference of FIDs, of the cheaper less the plain, with its 95 % interval
+(Welch), relative to the plain as well; and images per second. "No loss" means that the interval's upper end is below
+5 % of the plain one's mean FID. Results go to benchmarks/results/quality.json; each run is kept there as it ends, and
+a run that was cut off goes on.
 """
 
 import argparse
@@ -47,7 +48,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         **_RATES,
     },
 }
-PRECISIONS = ("float32", "bf16")
+PLAIN = "plain"
+WAYS: dict[str, dict[str, Any]] = {PLAIN: {}, "bf16": {"precision": "bf16"}, "fakes reused": {"reuse_fakes": True}}
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
@@ -78,45 +80,47 @@ def main() -> None:
     began, before = time.monotonic(), machine()["load_average"]
     pin(options.core)
     settings = {"kimg": options.kimg, "count": options.count, "configurations": CONFIGURATIONS}
-    path = RESULTS / "precision.json"
+    path = RESULTS / "quality.json"
     old = json.loads(path.read_text()) if path.exists() else {}
     runs: list[dict[str, Any]] = old["runs"] if old.get("settings") == settings else []
     evaluation = Evaluation(count=options.count, metrics=())
     prepared = prepare(FashionMnist(), evaluation)
     evaluator = Evaluator(prepared)
-    wanted = [(seed, name, p) for seed in range(options.seeds) for name in options.configurations for p in PRECISIONS]
-    for seed, name, precision in wanted:
-        if any((run["seed"], run["name"], run["precision"]) == (seed, name, precision) for run in runs):
+    wanted = [(seed, name, way) for seed in range(options.seeds) for name in options.configurations for way in WAYS]
+    for seed, name, way in wanted:
+        if any((run["seed"], run["name"], run["way"]) == (seed, name, way) for run in runs):
             continue
         if time.monotonic() - began > 60 * options.minutes:
             print("time is up: run again to go on")
             break
-        changes = {"precision": precision, "seed": seed, "evaluation": evaluation.model_dump(mode="json")}
+        changes = {**WAYS[way], "seed": seed, "evaluation": evaluation.model_dump(mode="json")}
         config = TrialConfig.from_dict({"data": {"name": "fashion_mnist"}} | CONFIGURATIONS[name] | changes)
         session = Session(config, prepared, evaluator=evaluator)
         training = session.train(options.kimg)
         fid = session.evaluate()["fid"]
         speed = training.images / training.seconds
-        runs.append({"seed": seed, "name": name, "precision": precision, "fid": fid, "images_per_second": speed})
-        print(f"{name} {precision} seed {seed}: FID {fid:.2f}, {speed:.0f} images/s", flush=True)
-        write("precision", {"load_before": before, "settings": settings, "runs": runs, "compared": compare(runs)})
+        runs.append({"seed": seed, "name": name, "way": way, "fid": fid, "images_per_second": speed})
+        print(f"{name} {way} seed {seed}: FID {fid:.2f}, {speed:.0f} images/s", flush=True)
+        write("quality", {"load_before": before, "settings": settings, "runs": runs, "compared": compare(runs)})
     for name, of in compare(runs).items():
         print(f"{name}: {of}")
 
 
 def compare(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """For each configuration with two runs of each precision, the means and their difference."""
+    """For each configuration with two runs of each way, the means and how far the others are from the plain one."""
     compared = {}
     for name in CONFIGURATIONS:
-        fids = {p: [run["fid"] for run in runs if (run["name"], run["precision"]) == (name, p)] for p in PRECISIONS}
-        if min(map(len, fids.values())) < 2:
+        fids = {way: [run["fid"] for run in runs if (run["name"], run["way"]) == (name, way)] for way in WAYS}
+        fids = {way: of for way, of in fids.items() if len(of) > 1}
+        if PLAIN not in fids:
             continue
-        apart = difference(fids["bf16"], fids["float32"])
+        apart = {way: difference(of, fids[PLAIN]) for way, of in fids.items() if way != PLAIN}
         compared[name] = {
-            "seeds": [len(of) for of in fids.values()],
-            "fid": {p: {"mean": statistics.mean(of), "sd": statistics.stdev(of)} for p, of in fids.items()},
-            "bf16_less_float32": apart,
-            "no_loss": apart["relative_high"] <= MARGIN,
+            "fid": {
+                way: {"seeds": len(of), "mean": statistics.mean(of), "sd": statistics.stdev(of)}
+                for way, of in fids.items()
+            },
+            "less_plain": {way: d | {"no_loss": d["relative_high"] <= MARGIN} for way, d in apart.items()},
         }
     return compared
 
