@@ -169,10 +169,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of the study file")
     parser.add_argument("--slots", type=int, default=2, help="trials at a time, for the busy fraction")
     parser.add_argument("--name", default="overhead", help="of the result's file")
+    parser.add_argument("--storage", type=Path, help="keep the study there, as `overhead`")
     options = parser.parse_args()
     before = machine()["load_average"]
-    with tempfile.TemporaryDirectory() as storage:
-        study, began, seconds, watch = launch(options.study, options.set, Path(storage))
+    with tempfile.TemporaryDirectory() as passing:
+        study, began, seconds, watch = launch(options.study, options.set, options.storage or Path(passing))
         numbers = measure(study, began, seconds, watch, options.slots)
     for name, value in numbers.items():
         print(f"{name:36} {value}")
