@@ -52,8 +52,9 @@ def whole(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 def older(config: TrialConfig) -> dict[str, Any]:
-    """The configuration as it was written before evaluations had a precision and a number of images for rungs."""
+    """The configuration as written before `reuse_fakes` and an evaluation's `precision` and `rung_count`."""
     data = config.to_dict()
+    assert data.pop("reuse_fakes") is False
     assert data["evaluation"].pop("precision") == "float32"
     assert data["evaluation"].pop("rung_count") is None
     return data
@@ -69,7 +70,10 @@ def test_a_field_that_came_later_changes_no_digest_at_its_default() -> None:
     for other in ({"precision": "bf16", "rung_count": 300}, {"precision": "float32", "rung_count": 200}):
         changed = small(evaluation=older(CONFIG)["evaluation"] | other)
         assert changed.digest != before
-    lowered = small(evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16", "rung_count": 300})
+    assert small(ema_kimg=1, n_critic=2, reuse_fakes=True).digest != before
+    lowered = small(
+        reuse_fakes=True, evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16", "rung_count": 300}
+    )
     assert lowered.digest == sha256(lowered.to_dict())
 
 
