@@ -71,9 +71,7 @@ def test_a_field_that_came_later_changes_no_digest_at_its_default() -> None:
         changed = small(evaluation=older(CONFIG)["evaluation"] | other)
         assert changed.digest != before
     assert small(ema_kimg=1, n_critic=2, reuse_fakes=True).digest != before
-    lowered = small(
-        reuse_fakes=True, evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16", "rung_count": 300}
-    )
+    lowered = small(reuse_fakes=True, evaluation=older(CONFIG)["evaluation"] | {"precision": "bf16", "rung_count": 300})
     assert lowered.digest == sha256(lowered.to_dict())
 
 
