@@ -11,7 +11,7 @@ STUDY ?= studies/quickstart.yaml
 
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-BENCHMARKS := step step_profile evaluation quality overhead sampling memory
+BENCHMARKS := step step_profile evaluation quality overhead switch sampling memory $(if $(shell command -v nvidia-smi),gpu)
 
 .PHONY: study test test-fast check bench data install clean
 .DEFAULT_GOAL := help

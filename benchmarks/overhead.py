@@ -39,7 +39,7 @@ class Span:
 
 
 class CpuWatch:
-    """Notes the CPU seconds of the driver, and of Ray's servers and workers, twice a second."""
+    """Notes the CPU seconds of the driver, by thread, and of Ray's servers and workers, twice a second."""
 
     def __init__(self, driver: int) -> None:
         self._driver = psutil.Process(driver)
@@ -65,23 +65,22 @@ class CpuWatch:
         of: dict[int, tuple[str, float]] = {}  # processes that have ended keep what they took
         while not self._done.wait(0.5):
             try:
-                processes = [self._driver, *self._driver.children(recursive=True)]
+                threads, processes = self._driver.threads(), self._driver.children(recursive=True)
             except psutil.NoSuchProcess:
                 return
+            for thread in threads:  # the first one runs Tune's loop, the ledger, ASHA and the sampler
+                kind = "driver's loop" if thread.id == self._driver.pid else "driver's threads (MLflow's, Ray's)"
+                of[thread.id] = kind, thread.user_time + thread.system_time
             for process in processes:
                 with suppress(psutil.Error):
-                    times = process.cpu_times()
-                    of[process.pid] = self._kind(process), times.user + times.system
+                    line, times = " ".join(process.cmdline()), process.cpu_times()
+                    if line:  # one that is ending has none any more
+                        kind = "trials" if line.startswith("ray::") else "ray's servers"
+                        of[process.pid] = kind, times.user + times.system
             cpu: dict[str, float] = {}
             for kind, seconds in of.values():
                 cpu[kind] = cpu.get(kind, 0.0) + seconds
             self._seen.append((time.time(), cpu))
-
-    def _kind(self, process: psutil.Process) -> str:
-        if process.pid == self._driver.pid:
-            return "driver"
-        line = " ".join(process.cmdline())
-        return "trials" if line.startswith("ray::") else "ray's servers"
 
 
 def spans(trial: TrialRecord) -> Iterator[Span]:

@@ -6,7 +6,9 @@ writes docs/images/bench-*.svg. What was not measured is said to be so. Measures
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -153,6 +155,22 @@ def overhead(result: Result) -> str:
     return table([f"{result['settings']['study']}, {result['trials']} trials", ""], rows) + where(result)
 
 
+def switch(result: Result) -> str:
+    """Ours beside Ray Tune's own."""
+    rounds, more = result["rounds"], result["ours_less_ray_tune"]
+
+    def row(name: str, seconds: Sequence[float]) -> tuple[str, str, str]:
+        ms = [1000 * value for value in seconds]
+        return name, f"{statistics.median(ms):.0f} ms", f"{min(ms):.0f} to {max(ms):.0f}"
+
+    rows = [
+        row("ganstudy", [of["ours"] for of in rounds]),
+        row("Ray Tune, of trials that do nothing", [of["ray_tune"] for of in rounds]),
+        row("the difference", [more[key] for key in ("low", "median", "high")]),
+    ]
+    return table(["from a trial's end to the next one's first step", "median", "over rounds"], rows) + where(result)
+
+
 def sampling(result: Result) -> str:
     """How long a slot waits for its next configuration."""
     rows = [
@@ -169,7 +187,7 @@ def memory(result: Result) -> str:
     return f"{', '.join(places)} trials: {result['kb_per_trial']:.0f} KB a trial over the second half." + where(result)
 
 
-def study(result: Result) -> str:
+def study(result: Result, image: str = "bench-study") -> str:
     """Ours against what a user would take instead."""
     rows = []
     for name, of in result["compared"].items():
@@ -185,8 +203,8 @@ def study(result: Result) -> str:
         "trained to the end",
         "ours reached it after (of the time)",
     ]
-    _curves(result)
-    plot = "![Best FID against wall time](images/bench-study.svg)"
+    _curves(result, image)
+    plot = f"![Best FID against wall time](images/{image}.svg)"
     return f"{result['settings']['minutes']:g} minutes each:\n\n" + table(head, rows) + f"\n\n{plot}" + where(result)
 
 
@@ -215,9 +233,11 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "evaluation": evaluation,
     "quality": quality,
     "overhead": overhead,
+    "switch": switch,
     "sampling": sampling,
     "memory": memory,
     "study": study,
+    "study_long": partial(study, image="bench-study-long"),
     "gpu": gpu,
 }
 MISSING = {"gpu": "Not measured: no GPU was lent."}
@@ -239,7 +259,7 @@ def _bars(result: Result) -> None:
     _save("bench-step", 690, top, lines)
 
 
-def _curves(result: Result) -> None:
+def _curves(result: Result, image: str) -> None:
     runs = [run for run in result["runs"] if run["curve"]]
     seconds = 60 * result["settings"]["minutes"]
     high = max(fid for run in runs for _, fid in run["curve"])
@@ -263,7 +283,7 @@ def _curves(result: Result) -> None:
     for place, name in enumerate(names):
         lines.append(f'<rect x="480" y="{30 + 20 * place}" width="12" height="12" fill="{COLOURS[place]}"/>')
         lines.append(_text(498, 41 + 20 * place, name))
-    _save("bench-study", 690, 330, lines)
+    _save(image, 690, 330, lines)
 
 
 def _text(x: float, y: float, words: str, weight: str = "normal") -> str:

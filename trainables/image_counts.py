@@ -82,3 +82,7 @@ class ImageCounts:
     def at(self, kimg: int) -> int:
         """Return how many images a report at `kimg` judges."""
         return self.full if self.rung is None or kimg in self.full_at else self.rung
+
+    def told_at(self, kimg: int) -> int:
+        """Return what a report at `kimg` tells of it: 0 where all reports have the full number."""
+        return 0 if self.rung is None else self.at(kimg)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from study.ledger.rows import Row
@@ -16,6 +17,7 @@ Read = Callable[[int], Sequence[Row]]
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 60.0
+LONGEST_PAUSE = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,7 @@ class ProjectionThread:
         interval: float = 1.0,
         system: SystemMetrics | None = None,
         patience: float = 0.0,
+        share: float = 1.0,
     ) -> None:
         """Start the thread.
 
@@ -75,12 +78,15 @@ class ProjectionThread:
             interval: seconds between two projections, so that many reports become one call.
             system: kept running beside the study's run; None for none.
             patience: seconds before the first projection: MLflow's import and tables take three of a core's.
+            share: of a core, what projecting may take: what took long is followed by a longer pause, of
+                `LONGEST_PAUSE` at most.
         """
         self.error: str | None = None
         self._read = read
         self._projection = projection
         self._interval = interval
         self._patience = patience
+        self._share = share
         self._system = system or SystemMetrics(False, projection.uri)
         self._finish: Finish | None = None
         self._complete = False
@@ -114,6 +120,7 @@ class ProjectionThread:
             self._wanted.wait()
             self._wanted.clear()
             last = self._closing.is_set()
+            began = time.thread_time()
             try:
                 if last:
                     self._system.stop()  # it would take the run's end for its own
@@ -136,7 +143,8 @@ class ProjectionThread:
             if last:
                 self._complete = True
                 return
-            self._closing.wait(self._interval)
+            wished = (time.thread_time() - began) / self._share
+            self._closing.wait(max(self._interval, min(wished, LONGEST_PAUSE)))
 
     def _failed(self, error: Exception) -> None:
         if self.error is None:

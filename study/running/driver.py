@@ -24,6 +24,7 @@ from trainables.errors import InvalidInput
 _MLFLOW_SECONDS_AFTER_ERROR = 10.0
 _MLFLOW_LATER_BY = 10.0  # seconds: the cores are the first trials' workers', which import torch then
 _MLFLOW_EVERY = 5.0  # seconds: many reports share the work of a projection
+_MLFLOW_SHARE = 0.005  # of a core
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def driving(
             begin(ledger, writer)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
-                thread = ProjectionThread(reader.read, projection, _MLFLOW_EVERY, system, _MLFLOW_LATER_BY)
+                thread = ProjectionThread(
+                    reader.read, projection, _MLFLOW_EVERY, system, _MLFLOW_LATER_BY, _MLFLOW_SHARE
+                )
                 try:
                     yield Driver(slots, ledger, writer, thread, halt, projection)
                 except BaseException:

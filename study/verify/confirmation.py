@@ -15,6 +15,7 @@ from study.ledger.rows import Row
 from study.verify.check import Discrepancy
 from study.verify.checkpoints import check_training
 from trainables.evaluation import Evaluation
+from trainables.image_counts import ImageCounts
 
 
 def check_confirmation(folder: StudyFolder, rows: Sequence[Row], live: bool, counts: Counter[str]) -> str | None:
@@ -68,15 +69,21 @@ def _check_reports(study: StudyRecord, retraining: Retraining, counts: Counter[s
     expected = list(range(step, retraining.kimg + 1, step))
     if list(retraining.curve) != expected:
         raise Discrepancy(f"{what} reported at {list(retraining.curve)} kimg, every {step} kimg were due")
+    evaluation = Evaluation.model_validate(study.config["evaluation"])
+    images = ImageCounts.of(evaluation, study.full_count_at)
+    for found in (report.judgement for report in retraining.reports):
+        if found.images != images.told_at(found.kimg):
+            raise Discrepancy(
+                f"{what} was judged by {found.images} images at {found.kimg} kimg, not {images.told_at(found.kimg)}"
+            )
     counts["retrainings"] += 1
     counts["reports"] += len(retraining.reports)
     if retraining.state != TrialState.COMPLETED:
         return
     if retraining.kimg != retraining.budget:
         raise Discrepancy(f"{what} completed at {retraining.kimg} kimg, short of {retraining.budget}")
-    keys = Evaluation.model_validate(study.config["evaluation"]).keys
-    if set(retraining.test or {}) != set(keys):
-        raise Discrepancy(f"{what} was judged by {sorted(retraining.test or {})}, not by {sorted(keys)}")
+    if set(retraining.test or {}) != set(evaluation.keys):
+        raise Discrepancy(f"{what} was judged by {sorted(retraining.test or {})}, not by {sorted(evaluation.keys)}")
 
 
 def _check_disk(folder: StudyFolder, study: StudyRecord, retraining: Retraining, counts: Counter[str]) -> bool:

@@ -15,6 +15,7 @@ from study.ledger.confirmation_events import ConfirmationPlanned
 from study.ledger.ledger import Ledger, Row
 from study.ledger.outcomes import Report, TrialState
 from study.ledger.records import StudyRecord, fold
+from study.study_file.config import StudyConfig
 from trainables.evaluation import Evaluation
 from trainables.held_out import TEST
 
@@ -74,7 +75,14 @@ def read(place: Path) -> list[Row]:
 
 
 def confirm(
-    place: Path, top: int, seeds: int, *, crash_after: int | None = None, slots: int = 2, result: Result = retrained
+    place: Path,
+    top: int,
+    seeds: int,
+    *,
+    crash_after: int | None = None,
+    slots: int = 2,
+    result: Result = retrained,
+    config: StudyConfig | None = None,
 ) -> StudyRecord:
     """Confirm as the driver would, or crash once `crash_after` transactions are committed."""
     left = [crash_after]
@@ -93,14 +101,14 @@ def confirm(
         plan, before = Wanted(top, seeds).plan(study, "test"), study.confirmation.plan
         if before is None or (before.trials, before.seeds, before.budget) != (plan.trials, plan.seeds, plan.budget):
             writer.append(plan)
-        confirmer = Confirmer(toy_config(), fold(ledger.read(), live=True), writer)
+        confirmer = Confirmer(config or toy_config(), fold(ledger.read(), live=True), writer)
         running: dict[int, tuple[Mapping[str, Any], int]] = {}
         while not confirmer.done:
             while len(running) < slots and (handed := confirmer.next()):
                 running[handed.number] = (handed.config, handed.kimg)
-            for number, (config, kimg) in list(running.items()):
+            for number, (trained, kimg) in list(running.items()):
                 kimg = min(kimg + 1, END)  # one that failed at the end repeats its last report
-                running[number] = (config, kimg)
-                if not confirmer.report(number, result(config, kimg)):
+                running[number] = (trained, kimg)
+                if not confirmer.report(number, result(trained, kimg)):
                     del running[number]
         return fold(ledger.read(), live=False)

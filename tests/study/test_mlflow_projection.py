@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -604,6 +605,31 @@ def test_the_thread_projects_what_it_is_woken_for(folder: StudyFolder, empty_sto
     state = state_of(folder)
     assert state[UID]["status"] == "KILLED"
     assert state[f"{UID}/0"] == once[f"{UID}/0"]
+
+
+def test_what_took_long_is_followed_by_a_longer_pause_that_the_end_breaks(folder: StudyFolder) -> None:
+    rows = rows_of(events())
+    seen: list[Row] = rows[:6]
+    caught_up = threading.Event()
+
+    def read(after: int) -> list[Row]:
+        new = [row for row in seen if row.seq > after]
+        if not new:
+            caught_up.set()
+        return new
+
+    projection = MlflowProjection(None, folder, "digits")
+    thread = ProjectionThread(read, projection, interval=0.01, share=1e-9)
+    thread.wake()
+    assert caught_up.wait(60)
+    seen = rows
+    thread.wake()
+    time.sleep(0.5)  # fifty intervals
+    assert projection.position == 6
+    began = time.monotonic()
+    assert thread.close(60, Finish("finished"))
+    assert projection.position == len(rows)
+    assert time.monotonic() - began < mlflow_thread.LONGEST_PAUSE
 
 
 def test_a_dead_server_is_reported_once_and_holds_nobody(

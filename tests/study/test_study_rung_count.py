@@ -1,5 +1,6 @@
 """A study that judges by fewer images below its top budget: every "best" is of one number of images."""
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from confirmations import confirm, retrained
 from made_up import study as made_study
 from made_up import trial as made_trial
 from optuna.trial import TrialState as OptunaState
@@ -19,8 +21,9 @@ from study.analysis.export import export, read_export
 from study.analysis.images_judged import images_judged
 from study.analysis.ranking import best_up_to, rank
 from study.confirmation.record import chosen_kimg
+from study.folder import StudyFolder
 from study.ledger.earlier import EarlierTrial
-from study.ledger.events import NoiseMeasured, Reported, StudyChanged, WarmStarted
+from study.ledger.events import NoiseMeasured, Reported, RetrainingReported, StudyChanged, WarmStarted
 from study.ledger.ledger import Ledger
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState, fold
 from study.ledger.rows import Row
@@ -32,6 +35,7 @@ from study.running.sampling import Sampling
 from study.running.warm_start import lesson
 from study.study_file.config import StudyConfig, refuse_changes
 from study.verify.check import Discrepancy
+from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
 from trainables.errors import InvalidInput
 from trainables.image_counts import IMAGES, ImageCounts, Judgement
@@ -132,6 +136,25 @@ def test_verify_finds_a_report_of_another_number_of_images(
     rows[index] = replace(rows[index], event=replace(event, metrics=metrics))
     expected = f"judged by {None if wrong is None else float(wrong)} images at 1 kimg, not {RUNG}"
     assert expected in (replayed(rows, tmp_path) or "")
+
+
+def test_verify_finds_a_retraining_judged_by_another_number_of_images(
+    study: tuple[Path, StudyRecord], tmp_path: Path
+) -> None:
+    place = tmp_path / "ledger.db"
+    shutil.copy(study[0], place)
+
+    def result(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
+        found = retrained(config, kimg) | judged({9})(config, kimg)
+        return found | ({"chosen": 9} if kimg == 9 else {})
+
+    confirm(place, 1, 1, result=result, config=config_of())
+    rows, folder = rows_of(place), StudyFolder(tmp_path, "toy")
+    check_confirmation(folder, rows, False, Counter())
+    index, event = next((i, row.event) for i, row in enumerate(rows) if isinstance(row.event, RetrainingReported))
+    rows[index] = replace(rows[index], event=replace(event, metrics=event.metrics | {IMAGES: RUNG - 1.0}))
+    with pytest.raises(Discrepancy, match=f"judged by {RUNG - 1} images at 1 kimg, not {RUNG}"):
+        check_confirmation(folder, rows, False, Counter())
 
 
 def test_a_report_without_the_number_fails_its_trial(tmp_path: Path) -> None:
