@@ -11,7 +11,7 @@ STUDY ?= studies/quickstart.yaml
 
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-BENCHMARKS := step step_profile evaluation quality overhead switch sampling memory $(if $(shell command -v nvidia-smi),gpu)
+BENCHMARKS := step step_profile evaluation overhead switch sampling memory $(if $(shell command -v nvidia-smi),gpu)
 
 .PHONY: study test test-fast check bench data install clean
 .DEFAULT_GOAL := help
@@ -53,7 +53,8 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED) data
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
-	$(BIN)/python benchmarks/whole_study.py --minutes 2 --seeds 1 --name study_short
+	$(BIN)/python benchmarks/quality.py --fresh
+	$(BIN)/python benchmarks/whole_study.py --minutes 2 --seeds 1 --name study_short --fresh
 	$(BIN)/python benchmarks/plot.py
 
 clean:

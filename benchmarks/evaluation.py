@@ -63,12 +63,14 @@ def phases(trial: Trial) -> dict[str, float]:
     session = trial.session
     images = list(session._finite_bytes(session._streams.at("evaluate", 1)))
     evaluator = session._evaluator
+    evaluator.judge(images)  # the first one is slower
     extract = _seconds(lambda: [evaluator._extractor(batch) for batch in images])
+    judge = _seconds(lambda: evaluator.judge(images))
     trial.checkpoint()
     return {
         "generate": _seconds(lambda: list(session._finite_bytes(session._streams.at("evaluate", 1)))),
         "extract": extract,
-        "metrics": max(0.0, _seconds(lambda: evaluator.judge(images)) - extract),
+        "metrics": max(0.0, judge - extract),
         "pictures": _seconds(trial._draw),
         "checkpoint": _seconds(lambda: trial._checkpoints.save(session.kimg, trial.checkpoint())),
     }

@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--kimg", type=int, default=15)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=9.0, help="begin no run after; run again to go on")
+    parser.add_argument("--fresh", action="store_true", help="measure all anew, also what the file has")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--configurations", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
     options = parser.parse_args()
@@ -82,7 +83,8 @@ def main() -> None:
     settings = {"kimg": options.kimg, "count": options.count, "configurations": CONFIGURATIONS}
     path = RESULTS / "quality.json"
     old = json.loads(path.read_text()) if path.exists() else {}
-    runs: list[dict[str, Any]] = old["runs"] if old.get("settings") == settings else []
+    goes_on = old.get("settings") == settings and not options.fresh
+    runs: list[dict[str, Any]] = old["runs"] if goes_on else []
     evaluation = Evaluation(count=options.count, metrics=())
     prepared = prepare(FashionMnist(), evaluation)
     evaluator = Evaluator(prepared)

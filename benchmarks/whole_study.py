@@ -38,7 +38,7 @@ def ours(seconds: float, seed: int, folder: Path, settings: Sequence[str]) -> Re
     began = time.time()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        process.wait(seconds)
+        raise SystemExit(f"our study ended early, with exit code {process.wait(seconds)}")
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.wait()
@@ -115,12 +115,14 @@ def main() -> None:
     parser.add_argument("--contestants", nargs="+", choices=[OURS, *CONTESTANTS], default=[OURS, *CONTESTANTS])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of our study file")
     parser.add_argument("--name", default="study", help="of the result's file")
+    parser.add_argument("--fresh", action="store_true", help="measure all anew, also what the file has")
     options = parser.parse_args()
     before, seconds = machine()["load_average"], 60 * options.minutes
     settings = {"minutes": options.minutes, "set": options.set}
     path = RESULTS / f"{options.name}.json"
     old = json.loads(path.read_text()) if path.exists() else {}
-    runs: list[dict[str, Any]] = old["runs"] if old.get("settings") == settings else []
+    goes_on = old.get("settings") == settings and not options.fresh
+    runs: list[dict[str, Any]] = old["runs"] if goes_on else []
     for seed in range(1, options.seeds + 1):
         for name in options.contestants:
             if any((run["name"], run["seed"]) == (name, seed) for run in runs):

@@ -152,6 +152,20 @@ def test_a_ray_that_nobody_began_is_not_ended(monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
+def test_a_ray_that_never_answers_holds_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.running import ray_start
+
+    answer, over = threading.Event(), threading.Event()
+    monkeypatch.setattr(ray_start, "_START_SECONDS", 0.1)
+    monkeypatch.setattr(ray_start.ray, "init", lambda **options: answer.wait(60))
+    monkeypatch.setattr(ray_start.ray, "shutdown", over.set)
+    with ray_start.RayStart(None) as start:
+        start.begin()
+    assert not over.is_set()
+    answer.set()
+    assert over.wait(60), "one that answers after all is ended"
+
+
 def test_what_ray_refuses_is_told_where_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from study.running import ray_start
 

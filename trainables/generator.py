@@ -60,6 +60,11 @@ class GeneratorFacts(Variant):
     weights: str = Field(description="SHA-256 (hex) of the weights")
 
     @property
+    def images_judged(self) -> int:
+        """Of how many generated images `fid` is: FIDs of other numbers do not compare with it."""
+        return self.fid_images or self.trial.evaluation.count
+
+    @property
     def classes(self) -> int:
         """How many classes the data had, 0 for none."""
         return len(self.class_counts)

@@ -1,7 +1,7 @@
 """Two studies side by side: at equal budgets, at equal cost, and what set them apart."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +9,20 @@ from rich.console import Console
 from rich.text import Text
 
 from study.analysis.cost import best_after, cost, progress, wall_seconds
-from study.analysis.ranking import best_up_to, rank
+from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.console.say import say
 from study.console.tables import duration, folded_table, number
-from study.ledger.records import Report, StudyRecord, TrialState
+from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from study.running.board import summary
 from trainables.errors import InvalidInput
+from trainables.image_counts import best_of
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
+
+Look = tuple[int, int]
+"""A report's kimg and the number of generated images that it judged."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Side:
     wall_seconds: float
     best: dict[str, Any] | None
     best_at: dict[int, float | None]
-    """The lowest best FID up to a budget among the trials that reported there, for each budget of both studies where
-    both are of equally many images."""
+    """For each budget of both studies the lowest FID up to there, of the trials that reported there, among the looks
+    (kimg, generated images) that both studies took: who looks more often is not ahead by that."""
     best_at_equal_cost: float | None
 
 
@@ -75,7 +79,8 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
             f"{names[0]} and {names[1]}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare (other data, "
             "extractor or number of images); compare studies of one `data` and `evaluation`"
         )
-    shared = {kimg for kimg, _ in _looks(a) & _looks(b)}
+    looks = _looks(a) & _looks(b)
+    shared = {kimg for kimg, _ in looks}
     rungs = {kimg for s in (a, b) for kimg in [*schedule_of(s.config).rungs(), schedule_of(s.config).max_kimg]}
     budgets = sorted(shared & rungs) or sorted(shared)[-1:]
     spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
@@ -83,7 +88,7 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     least = [s.noise.least_difference(kimg) for s in (a, b)] if kimg else []
     alike = _most(a) == _most(b)
     return Comparison(
-        (_side(a, budgets, spent if alike else None), _side(b, budgets, spent if alike else None)),
+        (_side(a, budgets, looks, spent if alike else None), _side(b, budgets, looks, spent if alike else None)),
         spent,
         dict(_apart(a.config, b.config)),
         kimg,
@@ -91,15 +96,17 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     )
 
 
-def _looks(study: StudyRecord) -> set[tuple[int, int]]:
-    """Each budget at which a trial has reported, with the number of images of the best FID up to there."""
-    looks = set()
-    for trial in study.trials:
-        most = 0
-        for report in trial.reports:
-            most = max(most, _images(study, report))
-            looks.add((report.kimg, most))
-    return looks
+def _looks(study: StudyRecord) -> set[Look]:
+    return {_look(study, report) for trial in study.trials for report in trial.reports}
+
+
+def _look(study: StudyRecord, report: Report) -> Look:
+    return report.kimg, _images(study, report)
+
+
+def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collection[Look]) -> float | None:
+    best = best_of(report for report in trial.reports if report.kimg <= kimg and _look(study, report) in looks)
+    return best.fid if best and kimg in trial.curve else None
 
 
 def _most(study: StudyRecord) -> int:
@@ -111,7 +118,7 @@ def _images(study: StudyRecord, report: Report) -> int:
     return report.judgement.images or int(study.config["evaluation"]["count"])
 
 
-def _side(study: StudyRecord, budgets: Iterable[int], spent: int | None) -> Side:
+def _side(study: StudyRecord, budgets: Iterable[int], looks: Collection[Look], spent: int | None) -> Side:
     whole = cost(study.trials)
     ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
     first = next(iter(rank(study.trials, top=1)), None)
@@ -126,7 +133,7 @@ def _side(study: StudyRecord, budgets: Iterable[int], spent: int | None) -> Side
         }
     )
     at = {
-        kimg: min((fid for t in ranked if kimg in t.curve and (fid := best_up_to(t, kimg)) is not None), default=None)
+        kimg: min((fid for t in ranked if (fid := _best_up_to(study, t, kimg, looks)) is not None), default=None)
         for kimg in budgets
     }
     states = dict(Counter(str(trial.state) for trial in study.trials))

@@ -57,11 +57,11 @@ def legend(study: StudyRecord) -> list[str]:
     plan = study.confirmation.plan
     assert plan is not None
     return [
-        f"study FID: the trial's lowest on validation images ({plan.fingerprint}), one seed, chosen for being low; "
+        f"study FID: the trial's best on validation images ({plan.fingerprint}), one seed, chosen for being low; "
         "fresh seeds: the mean of the same over the retrainings; bias: study FID less that mean, below 0 where the "
         "study's own run was lucky",
         f"test FID: mean over the retrainings, each judged once on test images ({plan.test_fingerprint}) by its "
-        "generator of the lowest validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
+        "generator of the best validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
         f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
         f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
         "compare each with its like",

@@ -97,7 +97,7 @@ class RetrainingReported(RetrainingEvent):
 class RetrainingEnded(RetrainingEvent):
     """A retraining came to its end at `kimg`, in which state and for what cause.
 
-    A completed one has `chosen`, the kimg of its lowest validation FID, and `test`, all metrics of the generator of
+    A completed one has `chosen`, the kimg of its best validation FID, and `test`, all metrics of the generator of
     that kimg on test images: the one time that these were looked at.
     """
 

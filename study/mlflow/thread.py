@@ -56,7 +56,7 @@ def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None)
 
 
 class ProjectionThread:
-    """One daemon thread that projects the ledger's new rows whenever it is woken.
+    """One daemon thread: it projects the ledger's new rows when woken, then pauses, so that many share the work.
 
     On an error it warns once, keeps the text in `error`, and tries again after 1, 2, 4 ... 60 seconds.
     """

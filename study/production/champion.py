@@ -123,6 +123,7 @@ def _print(
             "kimg": facts.kimg,
             "fid": facts.fid,
             "fid_fingerprint": facts.fid_fingerprint,
+            "fid_images": facts.images_judged,
             "weights": facts.weights,
         }
         console.print_json(data=plain)

@@ -94,6 +94,7 @@ def facts_tags(facts: GeneratorFacts) -> dict[str, str]:
         "ganstudy.kimg": str(facts.kimg),
         "ganstudy.fid": f"{facts.fid:.6g}",
         "ganstudy.fid_fingerprint": facts.fid_fingerprint,
+        "ganstudy.fid_images": str(facts.images_judged),
     }
 
 

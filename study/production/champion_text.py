@@ -85,7 +85,7 @@ def _quality(facts: GeneratorFacts) -> str:
     return (
         f" Architecture `{facts.trial.model.name}`, loss `{facts.trial.loss}`, {facts.kimg} thousand real images shown "
         f"to its discriminator. FID {number(facts.fid)} on the {evaluation.split} split with "
-        f"{facts.fid_images or evaluation.count} generated images, fingerprint `{facts.fid_fingerprint}`: FIDs compare "
+        f"{facts.images_judged} generated images, fingerprint `{facts.fid_fingerprint}`: FIDs compare "
         "only where both are the same."
     )
 

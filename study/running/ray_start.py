@@ -11,6 +11,7 @@ import ray
 from trainables.errors import GanStudyError
 
 _CONNECT_SECONDS = 5.0
+_START_SECONDS = 10.0
 
 
 class RayStart:
@@ -34,7 +35,7 @@ class RayStart:
         self._error: BaseException | None = None
         self._settled = threading.Event()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="ganstudy-ray-start")
+        self._thread = threading.Thread(target=self._live, name="ganstudy-ray-start", daemon=True)
 
     def begin(self) -> None:
         """Begin, if that has not happened, and return at once."""
@@ -58,10 +59,10 @@ class RayStart:
             raise self._error
 
     def end(self) -> None:
-        """Disconnect, and end a Ray of our own; a second Ctrl-C leaves that to the end of the process."""
+        """Disconnect, and end a Ray of our own; one that is still starting, or hangs, is left after some seconds."""
         self._over.set()
         if self._begun:
-            self._thread.join()
+            self._thread.join(None if self._settled.is_set() else _START_SECONDS)
 
     def __enter__(self) -> Self:
         """Start nothing yet."""

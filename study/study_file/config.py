@@ -31,8 +31,9 @@ CHANGEABLE = (
     "report_deadline_minutes",
     "mlflow",
     "storage",
+    "resources.cuda_graphs",
 )
-"""Keys that may differ when a study is launched again; `schedule.max_kimg` may grow."""
+"""Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
 
 class SpaceChoice(Variant):
@@ -220,9 +221,14 @@ def _completed(old: Mapping[str, Any]) -> Mapping[str, Any]:
         return old
 
 
+def is_changeable(key: str) -> bool:
+    """Tell whether a key may have any other value when its study is launched again."""
+    return any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE)
+
+
 def _may_change(key: str, old: Any, new: Any) -> bool:
     grows = key == "schedule.max_kimg" and isinstance(old, int) and isinstance(new, int) and new > old
-    return grows or key.split(".")[0] in CHANGEABLE
+    return grows or is_changeable(key)
 
 
 def _flat(data: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from study.catalogue import DEFAULT_STORAGE
-from study.study_file.config import CHANGEABLE, StudyConfig
+from study.study_file.config import StudyConfig, is_changeable
 from trainables.data.source import DataSource
 from trainables.variants import KeyOf, OneOf
 
@@ -119,7 +119,7 @@ def _range(field: FieldInfo) -> str:
 def _change(place: str) -> str:
     if place == "schedule.max_kimg":
         return "may grow"
-    return "yes" if place.split(".")[0] in CHANGEABLE else "no"
+    return "yes" if is_changeable(place) else "no"
 
 
 def _first_paragraph(model: type[BaseModel]) -> str:

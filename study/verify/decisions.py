@@ -179,10 +179,9 @@ class Replay:
             self._due = self._stopped(event.trial, event.attempt)
 
     def _check_images(self, event: Reported) -> None:
-        asked = self._config.evaluation
-        expected = asked.count if event.kimg in self._full_count_at else asked.rung_count
-        if asked.rung_count is not None and event.metrics.get(IMAGES) != expected:
-            found = event.metrics.get(IMAGES)
+        images = ImageCounts.of(self._config.evaluation, self._full_count_at)
+        expected, found = images.told_at(event.kimg) or None, event.metrics.get(IMAGES)
+        if found != expected:
             raise Discrepancy(f"trial {event.trial} was judged by {found} images at {event.kimg} kimg, not {expected}")
 
     def _ended(self, event: Ended) -> None:

@@ -140,6 +140,7 @@ def test_what_may_change_on_resume_is_taken() -> None:
         time_budget_minutes=5.0,
         mlflow={"uri": "http://127.0.0.1:5000"},
         schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3},
+        resources=toy_config().to_dict()["resources"] | {"cuda_graphs": True},
     )
 
 

@@ -237,11 +237,16 @@ def test_an_export_tells_where_fids_are_in_full(study: tuple[Path, StudyRecord],
 def test_studies_compare_where_both_judged_by_equally_many() -> None:
     curve = {1: 40.0, 3: 30.0, 9: 20.0}
     plain = made_study(made_trial(0, curve), name="plain")
+    often = made_study(made_trial(0, curve | {3: 15.0}), name="often")
     fewer = made_study(with_images(made_trial(0, curve), {9}), name="fewer", evaluation={"count": FULL})
     at_rungs = made_study(with_images(made_trial(0, {1: 40.0, 3: 30.0}, "stopped"), {9}), name="stopped")
     both = compare(plain, fewer)
     assert [list(side.best_at) for side in both.sides] == [[9], [9]]
     assert [side.best_at_equal_cost for side in both.sides] == [20.0, 20.0]
+    looked = compare(often, fewer)
+    assert [side.best_at for side in looked.sides] == [{9: 20.0}, {9: 20.0}], (
+        "15 was a look that the other did not take"
+    )
     neither = compare(plain, at_rungs)
     assert [side.best_at for side in neither.sides] == [{}, {}]
     assert [side.best_at_equal_cost for side in neither.sides] == [None, None], "30 of 200 images is not set against 30"
