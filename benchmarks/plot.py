@@ -189,19 +189,25 @@ def memory(result: Result) -> str:
 
 def study(result: Result, image: str = "bench-study") -> str:
     """Ours against what a user would take instead."""
+    seconds = 60 * result["settings"]["minutes"]
+
+    def parts(found: Iterable[float | None]) -> str:
+        return ", ".join("never" if at is None else f"{at:.0%}" for at in found)
+
     rows = []
     for name, of in result["compared"].items():
-        when = of.get("ours_reached_it_after", [])
-        told = ", ".join("never" if at is None else f"{at:.0%}" for at in when)
+        own = parts(run["curve"][-1][0] / seconds for run in result["runs"] if run["name"] == name and run["curve"])
         bests = ", ".join(f"{fid:.1f}" for fid in of["best"])
-        rows.append((name, f"{of['median_best']:.1f}", bests, sum(of["trials"]), sum(of["completed"]), told))
+        ours = parts(of.get("ours_reached_it_after", []))
+        rows.append((name, f"{of['median_best']:.1f}", bests, sum(of["trials"]), sum(of["completed"]), own, ours))
     head = [
         "",
         "median best FID",
         "best FID by seed",
         "trials",
         "trained to the end",
-        "ours reached it after (of the time)",
+        "reached after (of the time)",
+        "ours reached that FID after",
     ]
     _curves(result, image)
     plot = f"![Best FID against wall time](images/{image}.svg)"
