@@ -14,6 +14,7 @@ from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
+from study.study_file.auto_precision import settle_precision
 from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
@@ -41,7 +42,10 @@ class SpaceChoice(Variant):
 
     base: Annotated[str, KeyOf(SPACES)] = Field(default="gan28", description="see: ganstudy spaces show NAME")
     narrow: dict[str, Any] = Field(default={}, description="parameter: {low, high} or a list of choices")
-    fix: dict[str, Any] = Field(default={}, description="parameter or field of the trial: value")
+    fix: dict[str, Any] = Field(
+        default={},
+        description="parameter or field of the trial: value; `precision: auto` is bf16 where that costs nothing",
+    )
     baselines: bool = Field(default=True, description="try the space's known-good settings first")
 
     def resolve(self) -> Space:
@@ -183,6 +187,7 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
         _put(data, key.split("."), parse_value(value), override)
     if storage is not None:
         _put(data, ["storage", "path"], str(storage_root(storage)), f"storage.path={storage}")
+    settle_precision(data)
     return validated(StudyConfig, data, f"study file {path}")
 
 
