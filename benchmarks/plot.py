@@ -5,6 +5,7 @@ writes docs/images/bench-*.svg. What was not measured is said to be so. Measures
 """
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PAGE, IMAGES, RESULTS = ROOT / "docs" / "performance.md", ROOT / "docs" / "images", ROOT / "benchmarks" / "results"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#7f7f7f")
+TICKS = 15, 20, 30, 50, 100
 Result = Mapping[str, Any]
 
 
@@ -271,11 +273,16 @@ def _curves(result: Result, image: str) -> None:
     high = max(fid for run in runs for _, fid in run["curve"])
     low = min(run["best"] for run in runs)
 
-    def at(second: float, fid: float) -> str:
-        return f"{60 + 560 * second / seconds:.1f},{20 + 280 * (high - fid) / max(1e-9, high - low):.1f}"
+    def down(fid: float) -> float:  # on a logarithmic scale: the last gains are the smallest
+        return 20 + 280 * math.log(high / fid) / math.log(high / low)
 
-    lines = ['<path d="M60,20 V300 H620" fill="none" stroke="#444"/>']
-    lines += [_text(5, 26, f"{high:.0f}"), _text(5, 304, f"{low:.1f}"), _text(5, 160, "FID")]
+    def at(second: float, fid: float) -> str:
+        return f"{60 + 560 * second / seconds:.1f},{down(fid):.1f}"
+
+    lines = ['<path d="M60,20 V300 H620" fill="none" stroke="#444"/>', _text(5, 14, "FID")]
+    for fid in (low, *(tick for tick in TICKS if 1.1 * low < tick < high)):
+        lines.append(f'<path d="M60,{down(fid):.1f} H620" stroke="#ddd"/>')
+        lines.append(_text(20, down(fid) + 4, f"{fid:.3g}"))
     lines += [_text(560, 320, f"{seconds / 60:g} min")]
     names = list(dict.fromkeys(run["name"] for run in runs))
     for run in runs:
