@@ -168,6 +168,7 @@ def test_a_version_says_where_it_is_from_and_what_it_takes(study: StudyFolder) -
     assert version.tags["ganstudy.kimg"] == str(told["kimg"])
     assert float(version.tags["ganstudy.fid"]) == pytest.approx(told["fid"], rel=1e-5)
     assert version.tags["ganstudy.fid_fingerprint"] == told["fid_fingerprint"]
+    assert version.tags["ganstudy.fid_images"] == str(told["fid_images"])
     assert version.tags["ganstudy.weights"] == told["weights"]
     assert version.run_id is not None
     assert client.get_run(version.run_id).data.tags["ganstudy.uid"] == "uid/1"

@@ -46,6 +46,7 @@ def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> No
         "ganstudy.kimg": "1",
         "ganstudy.fid": f"{facts.fid:.6g}",
         "ganstudy.fid_fingerprint": facts.fid_fingerprint,
+        "ganstudy.fid_images": str(facts.trial.evaluation.count),
         "ganstudy.weights": facts.weights,
     }
     assert "training `best`, whose configuration is that of trial 3 of the study `tiny`" in str(version.description)
