@@ -10,7 +10,6 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from measuring import launch_command
 from scipy.stats import spearmanr
 
 from study.catalogue import find_study, load_study
@@ -65,9 +65,7 @@ def run(loss: str, storage: Path, settings: Sequence[str]) -> StudyRecord:
     """Launch (or go on with) the study of one loss and return what it found."""
     name = f"losses-{loss.replace('_', '-')}"
     changes = [f"name={name}", f"space.fix.gan={loss}", *settings]
-    words = [word for change in changes for word in ("--set", change)]
-    line = [sys.executable, "-m", "study.cli", "launch", str(STUDY), "--storage", str(storage), *words]
-    subprocess.run(line, check=True)
+    subprocess.run(launch_command(STUDY, storage, changes), check=True)
     return load_study(find_study(name, storage))
 
 

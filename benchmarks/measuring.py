@@ -8,8 +8,9 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -92,6 +93,22 @@ def write(name: str, numbers: Mapping[str, Any]) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(_rounded({"machine": machine(), **numbers}), indent=1) + "\n")
     return path
+
+
+def launch_command(study: Path, storage: Path, changes: Iterable[str]) -> list[str]:
+    """Return the command line that launches a study file in `storage`, with `KEY=VALUE` changes."""
+    words = [word for change in changes for word in ("--set", change)]
+    return [sys.executable, "-m", "study.cli", "launch", str(study), "--storage", str(storage), *words]
+
+
+def runs_so_far(name: str, settings: Mapping[str, Any], fresh: bool) -> list[dict[str, Any]]:
+    """Return the runs that `results/NAME.json` has of these settings, to go on from; none if all is to be `fresh`."""
+    path = RESULTS / f"{name}.json"
+    if fresh or not path.exists():
+        return []
+    old = json.loads(path.read_text())
+    runs: list[dict[str, Any]] = old["runs"] if old["settings"] == settings else []
+    return runs
 
 
 def _rate(step: Step, seconds: float) -> Rate:

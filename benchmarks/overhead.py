@@ -8,7 +8,6 @@ what the driver itself computed meanwhile. Results go to benchmarks/results/over
 import argparse
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from measuring import machine, write
+from measuring import launch_command, machine, write
 
 from study.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
@@ -118,8 +117,7 @@ def gaps(study: StudyRecord) -> tuple[list[float], list[float]]:
 def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[StudyRecord, float, float, CpuWatch]:
     """Run the study; return what it left, when it was launched, its wall seconds, and the CPU it took."""
     name = "overhead"
-    changes = [word for change in (f"name={name}", *settings) for word in ("--set", change)]
-    line = [sys.executable, "-m", "study.cli", "launch", str(study), "--storage", str(storage), *changes]
+    line = launch_command(study, storage, [f"name={name}", *settings])
     began = time.time()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     watch = CpuWatch(process.pid)

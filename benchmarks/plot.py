@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, IMAGES, RESULTS = ROOT / "docs" / "performance.md", ROOT / "docs" / "images", ROOT / "benchmarks" / "results"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#7f7f7f")
 TICKS = 15, 20, 30, 50, 100
+LEVELS = TICKS[:3]
 Result = Mapping[str, Any]
 
 
@@ -211,9 +212,22 @@ def study(result: Result, image: str = "bench-study") -> str:
         "reached after (of the time)",
         "ours reached that FID after",
     ]
+    columns = [f"to an FID of {fid}" for fid in reversed(LEVELS)]
+    times = table(["seconds by seed", *columns], [(name, *_times(result, name)) for name in result["compared"]])
     _curves(result, image)
     plot = f"![Best FID against wall time](images/{image}.svg)"
-    return f"{result['settings']['minutes']:g} minutes each:\n\n" + table(head, rows) + f"\n\n{plot}" + where(result)
+    return (
+        f"{result['settings']['minutes']:g} minutes each:\n\n"
+        + f"{table(head, rows)}\n\n{times}\n\n{plot}"
+        + where(result)
+    )
+
+
+def _times(result: Result, name: str) -> list[str]:
+    """The seconds after which each seed's curve came down to each level."""
+    curves = [run["curve"] for run in result["runs"] if run["name"] == name]
+    reached = [[next((f"{at:.0f}" for at, best in c if best <= fid), "never") for c in curves] for fid in LEVELS]
+    return [", ".join(of) for of in reversed(reached)]
 
 
 def gpu(result: Result) -> str:

@@ -1,21 +1,20 @@
 """Do cheaper steps cost quality? FIDs of the same configurations from several seeds: `python benchmarks/quality.py`.
 
-Each configuration is trained to the same kimg as it is, in bf16, and with D's images used for G's step again, from the
-same seeds (the same first weights; runs are chaotic, so they part after some steps and are as good as independent).
-All are judged in float32. Given are the mean difference of FIDs, of the cheaper less the plain, with its 95 % interval
-(Welch), relative to the plain as well; and images per second. "No loss" means that the interval's upper end is below
-5 % of the plain one's mean FID. Results go to benchmarks/results/quality.json; each run is kept there as it ends, and
-a run that was cut off goes on.
+Each configuration is trained to the same kimg as it is, in bf16, with D's images used for G's step again, and with
+both, from the same seeds (the same first weights; runs are chaotic, so they part after some steps and are as good as
+independent). All are judged in float32. Given are the mean difference of FIDs, of the cheaper less the plain, with its
+95 % interval (Welch), relative to the plain as well; and images per second. "No loss" means that the interval's upper
+end is below 5 % of the plain one's mean FID. Results go to benchmarks/results/quality.json; each run is kept there as
+it ends, and a run that was cut off goes on.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from measuring import RESULTS, machine, pin, write
+from measuring import machine, pin, runs_so_far, write
 from scipy.stats import t
 
 from trainables.config import TrialConfig
@@ -49,7 +48,12 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     },
 }
 PLAIN = "plain"
-WAYS: dict[str, dict[str, Any]] = {PLAIN: {}, "bf16": {"precision": "bf16"}, "fakes reused": {"reuse_fakes": True}}
+WAYS: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "bf16": {"precision": "bf16"},
+    "fakes reused": {"reuse_fakes": True},
+    "bf16, fakes reused": {"precision": "bf16", "reuse_fakes": True},
+}
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
@@ -81,10 +85,7 @@ def main() -> None:
     began, before = time.monotonic(), machine()["load_average"]
     pin(options.core)
     settings = {"kimg": options.kimg, "count": options.count, "configurations": CONFIGURATIONS}
-    path = RESULTS / "quality.json"
-    old = json.loads(path.read_text()) if path.exists() else {}
-    goes_on = old.get("settings") == settings and not options.fresh
-    runs: list[dict[str, Any]] = old["runs"] if goes_on else []
+    runs = runs_so_far("quality", settings, options.fresh)
     evaluation = Evaluation(count=options.count, metrics=())
     prepared = prepare(FashionMnist(), evaluation)
     evaluator = Evaluator(prepared)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measuring import machine, write
+from measuring import launch_command, machine, write
 from overhead import gaps
 
 from study.catalogue import find_study, load_study
@@ -77,8 +77,7 @@ def theirs(trials: int, folder: Path) -> list[float]:
 def ours(trials: int, folder: Path) -> list[float]:
     """The seconds of our switches."""
     changes = [f"trials={trials}", f"schedule.grace_kimg={KIMG}", f"schedule.max_kimg={KIMG}"]
-    line = [sys.executable, "-m", "study.cli", "launch", str(ROOT / "studies" / "quickstart.yaml")]
-    line += ["--storage", str(folder), *(word for change in changes for word in ("--set", change))]
+    line = launch_command(ROOT / "studies" / "quickstart.yaml", folder, changes)
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return gaps(load_study(find_study("quickstart", folder)))[1]
 

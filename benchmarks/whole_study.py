@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from contestants import CONTESTANTS, COUNT, MAX_KIMG
-from measuring import RESULTS, machine, write
+from measuring import launch_command, machine, runs_so_far, write
 
 from study.catalogue import find_study, load_study
 
@@ -32,9 +32,7 @@ Reports = list[dict[str, Any]]
 
 def ours(seconds: float, seed: int, folder: Path, settings: Sequence[str]) -> Reports:
     """Launch our study and end it as Ctrl-C does when the time is up."""
-    changes = [f"seed={seed}", *settings]
-    line = [sys.executable, "-m", "study.cli", "launch", str(ROOT / "benchmarks" / "whole_study.yaml")]
-    line += ["--storage", str(folder), *(word for change in changes for word in ("--set", change))]
+    line = launch_command(ROOT / "benchmarks" / "whole_study.yaml", folder, [f"seed={seed}", *settings])
     began = time.time()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -119,10 +117,7 @@ def main() -> None:
     options = parser.parse_args()
     before, seconds = machine()["load_average"], 60 * options.minutes
     settings = {"minutes": options.minutes, "set": options.set}
-    path = RESULTS / f"{options.name}.json"
-    old = json.loads(path.read_text()) if path.exists() else {}
-    goes_on = old.get("settings") == settings and not options.fresh
-    runs: list[dict[str, Any]] = old["runs"] if goes_on else []
+    runs = runs_so_far(options.name, settings, options.fresh)
     for seed in range(1, options.seeds + 1):
         for name in options.contestants:
             if any((run["name"], run["seed"]) == (name, seed) for run in runs):

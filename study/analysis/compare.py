@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from study.analysis.cost import best_after, cost, progress, wall_seconds
+from study.analysis.images_judged import images_of
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.console.say import say
@@ -101,7 +102,7 @@ def _looks(study: StudyRecord) -> set[Look]:
 
 
 def _look(study: StudyRecord, report: Report) -> Look:
-    return report.kimg, _images(study, report)
+    return report.kimg, images_of(study, report)
 
 
 def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collection[Look]) -> float | None:
@@ -111,11 +112,7 @@ def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collec
 
 def _most(study: StudyRecord) -> int:
     ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
-    return max((_images(study, report) for trial in ranked for report in trial.reports), default=0)
-
-
-def _images(study: StudyRecord, report: Report) -> int:
-    return report.judgement.images or int(study.config["evaluation"]["count"])
+    return max((images_of(study, report) for trial in ranked for report in trial.reports), default=0)
 
 
 def _side(study: StudyRecord, budgets: Iterable[int], looks: Collection[Look], spent: int | None) -> Side:

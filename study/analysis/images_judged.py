@@ -1,6 +1,11 @@
 """By how many generated images a study's FIDs are, in words: below its top budget they may be fewer."""
 
-from study.ledger.records import StudyRecord
+from study.ledger.records import Report, StudyRecord
+
+
+def images_of(study: StudyRecord, report: Report | None) -> int:
+    """Return by how many generated images a report judges; without one `evaluation.count`."""
+    return (report.judgement.images if report else 0) or int(study.config["evaluation"]["count"])
 
 
 def images_judged(study: StudyRecord) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from study.analysis.images_judged import images_of
 from study.analysis.ranking import Ranked
 from study.console.hints import typed
 from study.console.say import say
@@ -71,8 +72,7 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
 
 def _images(study: StudyRecord, trial: TrialRecord, kimg: int | None) -> int:
     """By how many images a trial was judged there."""
-    told = (report.judgement.images for report in trial.reports if report.kimg == kimg)
-    return next(told, 0) or int(study.config["evaluation"]["count"])
+    return images_of(study, next((report for report in trial.reports if report.kimg == kimg), None))
 
 
 def plain_noise(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
-from study.study_file.auto_precision import settle_precision
+from study.study_file.auto_precision import AUTO, settled_precision
 from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
@@ -187,8 +187,22 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
         _put(data, key.split("."), parse_value(value), override)
     if storage is not None:
         _put(data, ["storage", "path"], str(storage_root(storage)), f"storage.path={storage}")
-    settle_precision(data)
-    return validated(StudyConfig, data, f"study file {path}")
+    fixed = _fixed(data)
+    automatic = fixed.get("precision") == AUTO
+    if automatic:
+        fixed["precision"] = "float32"
+    config = validated(StudyConfig, data, f"study file {path}")
+    if automatic:
+        fixed["precision"] = settled_precision(config.space.resolve(), config.resources.gpus)
+        config = validated(StudyConfig, data, f"study file {path}")
+    return config
+
+
+def _fixed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study file's space fixes; nothing where it is no such thing, which validating tells."""
+    space = data.get("space")
+    fixed = space.get("fix") if isinstance(space, dict) else None
+    return fixed if isinstance(fixed, dict) else {}
 
 
 def _put(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
