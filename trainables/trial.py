@@ -94,14 +94,12 @@ class Trial:
             self.unreported = self._last
         elif reported:
             raise CorruptFile(f"{folder}: the trial reported at {reported} kimg and its checkpoints are gone")
-        else:
-            self._draw()
 
     def next_report(self, kimg: int) -> Report:
         """Train `kimg` thousand images on, evaluate, save, and return the report (all of `report_keys`).
 
         The report of a restored checkpoint comes first, again: whoever asked for it may have died before
-        keeping it.
+        keeping it. The first one's evaluation includes the pictures of the untrained generator.
 
         Raises:
             Diverged: if training or evaluation became non-finite.
@@ -110,12 +108,13 @@ class Trial:
         if self.unreported:
             report, self.unreported = self.unreported, None
             return report
+        drawing = 0.0 if self._last else self._draw()
         training = self.session.train(kimg)
         before = time.perf_counter()
         judged, alike = self._judge()
         self._fence.check()
         self._draw()
-        eval_seconds = time.perf_counter() - before
+        eval_seconds = drawing + time.perf_counter() - before
         last, means = self._last or {"train_seconds": 0.0, "eval_seconds": 0.0}, asdict(training)
         self._last = {
             "kimg": self.session.kimg,
@@ -178,9 +177,11 @@ class Trial:
                 f"{folder}: its checkpoint is of another configuration or version ({reason}); choose another folder"
             ) from error
 
-    def _draw(self) -> None:
-        """Draw samples, and how D tells real from generated images, each as a picture of this kimg."""
+    def _draw(self) -> float:
+        """Draw samples, and how D tells real from generated images, as pictures of this kimg; return the seconds."""
+        before = time.perf_counter()
         name = f"kimg-{self.session.kimg:06d}.png"
         save_png(sample_grid(self.session.samples()), self._samples / name)
         real, fake = self.session.discriminator_probabilities(_HISTOGRAM_IMAGES)
         save_png(histogram_picture(real, fake, f"{self.session.kimg} kimg"), self._histograms / name)
+        return time.perf_counter() - before

@@ -139,7 +139,7 @@ def test_leaves_global_randomness_alone(prepared: Prepared, tmp_path: Path) -> N
 
 def test_a_grid_is_drawn_at_the_start_and_at_each_report(prepared: Prepared, tmp_path: Path) -> None:
     trial = Trial(CONFIG, prepared, tmp_path)
-    assert grids(tmp_path) == ["kimg-000000.png"]
+    untrained = sample_grid(trial.session.samples())
     trial.next_report(2)
     trial.next_report(1)
     assert grids(tmp_path) == ["kimg-000000.png", "kimg-000002.png", "kimg-000003.png"]
@@ -149,7 +149,8 @@ def test_a_grid_is_drawn_at_the_start_and_at_each_report(prepared: Prepared, tmp
             assert picture.format == "PNG"
             pictures.append(np.asarray(picture))
     assert len({picture.tobytes() for picture in pictures}) == 3
-    assert {picture.shape for picture in pictures} == {((8 * 9 + 1) * 2, (8 * 9 + 1) * 2, 3)}  # 8 x 8 images of 8 x 8
+    assert {picture.shape for picture in pictures} == {((8 * 9 + 1) * 2, (8 * 9 + 1) * 2)}  # 8 x 8 grey images of 8 x 8
+    np.testing.assert_array_equal(pictures[0], np.asarray(untrained))
     np.testing.assert_array_equal(pictures[-1], np.asarray(sample_grid(trial.session.samples())))
 
 
@@ -278,7 +279,7 @@ def test_another_seed_draws_other_images(prepared: Prepared, tmp_path: Path) -> 
     drawn = set()
     for seed in (1, 1, 2):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        Trial(small(seed=seed), prepared, folder)
+        Trial(small(seed=seed), prepared, folder).next_report(1)
         drawn.add((folder / "samples" / "kimg-000000.png").read_bytes())
     assert len(drawn) == 2
 
