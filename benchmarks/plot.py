@@ -176,11 +176,21 @@ def switch(result: Result) -> str:
 
 def sampling(result: Result) -> str:
     """How long a slot waits for its next configuration."""
-    rows = [
-        (count, f"{1000 * of['median']:.0f} ms", f"{1000 * of['low']:.0f} to {1000 * of['high']:.0f}")
-        for count, of in result["next_seconds"].items()
-    ]
-    return table(["trials before", "the next configuration", "of ten"], rows) + where(result)
+    ways = result["next_seconds"]
+    rows = [(count, *(_milliseconds(way[count]) for way in ways.values())) for count in next(iter(ways.values()))]
+    found = result["knowledge"]
+    best, apart = found["best"], found["ahead_less_free"]
+    means = " and ".join(f"{statistics.mean(fids):.2f} {way}" for way, fids in best.items())
+    told = (
+        f"Mean best FID of {len(next(iter(best.values())))} made-up studies of {found['trials']} trials: {means}; "
+        f"the difference is {apart['mean']:+.2f} ({apart['low']:+.2f} to {apart['high']:+.2f})."
+    )
+    return f"{table(['trials before', *ways], rows)}\n\n{told}" + where(result)
+
+
+def _milliseconds(of: Mapping[str, float]) -> str:
+    median, low, high = (1000 * of[part] for part in ("median", "low", "high"))
+    return f"{median:.0f} ms ({low:.0f} to {high:.0f})"
 
 
 def memory(result: Result) -> str:
