@@ -73,7 +73,7 @@ def _frozen(
         "collapsed": trial.collapsed,
     }
     broken = {} if trial.unfinished else infeasible(trial.state, state)
-    started, ended = trial.proposed_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
+    started, ended = trial.started_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
     return FrozenTrial(
         number=-1,
         trial_id=-1,

@@ -20,7 +20,7 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
     """Return one row per trial, by number.
 
     Columns: `trial`, `rank` (as `ganstudy best`, missing if unranked), `state`, `kimg`, `rung`, `cause`, `origin`,
-    `attempts`, `fid` (the last), `fid_best`, `kimg_best`, `collapsed`, `collapsed_best`, `proposed_at`, `ended_at`
+    `attempts`, `fid` (the last), `fid_best`, `kimg_best`, `collapsed`, `collapsed_best`, `started_at`, `ended_at`
     (UTC), the best FID up to each rung as `fid_at_<kimg>` (missing below it), every other metric of the last report by
     its name, the sampled parameters as `params.<name>`, and the whole configuration as `config.<place>`.
     """
@@ -44,7 +44,7 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
             "kimg_best": trial.kimg_best,
             "collapsed": trial.collapsed,
             "collapsed_best": trial.collapsed_best,
-            "proposed_at": trial.proposed_at,
+            "started_at": trial.started_at,
             "ended_at": trial.ended_at,
         }
         row |= {f"fid_at_{rung}": best_up_to(trial, rung) if trial.kimg >= rung else None for rung in rungs}
@@ -56,7 +56,7 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
     frame = pd.DataFrame(rows, columns=None if rows else ["trial"])
     whole = {name: "Int64" for name in ("rank", "rung", "kimg_best") if name in frame}
     flags = {name: "boolean" for name in ("collapsed", "collapsed_best") if name in frame}
-    return _timed(frame.astype(whole | flags), "proposed_at", "ended_at")
+    return _timed(frame.astype(whole | flags), "started_at", "ended_at")
 
 
 def reports_frame(study: StudyRecord) -> "pd.DataFrame":

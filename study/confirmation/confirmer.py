@@ -70,6 +70,9 @@ class Confirmer:
         self._running[running.number] = running
         return self._start(running)
 
+    def prepare(self) -> None:
+        """Do nothing: the plan has all configurations."""
+
     def retry(self, number: int) -> Running | None:
         """Note that one in hand is started again after its worker was lost; None if it has ended already."""
         running = self._running.get(number)

@@ -89,7 +89,7 @@ def _state(study: StudyRecord) -> str:
 def _written(study: StudyRecord) -> float:
     times = [study.opened_at]
     for trial in study.trials:
-        times += [trial.proposed_at, *(report.written_at for report in trial.reports)]
+        times += [trial.started_at, *(report.written_at for report in trial.reports)]
         times += [] if trial.ended_at is None else [trial.ended_at]
     return max(times)
 

@@ -39,7 +39,8 @@ class TrialRecord:
     """One trial: what was tried, its reports in order of budget, and how it stands.
 
     `attempts` is the number of times it was started, `rung` the rung (kimg) that stopped it, `cause` why it
-    failed; `rung`, `cause` and `ended_at` are of its newest attempt, None unless that has ended.
+    failed; `rung`, `cause` and `ended_at` are of its newest attempt, None unless that has ended. `started_at` (unix
+    seconds) is of its first.
     """
 
     number: int
@@ -47,7 +48,7 @@ class TrialRecord:
     params: dict[str, Any]
     origin: str
     sampler_attrs: dict[str, Any]
-    proposed_at: float
+    started_at: float
     reports: tuple[Report, ...]
     attempts: int
     state: TrialState
@@ -105,6 +106,7 @@ class StudyRecord:
     """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured.
 
     `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg` it had.
+    `ahead` was proposed and waits for a slot: it is none of `trials` yet.
     """
 
     uid: str
@@ -120,6 +122,7 @@ class StudyRecord:
     confirmation: Confirmation = field(default_factory=Confirmation)
     earlier: tuple[Earlier, ...] = ()
     full_count_at: tuple[int, ...] = ()
+    ahead: TrialRecord | None = None
 
     @property
     def complete(self) -> bool:
@@ -144,7 +147,7 @@ class _Trial:
             params=self.proposed.params,
             origin=self.proposed.origin,
             sampler_attrs=self.proposed.sampler_attrs,
-            proposed_at=self.at,
+            started_at=self.at,
             reports=tuple(self.reports[kimg] for kimg in sorted(self.reports)),
             attempts=self.attempts,
             state=unfinished if self.ended is None else TrialState(self.ended.state),
@@ -170,6 +173,11 @@ class _Study:
         self.config = config
         if (end := config.get("schedule", {}).get("max_kimg")) is not None:
             self.full_count_at.add(end)
+
+    @property
+    def ahead(self) -> _Trial | None:
+        newest = next(reversed(self.trials.values()), None)
+        return newest if newest and not newest.attempts else None
 
     def trial(self, number: int) -> _Trial:
         if number not in self.trials:
@@ -203,14 +211,16 @@ def _warm(study: _Study, event: WarmStarted, at: float) -> None:
 def _proposed(study: _Study, event: TrialProposed, at: float) -> None:
     if event.trial in study.trials:
         raise CorruptFile(f"trial {event.trial} was proposed before")
+    if ahead := study.ahead:
+        raise CorruptFile(f"trial {ahead.proposed.trial} was proposed before it, and never started")
     study.trials[event.trial] = _Trial(event, at)
 
 
 def _started(study: _Study, event: AttemptStarted, at: float) -> None:
-    del at
     trial = study.trial(event.trial)
     if event.attempt != trial.attempts + 1:
         raise CorruptFile(f"it follows attempt {trial.attempts} of trial {event.trial}")
+    trial.at = trial.at if trial.attempts else at
     trial.attempts, trial.ended, trial.ended_at = event.attempt, None, None
 
 
@@ -314,10 +324,11 @@ def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
         fid_ceiling=study.opened.fid_ceiling,
         versions=study.opened.versions,
         opened_at=study.at,
-        trials=tuple(study.trials[number].record(live) for number in sorted(study.trials)),
+        trials=tuple(trial.record(live) for _, trial in sorted(study.trials.items()) if trial.attempts),
         revision=study.revision,
         noise=Noise(tuple(study.noise)),
         confirmation=study.confirmation.record(live),
         earlier=tuple(study.earlier),
         full_count_at=tuple(sorted(study.full_count_at)),
+        ahead=study.ahead.record(live) if study.ahead else None,
     )

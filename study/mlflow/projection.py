@@ -56,6 +56,7 @@ class _Fold:
     opened: StudyOpened | None = None
     opened_at: float = 0.0
     last_at: float = 0.0
+    proposed: dict[int, TrialProposed] = field(default_factory=dict)  # and not started: in MLflow there is no run yet
     kimg: dict[int, int] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
     order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg of the last report, best FID up to there
@@ -319,10 +320,13 @@ class MlflowProjection:
             parent.tags[key(f"ganstudy.warm_start.{event.source}")] = f"{len(event.trials)} of {event.finished} trials"
 
     def _proposed(self, row: Row, event: TrialProposed) -> None:
+        self._news(self._parent(), row)
+        self._fold.proposed[event.trial] = event
+
+    def _begun(self, row: Row, event: TrialProposed) -> None:
         params = trial_params(event)
         self._fold.states[event.trial] = "running"
         self._fold.param_names.update(params)
-        self._news(self._parent(), row)
         run = self._trial(event.trial)
         run.name, run.started = f"trial-{event.trial:04d}", row.written_at
         run.folders = {
@@ -341,6 +345,8 @@ class MlflowProjection:
             }
 
     def _started(self, row: Row, event: AttemptStarted) -> None:
+        if proposed := self._fold.proposed.pop(event.trial, None):
+            self._begun(row, proposed)
         self._fold.states[event.trial] = "running"
         run = self._trial(event.trial)
         run.status = None

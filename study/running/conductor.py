@@ -85,6 +85,7 @@ class Conductor:
         self._asha = ExactAsha(config.schedule, config.seed)
         self._running: dict[int, Running] = {}
         self._unfinished: deque[Running] = deque()
+        self._ahead: Running | None = None
         self._observe = observe
         self._proposed = 0
         if rows:
@@ -104,6 +105,11 @@ class Conductor:
                 self._running[trial.number] = running
                 self._settle_or_queue(running, goes_on, reopened=trial.state == TrialState.COMPLETED)
         self._proposed = len(record.trials)
+        if record.ahead:
+            self._sampling.restore(record.ahead, finished=False)
+            self._proposed += 1
+            if record.ahead.number < self.config.trials:
+                self._ahead = Running(record.ahead.number, record.ahead.config, attempt=0)
 
     def _replay_rungs(self, rows: Sequence[Row]) -> dict[int, bool]:
         """Feed every report to ASHA in the ledger's order; return each trial's newest decision."""
@@ -130,7 +136,7 @@ class Conductor:
     @property
     def exhausted(self) -> bool:
         """Whether every trial asked for has been handed out."""
-        return not self._unfinished and self._proposed >= self.config.trials
+        return not self._unfinished and self._ahead is None and self._proposed >= self.config.trials
 
     @property
     def done(self) -> bool:
@@ -141,8 +147,24 @@ class Conductor:
         """Hand out an unfinished trial of an earlier launch, or a new one; None when there are no more."""
         if self._unfinished:
             return self._start(self._unfinished.popleft())
-        if self._proposed >= self.config.trials:
+        if self.exhausted:
             return None
+        running, proposed = (self._ahead, ()) if self._ahead else self._propose()
+        self._ahead = None
+        self._running[running.number] = running
+        return self._start(running, *proposed)
+
+    def prepare(self) -> None:
+        """Propose the next trial before a slot is free, if there is to be one and `sampler.ask_ahead` is on.
+
+        To be called when a trial has started and before it can have ended: the samplers learn from ends only, so a
+        study of one slot comes out the same however often its driver dies.
+        """
+        if self.config.sampler.ask_ahead and not (self._unfinished or self._ahead or self.exhausted):
+            self._ahead, proposed = self._propose()
+            self._write(*proposed)
+
+    def _propose(self) -> tuple[Running, tuple[TrialProposed]]:
         number = self._proposed
         proposal = self._sampling.propose(number)
         config = self._space.build(
@@ -152,12 +174,8 @@ class Conductor:
             seed=derive_seed(self.config.seed, "trial", number) % 2**32,
         ).to_dict()
         self._proposed += 1
-        running = Running(number, config, attempt=0)
-        self._running[number] = running
-        return self._start(
-            running,
-            TrialProposed(number, config, proposal.params, proposal.origin, proposal.sampler_attrs),
-        )
+        event = TrialProposed(number, config, proposal.params, proposal.origin, proposal.sampler_attrs)
+        return Running(number, config, attempt=0), (event,)
 
     def retry(self, number: int) -> Running | None:
         """Note that a trial in hand is started again after its worker was lost; None if it has ended already."""

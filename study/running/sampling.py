@@ -104,7 +104,9 @@ class Sampling:
                 told_trial(self._space, record.params, reports, record.state, record.cause, self._ceiling)
             )
             return
-        self.history.enqueue_trial(dict(record.params))
+        # As `enqueue_trial` would; but TPE reads a running trial's attributes too, so they have to come back.
+        attrs = {**record.sampler_attrs, "fixed_params": dict(record.params)}
+        self.history.add_trial(optuna.trial.create_trial(state=OptunaState.WAITING, system_attrs=attrs))
         self.history.sampler = optuna.samplers.RandomSampler(seed=0)  # every value is fixed: nothing is drawn
         trial = self.history.ask()
         self._space.sample(suggest_with(trial))

@@ -35,6 +35,9 @@ class Director(Protocol):
     def next(self) -> Running | None:
         """Hand one out, None when there are no more."""
 
+    def prepare(self) -> None:
+        """Do now, while all train, what the next `next` would have to."""
+
     def report(self, number: int, result: dict[str, Any]) -> bool:
         """Take a result; return whether the training goes on."""
 
@@ -174,6 +177,25 @@ class LostWorkers(_Unsaved, Callback):
         self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
 
 
+class Preparing(_Unsaved, Callback):
+    """Lets the director prepare the next training when one has begun: its worker is busy, and no slot waits."""
+
+    def __init__(self, director: Director, halt: Halt) -> None:
+        self._director = director
+        self._halt = halt
+        self._begun = False
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Wait for the end of this step: only then has Tune sent it to its worker."""
+        self._begun = True
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Prepare."""
+        if self._begun:
+            self._begun = False
+            self._halt.guard(self._director.prepare)
+
+
 def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
     """Run a study's trials until the conductor has no more or `halt` ends it.
 
@@ -229,7 +251,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             name=folder.ray.name,
             storage_path=str(folder.path),
             stop=halt,
-            callbacks=[LostWorkers(director, halt)],
+            callbacks=[LostWorkers(director, halt), Preparing(director, halt)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             verbose=0,

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "mlflow",
     "storage",
     "resources.cuda_graphs",
+    "sampler.ask_ahead",
 )
 """Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
@@ -65,6 +66,11 @@ class SamplerChoice(Variant):
         default="tpe", description="tpe: Optuna's tree-structured Parzen estimator, multivariate; random: no model"
     )
     startup_trials: int = Field(default=10, ge=1, description="random trials before the model is used")
+    ask_ahead: bool = Field(
+        default=True,
+        description="propose the next trial when one has started, so that no slot waits; "
+        "false: when a slot is free, by one result more",
+    )
 
 
 class Resources(Variant):

@@ -243,6 +243,60 @@ def test_a_raised_budget_takes_completed_trials_further_and_replays_the_old_end_
             assert (new.state, new.curve) == (old.state, old.curve)
 
 
+def test_a_configuration_asked_ahead_is_the_next_trial_and_none_before_it_starts(tmp_path: Path) -> None:
+    with first_trial(tmp_path) as (ledger, conductor, running):
+        conductor.prepare()
+        study = fold(ledger.read(), live=True)
+        assert ([trial.number for trial in study.trials], study.ahead and study.ahead.number) == ([0], 1)
+        conductor.prepare()  # one waits already
+        assert fold(ledger.read(), live=True) == study
+        assert conductor.report(running.number, result_of(running.config, 1))
+        following = conductor.next()
+        assert following is not None
+        assert (following.number, following.attempt) == (1, 1)
+        assert study.ahead is not None
+        assert following.config == study.ahead.config
+        study = fold(ledger.read(), live=True)
+        assert ([trial.number for trial in study.trials], study.ahead) == ([0, 1], None)
+
+
+@pytest.mark.parametrize("changes", [{"sampler": {"ask_ahead": False}}, {"trials": 1}])
+def test_nothing_is_asked_ahead_if_that_is_off_or_there_is_no_further_trial(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    place, config = tmp_path / "ledger.db", toy_config(**changes)
+    open_study(place, config)
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        conductor = Conductor(config, CEILING, writer, ledger.read())
+        conductor.next()
+        before = ledger.read()
+        conductor.prepare()
+        assert ledger.read() == before
+
+
+def test_what_was_asked_ahead_waits_while_fewer_trials_are_wanted(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    with pytest.raises(Crash):
+        drive(place, toy_config(), crash_after=2)  # trial 0 started, trial 1 proposed
+    ahead = fold(rows(place), live=False).ahead
+    assert ahead is not None
+    fewer = drive(place, toy_config(trials=1))
+    assert (len(fewer.trials), fewer.trials[0].state, fewer.ahead) == (1, TrialState.COMPLETED, ahead)
+    more = drive(place, toy_config(trials=2))
+    assert (len(more.trials), more.trials[1].config, more.ahead) == (2, ahead.config, None)
+
+
+def test_a_prepared_study_waits_for_no_configuration(tmp_path: Path) -> None:
+    """Every trial but the first was proposed before the one before it had ended."""
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    drive(place, toy_config())
+    order = [row.event.key for row in rows(place)]
+    ends = [order.index(f"end/{number}/1") for number in range(11)]
+    assert all(order.index(f"trial/{number + 1}") < end for number, end in enumerate(ends))
+
+
 def test_baselines_come_first_then_the_sampler(uninterrupted: StudyRecord) -> None:
     baselines = toy_config().space.resolve().baselines
     origins = [trial.origin for trial in uninterrupted.trials]

@@ -184,7 +184,7 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
     assert trials[1]["tags"]["ganstudy.rung"] == "5"
     assert trials[2]["tags"]["ganstudy.cause"] == "loss_g is not finite"
     assert (trials[3]["tags"]["ganstudy.cause"], trials[3]["tags"]["ganstudy.attempt"]) == ("", "2")
-    assert (trials[0]["start"], trials[0]["end"]) == (milliseconds(2), milliseconds(12))
+    assert (trials[0]["start"], trials[0]["end"]) == (milliseconds(3), milliseconds(12))
 
     assert trials[0]["params"] == {
         "loss": "hinge",
@@ -217,6 +217,17 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
     assert len([file for file in trials[0]["files"] if file.startswith(f"{FOLDER}/")]) == 2 * 3  # and thumbnails
     assert [run["tags"].get("mlflow.loggedImages") for run in trials] == ["True", None, None, None, "True"]
     assert SECRET not in repr(state)
+
+
+def test_a_trial_has_a_run_once_it_has_started(folder: StudyFolder) -> None:
+    *before, start = events()[:5]
+    assert [type(event) for event in (before[-1], start)] == [TrialProposed, AttemptStarted]
+    projection = MlflowProjection(None, folder, "digits")
+    rows = rows_of([*before, start])
+    projection.project(rows[:-1])
+    assert {f"{UID}/0"} == {uid for uid in state_of(folder) if uid.startswith(f"{UID}/")}
+    projection.project(rows[-1:])
+    assert {f"{UID}/0", f"{UID}/1"} == {uid for uid in state_of(folder) if uid.startswith(f"{UID}/")}
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["same object", "fresh object"])

@@ -37,7 +37,7 @@ def test_the_copy_is_the_samplers_history(kind: str, tmp_path: Path) -> None:
         assert copy.intermediate_values == original.intermediate_values == trial.curve
         assert copy.user_attrs["state"] == trial.state
         assert bool(copy.constraints) == bool(original.constraints) == (trial.state == "diverged")
-        assert copy.datetime_start == datetime.fromtimestamp(trial.proposed_at)
+        assert copy.datetime_start == datetime.fromtimestamp(trial.started_at)
     with pytest.raises(InvalidInput, match="has a study 'toy' already"):
         export_optuna(record, target)
 

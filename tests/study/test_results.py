@@ -36,7 +36,7 @@ def test_a_row_per_trial() -> None:
     assert frame["params.lr"].to_list() == [1e-3, 1e-4, 0.1]
     assert frame["params.loss"].isna().to_list() == [False, True, True]
     assert frame["config.model.name"].to_list() == ["mlp"] * 3
-    assert frame["proposed_at"][0] == pd.Timestamp(OPENED_AT, unit="s", tz="UTC")
+    assert frame["started_at"][0] == pd.Timestamp(OPENED_AT, unit="s", tz="UTC")
     assert str(frame["rung"].dtype) == "Int64"
     assert str(frame["collapsed"].dtype) == "boolean"
 

@@ -101,6 +101,7 @@ def drive(
         while not conductor.done:
             while len(slots) < concurrency and (running := conductor.next()):
                 slots[running.number] = (running, running.kimg)
+                conductor.prepare()
             for number, (running, kimg) in list(slots.items()):
                 kimg += config.schedule.report_every
                 slots[number] = (running, kimg)
