@@ -1,6 +1,6 @@
 """What an evaluation costs, and what cheaper ones change: `python benchmarks/evaluation.py`. About 4 minutes.
 
-Trains a few generators of different quality, then judges each several times with fresh latents: with 1,000, 2,000 and
+Trains a few generators of different quality, then judges each several times with fresh latents: with 500, 1,000 and
 5,000 images, in float32 and in bf16. Given are the time by phase (generate, extract, metrics, pictures, checkpoint),
 the FID's mean and deviation over latents, and how far bf16 moves it, in units of that deviation; from these
 benchmarks/plot.py works out the part of a trial's time that its reports take. Results go to
@@ -39,7 +39,7 @@ GENERATORS: dict[str, tuple[dict[str, Any], int]] = {
     "mlp, 30 kimg": (_MLP, 30),
 }
 PRECISIONS = ("float32", "bf16")
-COUNTS = (1000, 2000, 5000)
+COUNTS = (500, 1000, 5000)
 
 
 def begun(changes: dict[str, Any], prepared: Prepared, folder: Path) -> Trial:
@@ -79,7 +79,7 @@ def phases(trial: Trial) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=5, help="evaluations of each kind, with fresh latents")
+    parser.add_argument("--draws", type=int, default=10, help="evaluations of each kind, with fresh latents")
     parser.add_argument("--core", type=int, default=0)
     options = parser.parse_args()
     before = machine()["load_average"]

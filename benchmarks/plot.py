@@ -117,7 +117,8 @@ def _shares(generators: Result) -> str:
             shares = []
             for _, below, precision in ways:
                 at = [full if kimg == end else below for kimg in range(every, budget + 1, every)]
-                spent = sum(g["judged"][f"{count}, {precision}"]["seconds"] + rest for count in at)
+                judging = sum(g["judged"][f"{count}, {precision}"]["seconds"] + rest for count in at)
+                spent = g["phases"]["pictures"] + judging  # the first report has those of step 0 too
                 shares.append(f"{spent / (spent + budget * g['train_seconds_per_kimg']):.1%}")
             rows.append((f"{name.partition(',')[0]}, trained to {budget} kimg", *shares))
     return table([f"reports, of a trial's time; below {end} kimg by", *(name for name, *_ in ways)], rows)

@@ -13,6 +13,7 @@ from study.mlflow.data import PLACES
 from study.mlflow.runs import ProjectedRun
 from study.mlflow.store import redact
 from study.mlflow.values import flatten
+from study.study_file.config import is_changeable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -30,7 +31,7 @@ def study_params(config: Mapping[str, Any]) -> dict[str, str]:
     kept = {name: config[name] for name in _LASTING if name in config}
     kept["data"] = {name: value for name, value in config.get("data", {}).items() if name not in PLACES}
     kept["schedule"] = {name: value for name, value in config.get("schedule", {}).items() if name != "max_kimg"}
-    return flatten(kept)
+    return {name: value for name, value in flatten(kept).items() if not is_changeable(name)}
 
 
 def trial_params(trial: TrialProposed) -> dict[str, str]:

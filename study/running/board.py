@@ -114,7 +114,7 @@ class Board:
             return None
         running = [line.kimg for line in self.lines.values() if line.state in ("running", "waiting")]
         arrived = {rung: sum(line.kimg >= rung for line in self.lines.values()) for rung in self.schedule.rungs()}
-        coming = self.trials - len(self.lines)
+        coming = max(0, self.trials - len(self.lines))
         left = self.schedule.expected_kimg(coming, running, arrived)
         return left * pace / max(1, min(self.concurrency, coming + len(running)))
 

@@ -134,9 +134,14 @@ class Conductor:
             self._unfinished.append(running)
 
     @property
+    def coming(self) -> int:
+        """How many trials there are to hand out: all that had begun, however many are wanted, and new ones."""
+        return len(self._unfinished) + bool(self._ahead) + max(0, self.config.trials - self._proposed)
+
+    @property
     def exhausted(self) -> bool:
         """Whether every trial asked for has been handed out."""
-        return not self._unfinished and self._ahead is None and self._proposed >= self.config.trials
+        return not self.coming
 
     @property
     def done(self) -> bool:
@@ -158,7 +163,8 @@ class Conductor:
         """Propose the next trial before a slot is free, if there is to be one and `sampler.ask_ahead` is on.
 
         To be called when a trial has started and before it can have ended: the samplers learn from ends only, so a
-        study of one slot comes out the same however often its driver dies.
+        study of one slot comes out the same however often its driver dies. (Given more trials after its end it may
+        not: there its next proposal knows how all the others ended.)
         """
         if self.config.sampler.ask_ahead and not (self._unfinished or self._ahead or self.exhausted):
             self._ahead, proposed = self._propose()

@@ -204,7 +204,7 @@ def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, sl
     """
     config = conductor.config
     work = Work(
-        config, prepared, folder, folder.trial, config.trials, conductor.full_count_at, config.time_budget_minutes
+        config, prepared, folder, folder.trial, conductor.coming, conductor.full_count_at, config.time_budget_minutes
     )
     run_trainings(conductor, work, slots, halt)
 

@@ -9,7 +9,7 @@ from search_spaces.space import Space
 from trainables.precision import has_bf16
 
 AUTO = "auto"
-NO_LOSS: Mapping[str, frozenset[str]] = {"cpu": frozenset({"mlp"}), "cuda": frozenset()}
+NO_LOSS: Mapping[str, frozenset[str]] = {"cpu": frozenset({"mlp", "dcgan"}), "cuda": frozenset()}
 """By device the models whose FIDs in bf16 are shown to be no worse: benchmarks/quality.py, docs/performance.md."""
 
 

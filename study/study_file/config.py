@@ -69,7 +69,7 @@ class SamplerChoice(Variant):
     ask_ahead: bool = Field(
         default=True,
         description="propose the next trial when one has started, so that no slot waits; "
-        "false: when a slot is free, by one result more",
+        "false: when a slot is free, knowing one result more",
     )
 
 

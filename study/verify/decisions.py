@@ -238,7 +238,8 @@ def check_sampler(study: StudyRecord, counts: Counter[str]) -> None:
     except (GanStudyError, ValueError) as error:
         raise Discrepancy(f"Optuna does not take the results of earlier studies: {error}") from error
     check_earlier(study, config, sampling.history.trials, counts)
-    for trial in study.trials:
+    trials = [*study.trials, *filter(None, [study.ahead])]
+    for trial in trials:
         finished = not trial.unfinished
         if trial.state == TrialState.COMPLETED:
             finished = trial.kimg >= config.schedule.max_kimg
@@ -247,7 +248,7 @@ def check_sampler(study: StudyRecord, counts: Counter[str]) -> None:
         except (GanStudyError, ValueError) as error:
             raise Discrepancy(f"trial {trial.number}: Optuna does not take it: {error}") from error
     first = len(sampling.history.trials) - len(sampling.trials)
-    for trial, rebuilt in zip(study.trials, sampling.trials, strict=True):
+    for trial, rebuilt in zip(trials, sampling.trials, strict=True):
         state, value = _expected(trial, config.schedule.max_kimg, study.fid_ceiling)
         known = {
             "number": (trial.number, rebuilt.number - first),

@@ -70,6 +70,8 @@ def _checked_rows(ledger: Ledger, counts: Counter[str]) -> Sequence[Row]:
     if owner is None or owner.epoch < rows[-1].epoch:
         raise Discrepancy(f"ledger {ledger.place}: row {rows[-1].seq} is of an epoch that no driver had")
     counts["trials"] += len(study.trials)
+    if study.ahead:
+        counts["waiting"] += 1
     counts["reports"] += sum(len(trial.reports) for trial in study.trials)
     return rows
 

@@ -287,6 +287,18 @@ def test_what_was_asked_ahead_waits_while_fewer_trials_are_wanted(tmp_path: Path
     assert (len(more.trials), more.trials[1].config, more.ahead) == (2, ahead.config, None)
 
 
+def test_trials_that_have_begun_come_to_their_end_though_fewer_are_wanted(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.db"
+    open_study(place, toy_config())
+    with pytest.raises(Crash):
+        drive(place, toy_config(), concurrency=3, crash_after=6)  # three have started, a fourth was proposed
+    with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
+        assert Conductor(toy_config(trials=2), CEILING, writer, ledger.read()).coming == 3
+        assert Conductor(toy_config(), CEILING, writer, ledger.read()).coming == 12
+    ended = drive(place, toy_config(trials=2))
+    assert [trial.unfinished for trial in ended.trials] == [False] * 3
+
+
 def test_a_prepared_study_waits_for_no_configuration(tmp_path: Path) -> None:
     """Every trial but the first was proposed before the one before it had ended."""
     place = tmp_path / "ledger.db"

@@ -17,12 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from toys import toy_config
 
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyChanged, StudyOpened, TrialProposed
 from study.ledger.rows import Row
 from study.mlflow import projection as mlflow_projection
 from study.mlflow import thread as mlflow_thread
+from study.mlflow.files import study_params
 from study.mlflow.images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.runs import NOTE, Counts
@@ -30,6 +32,7 @@ from study.mlflow.store import display_uri, open_client, redact, resolve_uri
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.values import MAX_PARAM, flatten
 from study.mlflow.view import TAG_PREFIX, view_id
+from study.study_file.config import is_changeable
 from trainables.errors import GanStudyError, InvalidInput
 
 UID = "5f1c2d3e4f5a"
@@ -217,6 +220,12 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
     assert len([file for file in trials[0]["files"] if file.startswith(f"{FOLDER}/")]) == 2 * 3  # and thumbnails
     assert [run["tags"].get("mlflow.loggedImages") for run in trials] == ["True", None, None, None, "True"]
     assert SECRET not in repr(state)
+
+
+def test_the_parameters_of_a_study_are_what_cannot_change() -> None:
+    params = study_params(toy_config().to_dict())
+    assert {"sampler.name", "schedule.grace_kimg", "resources.cpus"} <= params.keys()
+    assert not [name for name in params if is_changeable(name) or name == "schedule.max_kimg"]
 
 
 def test_a_trial_has_a_run_once_it_has_started(folder: StudyFolder) -> None:

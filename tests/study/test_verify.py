@@ -186,11 +186,10 @@ def test_an_interrupted_study_may_be_behind_in_mlflow_and_is_told(tmp_path: Path
 
 
 def test_a_raised_budget_is_replayed_as_it_was_decided(tmp_path: Path) -> None:
-    config = begin(tmp_path)
+    config = begin(tmp_path, seed=12)
     drive(config.folder.ledger, config)
-    more = toy_config(
-        storage={"path": str(tmp_path)}, schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}, trials=14
-    )
+    schedule = {"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}
+    more = toy_config(storage={"path": str(tmp_path)}, seed=12, schedule=schedule, trials=14)
     with (
         Ledger.open(config.folder.ledger, schema="toy", create=False) as ledger,
         ledger.own("host", 1) as writer,
@@ -201,6 +200,16 @@ def test_a_raised_budget_is_replayed_as_it_was_decided(tmp_path: Path) -> None:
     ends = {(t.state, t.kimg) for t in study.trials}
     assert {(TrialState.COMPLETED, 27), (TrialState.STOPPED, 9)} <= ends, "stopped by what was the end"
     assert problems(config.folder) == {}
+
+
+def test_a_trial_asked_ahead_is_counted_and_known_to_the_sampler(tmp_path: Path) -> None:
+    config = begin(tmp_path)
+    with pytest.raises(Crash):
+        drive(config.folder.ledger, config, crash_after=2)  # trial 0 started, trial 1 proposed
+    write_checkpoints(config.folder)
+    counts = {check.name: check.counts for check in verify(config.folder)}
+    assert (counts["ledger"]["trials"], counts["ledger"]["waiting"]) == (1, 1)
+    assert (counts["decisions"]["configurations"], counts["sampler"]["trials"]) == (2, 2)
 
 
 @pytest.mark.parametrize("brackets", [1, 2])

@@ -21,7 +21,7 @@ from toys import CEILING, Crash, drive, fid_of, toy_config
 
 from study.folder import StudyFolder
 from study.ledger.earlier import Earlier, EarlierTrial
-from study.ledger.events import Event, StudyOpened, WarmStarted
+from study.ledger.events import Ended, Event, Reported, StudyOpened, TrialProposed, WarmStarted
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.ledger.rows import Row
@@ -386,13 +386,23 @@ def replayed(rows: Sequence[Row], config: StudyConfig) -> list[tuple[str, dict[s
     space = config.space.resolve()
     sampling = Sampling(space, config.sampler.name, config.seed, config.sampler.startup_trials, record.fid_ceiling)
     sampling.learn(lessons(record.earlier, space, config.schedule, record.fid_ceiling, COUNTS))
-    found = []
-    for trial in record.trials:
-        proposal = sampling.propose(trial.number)
+    found: list[tuple[str, dict[str, Any]]] = []
+
+    def propose(event: TrialProposed) -> None:
+        proposal = sampling.propose(event.trial)
         found.append((proposal.origin, proposal.params))
-        for kimg, fid in trial.curve.items():
-            sampling.report(trial.number, kimg, fid)
+
+    def end(event: Ended) -> None:
+        trial = record.trials[event.trial]
         sampling.end(trial.number, trial.state, trial.fid_best, trial.fid, trial.cause)
+
+    take: dict[type, Callable[[Any], None]] = {
+        TrialProposed: propose,
+        Reported: lambda event: sampling.report(event.trial, event.kimg, event.metrics["fid"]),
+        Ended: end,
+    }
+    for row in rows:
+        take.get(type(row.event), lambda event: None)(row.event)
     return found
 
 
