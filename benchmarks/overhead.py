@@ -1,7 +1,7 @@
 """What a study costs beside training and evaluation: `python benchmarks/overhead.py [STUDY.yaml] [--set KEY=VALUE]`.
 
-Launches a study (the quickstart by default) into a temporary folder and reads its ledger: how much of the slots' time
-was training or evaluation, how long from `launch` to the first training step, what a switch of trials costs, and
+Launches a study (the quickstart by default) into a temporary folder and reads what it left: how much of the slots'
+time was training or evaluation, how long from `launch` to the first trial's work, what a switch of trials costs, and
 what the driver itself computed meanwhile. Results go to benchmarks/results/overhead.json. About as long as the study.
 """
 
@@ -11,30 +11,18 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 from measuring import launch_command, machine, write
+from stretches import Stretch, Stretches, stretches
 
-from study.catalogue import find_study, load_study
-from study.ledger.records import StudyRecord, TrialRecord
+from study.catalogue import find_study
 
 ROOT = Path(__file__).parents[1]
-_ENDS = ("train_seconds", "eval_seconds")
-
-
-@dataclass(frozen=True)
-class Span:
-    """One stretch of training and evaluation between two reports, in unix seconds."""
-
-    trial: int
-    start: float
-    end: float
 
 
 class CpuWatch:
@@ -82,40 +70,8 @@ class CpuWatch:
             self._seen.append((time.time(), cpu))
 
 
-def spans(trial: TrialRecord) -> Iterator[Span]:
-    """The stretches of a trial: a report is written when its evaluation has just ended."""
-    before = 0.0
-    for report in trial.reports:
-        total = sum(report.metrics[name] for name in _ENDS)
-        yield Span(trial.number, report.written_at - (total - before), report.written_at)
-        before = total
-
-
-def busy(found: Sequence[Span], start: float, end: float, slots: int) -> float:
-    """The part of the slots' time between two moments that lies in spans."""
-    inside = sum(max(0.0, min(span.end, end) - max(span.start, start)) for span in found)
-    return inside / (slots * max(1e-9, end - start))
-
-
-def gaps(study: StudyRecord) -> tuple[list[float], list[float]]:
-    """Seconds from a report to the next stretch of the same trial, and from a trial's end to its successor's start."""
-    between, switches = [], []
-    starts: list[float] = []
-    for trial in study.trials:
-        mine = list(spans(trial))
-        between += [later.start - earlier.end for earlier, later in pairwise(mine)]
-        starts += [mine[0].start] if mine else []
-    free = sorted(trial.ended_at for trial in study.trials if trial.ended_at is not None)
-    for start in sorted(starts):
-        before = [end for end in free if end <= start]
-        if before:
-            switches.append(start - before[-1])
-            free.remove(before[-1])
-    return between, switches
-
-
-def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[StudyRecord, float, float, CpuWatch]:
-    """Run the study; return what it left, when it was launched, its wall seconds, and the CPU it took."""
+def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[Stretches, float, float, CpuWatch]:
+    """Run the study; return what it did when, when it was launched, its wall seconds, and the CPU it took."""
     name = "overhead"
     line = launch_command(study, storage, [f"name={name}", *settings])
     began = time.time()
@@ -126,31 +82,35 @@ def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[StudyRe
     watch.close()
     if code:
         raise SystemExit(f"the study ended with exit code {code}")
-    return load_study(find_study(name, storage)), began, seconds, watch
+    return stretches(find_study(name, storage)), began, seconds, watch
 
 
-def measure(study: StudyRecord, began: float, seconds: float, watch: CpuWatch, slots: int) -> dict[str, Any]:
+def measure(stretches: Stretches, began: float, seconds: float, watch: CpuWatch, slots: int) -> dict[str, Any]:
     """The numbers."""
-    found = [span for trial in study.trials for span in spans(trial)]
-    first, last = min(span.start for span in found), max(span.end for span in found)
-    last_start = max(next(spans(trial)).start for trial in study.trials if trial.reports)
-    between, switches = gaps(study)
-    evaluation = sum(trial.reports[-1].metrics["eval_seconds"] for trial in study.trials if trial.reports)
-    training = sum(trial.reports[-1].metrics["train_seconds"] for trial in study.trials if trial.reports)
-    images = sum(trial.kimg for trial in study.trials) * 1000
+    found = [one for trial in stretches.by_trial for one in trial]
+    first, last = min(one.start for one in found), max(one.end for one in found)
+    last_start = max(trial[0].start for trial in stretches.by_trial)
+    last_reports = [trial.reports[-1] for trial in stretches.study.trials if trial.reports]
+    evaluation, training = (sum(of.metrics[name] for of in last_reports) for name in ("eval_seconds", "train_seconds"))
     return {
         "wall_seconds": seconds,
-        "trials": len(study.trials),
-        "images_trained": images,
+        "trials": len(stretches.study.trials),
+        "images_trained": 1000 * sum(trial.kimg for trial in stretches.study.trials),
         "launch_to_first_step_seconds": first - began,
-        "busy": busy(found, first, last, slots),
-        "busy_until_the_last_trial_starts": busy(found, first, last_start, slots),
+        "busy": _busy(found, first, last, slots),
+        "busy_until_the_last_trial_starts": _busy(found, first, last_start, slots),
         "evaluation_of_busy": evaluation / (evaluation + training),
-        "between_reports_seconds": _spread(between),
-        "switch_seconds": _spread(switches),
+        "between_reports_seconds": _spread(stretches.between_reports()),
+        "switch_seconds": _spread(stretches.switches()),
         "end_seconds": began + seconds - last,
         "cpu_per_second": watch.share(first, last),
     }
+
+
+def _busy(found: Sequence[Stretch], start: float, end: float, slots: int) -> float:
+    """The part of the slots' time between two moments that lies in stretches."""
+    inside = sum(max(0.0, min(one.end, end) - max(one.start, start)) for one in found)
+    return inside / (slots * max(1e-9, end - start))
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
@@ -170,8 +130,8 @@ def main() -> None:
     options = parser.parse_args()
     before = machine()["load_average"]
     with tempfile.TemporaryDirectory() as passing:
-        study, began, seconds, watch = launch(options.study, options.set, options.storage or Path(passing))
-        numbers = measure(study, began, seconds, watch, options.slots)
+        left, began, seconds, watch = launch(options.study, options.set, options.storage or Path(passing))
+        numbers = measure(left, began, seconds, watch, options.slots)
     for name, value in numbers.items():
         print(f"{name:36} {value}")
     shown = options.study.resolve()

@@ -2,8 +2,9 @@
 
 Both with processes that take over one trial after another. Tune's own: a trainable that does nothing, with the trials
 known beforehand; from the driver's callback on a trial's end to the next one's first step. Ours: small studies of the
-quickstart; from a trial's end in the ledger to the next one's first step, so with the sampler, the ledger, the networks
-and the optimisers. They take turns. Results go to benchmarks/results/switch.json. About five minutes.
+quickstart; from a trial's end in the ledger until the next one draws the pictures of step 0 and takes its first, so
+with the ledger, the networks and the optimisers. They take turns. Results go to benchmarks/results/switch.json. About
+five minutes.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from measuring import launch_command, machine, write
-from overhead import gaps
+from stretches import stretches
 
-from study.catalogue import find_study, load_study
+from study.catalogue import find_study
 from study.running.ray_environment import prepare_ray_environment
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def ours(trials: int, folder: Path) -> list[float]:
     changes = [f"trials={trials}", f"schedule.grace_kimg={KIMG}", f"schedule.max_kimg={KIMG}"]
     line = launch_command(ROOT / "studies" / "quickstart.yaml", folder, changes)
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return gaps(load_study(find_study("quickstart", folder)))[1]
+    return stretches(find_study("quickstart", folder)).switches()
 
 
 def main() -> None:
