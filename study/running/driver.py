@@ -16,8 +16,8 @@ from study.mlflow.store import display_uri
 from study.mlflow.system import SystemMetrics
 from study.mlflow.thread import ProjectionThread
 from study.running.cluster import Slots, connected, plan_slots
+from study.running.halt import Halt
 from study.running.ray_start import RayStart
-from study.running.tune_run import Halt
 from study.study_file.config import StudyConfig
 from trainables.errors import InvalidInput
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from study.checked_places import check_writable
 from study.console.say import say
-from study.ledger.events import Event, StudyChanged, StudyOpened
+from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import Ledger, NoLedger, Row, Writer
 from study.ledger.records import StudyRecord, fold
 from study.mlflow.data import DATA, data_facts
@@ -19,16 +19,12 @@ from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import check_database_folder, resolve_uri
 from study.mlflow.system import check_system_metrics
 from study.mlflow.thread import ProjectionThread
-from study.running.board import Board
 from study.running.cluster import plan_slots
-from study.running.conductor import Conductor
-from study.running.driver import Driver, driving, interruptible, study_ledger
+from study.running.driver import driving, study_ledger
 from study.running.ending import ending
 from study.running.fit import check_fit
-from study.running.progress import progress
 from study.running.ray_start import RayStart
 from study.running.trial_resources import RESOURCES
-from study.running.tune_run import run_trials
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
 from trainables.data import Dataset
@@ -83,35 +79,13 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
         check_fingerprints(earlier, prepared.fingerprint)
         for offer in earlier:
             say(console, f"warm start: {offer.earlier} fit this study")
+        from study.running.trials import run  # Tune is slow to import, and Ray starts meanwhile
+
         with driving(config, "launch", start, projection, begin) as driver:
-            _run(config, prepared, driver, console)
+            run(config, prepared, driver, console)
             done = finish(driver.ledger, config, driver.thread, console)
             study = fold(driver.ledger.read(), live=False)
             return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
-
-
-def _run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:
-    """Run trials until all are done or the halt says why not."""
-    slots, halt = driver.slots, driver.halt
-    rows = driver.ledger.read()
-    board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
-    say(
-        console,
-        f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
-        f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
-    )
-    with progress(console, board, lambda: halt.reason) as shown, interruptible(halt):
-
-        def observe(event: Event) -> None:
-            shown(event)
-            driver.thread.wake()
-
-        conductor = Conductor(config, prepared.fid_ceiling, driver.writer, rows, observe)
-        if not conductor.exhausted:
-            run_trials(conductor, prepared, config.folder, slots, halt)
-        if not conductor.done:
-            budget = config.time_budget_minutes
-            halt.ask(f"the time budget of {budget:g} minutes is spent" if budget else "Ray Tune ended early")
 
 
 def _check_existing(config: StudyConfig) -> bool:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private.node import Node
 
 from trainables.errors import GanStudyError
 
@@ -79,12 +80,19 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_dead(self.address)
+            if not self.address:
+                _leave_out_api_server()
             ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
         except BaseException as error:
             self._error = error
         self._settled.set()
         self._over.wait()
         ray.shutdown()
+
+
+def _leave_out_api_server() -> None:
+    """Keep a Ray of our own from the server of its dashboard: `ray.init` waits a second for it to do nothing."""
+    Node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
 
 
 def _refuse_dead(address: str | None) -> None:

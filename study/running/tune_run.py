@@ -20,8 +20,8 @@ from ray.tune.search import Searcher
 from study.folder import StudyFolder
 from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
+from study.running.halt import Halt
 from study.study_file.config import StudyConfig
-from trainables.errors import GanStudyError
 from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
 from trainables.tune import GanTrainable
@@ -78,35 +78,11 @@ class _Unsaved:
         return self
 
 
-class Halt(_Unsaved, Stopper):
-    """Ends the whole run: because it was asked to, or because the ledger could not be written.
+class Ending(_Unsaved, Stopper):
+    """Ends Tune's run when the halt says so."""
 
-    Tune takes an exception in a scheduler for a fault of the trial; it is kept here instead and raised after the run.
-    """
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self.by_signal = False
-        self.error: Exception | None = None
-
-    def ask(self, reason: str, by_signal: bool = False) -> None:
-        """End the run soon; the first reason counts."""
-        if self.reason is None:
-            self.reason, self.by_signal = reason, by_signal
-
-    def lose(self, what: str) -> None:
-        """End the run because something it needs is gone; the first error counts."""
-        self.error = self.error or GanStudyError(what)
-
-    def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
-        """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
-        if self.error:
-            return otherwise
-        try:
-            return work()
-        except Exception as error:
-            self.error = error
-            return otherwise
+    def __init__(self, halt: Halt) -> None:
+        self._halt = halt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Stop no single trial: that is the scheduler's part."""
@@ -114,7 +90,7 @@ class Halt(_Unsaved, Stopper):
 
     def stop_all(self) -> bool:
         """Tell Tune whether to end the run."""
-        return bool(self.error or self.reason)
+        return self._halt.asked
 
 
 class LedgerSearcher(_Unsaved, Searcher):
@@ -250,7 +226,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         run_config=tune.RunConfig(
             name=folder.ray.name,
             storage_path=str(folder.path),
-            stop=halt,
+            stop=Ending(halt),
             callbacks=[LostWorkers(director, halt), Preparing(director, halt)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),

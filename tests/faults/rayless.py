@@ -23,6 +23,7 @@ from study.ledger.records import StudyRecord, fold
 from study.ledger.store import Store
 from study.running import driver as driving
 from study.running import launch as module
+from study.running import trials
 from study.running.cluster import Slots
 from study.running.conductor import Conductor
 from study.study_file.config import StudyConfig
@@ -47,6 +48,7 @@ class _NoMlflow:
 
 def _train(conductor: Conductor, *ignored: Any) -> None:
     while running := conductor.next():
+        conductor.prepare()
         kimg = running.kimg + 1
         while conductor.report(running.number, result_of(running.config, kimg)):
             kimg += 1
@@ -66,7 +68,7 @@ def launch(config: StudyConfig) -> StudyRecord:
     }
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as nowhere:
         for name, stand_in in stand_ins.items():
-            for part in (module, driving):
+            for part in (module, driving, trials):
                 patch.setattr(part, name, stand_in, raising=False)
         return module.launch(config, None, Console(file=nowhere)).study
 

@@ -1,0 +1,42 @@
+"""Why a run is to end before its trainings do."""
+
+from collections.abc import Callable
+from typing import Any
+
+from trainables.errors import GanStudyError
+
+
+class Halt:
+    """Ends the whole run: because it was asked to, or because the ledger could not be written.
+
+    Tune takes an exception in a scheduler for a fault of the trial; it is kept here instead and raised after the run.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.by_signal = False
+        self.error: Exception | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run is to end."""
+        return bool(self.error or self.reason)
+
+    def ask(self, reason: str, by_signal: bool = False) -> None:
+        """End the run soon; the first reason counts."""
+        if self.reason is None:
+            self.reason, self.by_signal = reason, by_signal
+
+    def lose(self, what: str) -> None:
+        """End the run because something it needs is gone; the first error counts."""
+        self.error = self.error or GanStudyError(what)
+
+    def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
+        """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
+        if self.error:
+            return otherwise
+        try:
+            return work()
+        except Exception as error:
+            self.error = error
+            return otherwise

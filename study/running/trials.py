@@ -1,0 +1,37 @@
+"""A study's trials, from the ledger's last row until all are done or the run is to end."""
+
+from rich.console import Console
+
+from study.console.say import say
+from study.ledger.events import Event
+from study.running.board import Board
+from study.running.conductor import Conductor
+from study.running.driver import Driver, interruptible
+from study.running.progress import progress
+from study.running.tune_run import run_trials
+from study.study_file.config import StudyConfig
+from trainables.prepare import Prepared
+
+
+def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:
+    """Run trials until all are done or the halt says why not."""
+    slots, halt = driver.slots, driver.halt
+    rows = driver.ledger.read()
+    board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
+    say(
+        console,
+        f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
+        f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
+    )
+    with progress(console, board, lambda: halt.reason) as shown, interruptible(halt):
+
+        def observe(event: Event) -> None:
+            shown(event)
+            driver.thread.wake()
+
+        conductor = Conductor(config, prepared.fid_ceiling, driver.writer, rows, observe)
+        if not conductor.exhausted:
+            run_trials(conductor, prepared, config.folder, slots, halt)
+        if not conductor.done:
+            budget = config.time_budget_minutes
+            halt.ask(f"the time budget of {budget:g} minutes is spent" if budget else "Ray Tune ended early")
