@@ -53,7 +53,7 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED) data
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
-	$(BIN)/python benchmarks/quality.py --fresh
+	$(BIN)/python benchmarks/quality.py --name quality_short --fresh
 	$(BIN)/python benchmarks/whole_study.py --minutes 2 --seeds 1 --name study_short --fresh
 	$(BIN)/python benchmarks/plot.py
 

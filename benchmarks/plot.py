@@ -147,12 +147,12 @@ def overhead(result: Result) -> str:
     cpu = result["cpu_per_second"]
     rows = [
         ("wall time", f"{result['wall_seconds']:.0f} s"),
-        ("launch to first training step", f"{result['launch_to_first_step_seconds']:.1f} s"),
+        ("launch to the first trial's work", f"{result['launch_to_first_step_seconds']:.1f} s"),
         ("busy part of the slots, to the end", f"{result['busy']:.1%}"),
         ("... until the last trial starts", f"{result['busy_until_the_last_trial_starts']:.1%}"),
         ("evaluation, of the busy time", f"{result['evaluation_of_busy']:.1%}"),
         ("between two reports of a trial", seconds("between_reports_seconds")),
-        ("from a trial's end to the next one's first step", seconds("switch_seconds")),
+        ("from a trial's end to the next one's work", seconds("switch_seconds")),
         ("after the last report", f"{result['end_seconds']:.1f} s"),
         *((f"CPU of {kind}, per second", f"{share:.3f} s") for kind, share in cpu.items()),
     ]
@@ -172,7 +172,7 @@ def switch(result: Result) -> str:
         row("Ray Tune, of trials that do nothing", [of["ray_tune"] for of in rounds]),
         row("the difference", [more[key] for key in ("low", "median", "high")]),
     ]
-    return table(["from a trial's end to the next one's first step", "median", "over rounds"], rows) + where(result)
+    return table(["from a trial's end to the next one's work", "median", "over rounds"], rows) + where(result)
 
 
 def sampling(result: Result) -> str:
@@ -271,6 +271,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "memory": memory,
     "study": study,
     "study_long": partial(study, image="bench-study-long"),
+    "study_average": partial(study, image="bench-study-average"),
     "gpu": gpu,
 }
 MISSING = {"gpu": "Not measured: no GPU was lent."}

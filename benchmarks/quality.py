@@ -80,12 +80,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="begin no run after; run again to go on")
     parser.add_argument("--fresh", action="store_true", help="measure all anew, also what the file has")
     parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--name", default="quality", help="of the result's file")
     parser.add_argument("--configurations", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
     options = parser.parse_args()
     began, before = time.monotonic(), machine()["load_average"]
     pin(options.core)
     settings = {"kimg": options.kimg, "count": options.count, "configurations": CONFIGURATIONS}
-    runs = runs_so_far("quality", settings, options.fresh)
+    runs = runs_so_far(options.name, settings, options.fresh)
     evaluation = Evaluation(count=options.count, metrics=())
     prepared = prepare(FashionMnist(), evaluation)
     evaluator = Evaluator(prepared)
@@ -104,7 +105,7 @@ def main() -> None:
         speed = training.images / training.seconds
         runs.append({"seed": seed, "name": name, "way": way, "fid": fid, "images_per_second": speed})
         print(f"{name} {way} seed {seed}: FID {fid:.2f}, {speed:.0f} images/s", flush=True)
-        write("quality", {"load_before": before, "settings": settings, "runs": runs, "compared": compare(runs)})
+        write(options.name, {"load_before": before, "settings": settings, "runs": runs, "compared": compare(runs)})
     for name, of in compare(runs).items():
         print(f"{name}: {of}")
 

@@ -129,7 +129,7 @@ def knowledge(seeds: int, trials: int) -> dict[str, Any]:
 def main() -> None:
     """Propose, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=40, help="studies of each kind")
+    parser.add_argument("--seeds", type=int, default=100, help="studies of each kind")
     parser.add_argument("--trials", type=int, default=40, help="of each of these studies")
     options = parser.parse_args()
     before, seconds = machine()["load_average"], {}

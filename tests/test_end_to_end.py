@@ -118,6 +118,17 @@ def test_mlflow_shows_what_the_ledger_holds(whole: Path) -> None:
     check_mlflow(whole)
 
 
+def test_each_trial_is_proposed_before_the_one_before_it_ends(whole: Path) -> None:
+    """`sampler.ask_ahead`, as Tune's callbacks have the conductor do it: there is one slot."""
+    connection = sqlite3.connect(f"file:{whole}/runs/tiny/ledger.db?mode=ro", uri=True)
+    rows = connection.execute("SELECT kind, body FROM events ORDER BY seq").fetchall()
+    connection.close()
+    order = [(kind, json.loads(body).get("trial")) for kind, body in rows]
+    for number in range(1, 8):
+        started, proposed, ended = ("attempt_started", number - 1), ("trial_proposed", number), ("ended", number - 1)
+        assert order.index(started) < order.index(proposed) < order.index(ended)
+
+
 def test_every_trial_is_judged_by_fewer_images_below_the_end(whole: Path) -> None:
     connection = sqlite3.connect(f"file:{whole}/runs/tiny/ledger.db?mode=ro", uri=True)
     bodies = [json.loads(row[0]) for row in connection.execute("SELECT body FROM events WHERE kind = 'reported'")]
@@ -135,7 +146,6 @@ def test_sample_grids_are_pictures_of_64_digits(whole: Path) -> None:
     assert [g.name for g in grids[:2]] == ["kimg-000000.png", "kimg-000002.png"]
     with Image.open(grids[-1]) as picture:
         assert picture.size == (2 * (8 * 9 + 1), 2 * (8 * 9 + 1))
-        assert picture.getextrema() != Image.open(grids[0]).getextrema() or picture.tobytes() != b""
     assert grids[0].read_bytes() != grids[-1].read_bytes()
 
 

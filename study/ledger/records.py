@@ -106,7 +106,7 @@ class StudyRecord:
     """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured.
 
     `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg` it had.
-    `ahead` was proposed and waits for a slot: it is none of `trials` yet.
+    `ahead` was proposed and waits for a slot: it is none of `trials` yet; its `started_at` is when it was proposed.
     """
 
     uid: str

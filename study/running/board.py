@@ -102,6 +102,14 @@ class Board:
         return sum(line.state not in ("waiting", "running") for line in self.lines.values())
 
     @property
+    def total(self) -> int:
+        """Trials that there will be: all that are wanted, and what had begun if fewer are wanted now."""
+        return max(self.trials, sum(bool(line.attempt) for line in self.lines.values()))
+
+    def _is_to_run(self, line: Line) -> bool:
+        return line.state in ("running", "waiting") and bool(line.attempt or line.number < self.trials)
+
+    @property
     def best(self) -> Line | None:
         """The trial with the best FID so far."""
         known = [line for line in self.lines.values() if line.fid_best is not None and line.state != "diverged"]
@@ -112,7 +120,7 @@ class Board:
         pace = self._seconds_per_kimg()
         if pace is None:
             return None
-        running = [line.kimg for line in self.lines.values() if line.state in ("running", "waiting")]
+        running = [line.kimg for line in self.lines.values() if self._is_to_run(line)]
         arrived = {rung: sum(line.kimg >= rung for line in self.lines.values()) for rung in self.schedule.rungs()}
         coming = max(0, self.trials - len(self.lines))
         left = self.schedule.expected_kimg(coming, running, arrived)

@@ -46,14 +46,14 @@ class Progress(AbstractContextManager["Progress"]):
     def headline(self) -> str:
         """Return how far the study is, in one line."""
         board, parts = self.board, []
-        parts.append(f"{board.finished}/{board.trials} trials done")
+        parts.append(f"{board.finished}/{board.total} trials done")
         if board.best:
             parts.append(f"best FID {number(board.best.fid_best)} (trial {board.best.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
         if why := self.halted():
             return f"{', '.join(parts)}; {why}, ending cleanly (Ctrl-C again: at once)"
         left = board.seconds_left()
-        if left is not None and board.finished < board.trials:
+        if left is not None and board.finished < board.total:
             parts.append(f"about {duration(left)} left")
         return ", ".join(parts)
 

@@ -3,11 +3,12 @@
 import logging
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray._private.node import Node
 
 from trainables.errors import GanStudyError
 
@@ -80,9 +81,8 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_dead(self.address)
-            if not self.address:
-                _leave_out_api_server()
-            ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
+            with nullcontext() if self.address else _without_api_server():
+                ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
         except BaseException as error:
             self._error = error
         self._settled.set()
@@ -90,9 +90,16 @@ class RayStart:
         ray.shutdown()
 
 
-def _leave_out_api_server() -> None:
-    """Keep a Ray of our own from the server of its dashboard: `ray.init` waits a second for it to do nothing."""
-    Node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
+@contextmanager
+def _without_api_server() -> Iterator[None]:
+    """Keep Ray from starting the server of its dashboard, which it does without a dashboard too, and waits a second."""
+    node = ray._private.node.Node
+    whole = node.start_api_server
+    node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        node.start_api_server = whole  # type: ignore[method-assign]
 
 
 def _refuse_dead(address: str | None) -> None:

@@ -20,7 +20,7 @@ def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Consol
     board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
     say(
         console,
-        f"running {config.trials} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
+        f"running {board.total} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
         f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
     )
     with progress(console, board, lambda: halt.reason) as shown, interruptible(halt):

@@ -1,16 +1,22 @@
 """`space: {fix: {precision: auto}}`: settled when a study file is read, so that a study's record says what it was."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from search_spaces.space import Space
-from trainables.precision import has_bf16
+from trainables.precision import PRECISIONS, has_bf16
 
 AUTO = "auto"
 NO_LOSS: Mapping[str, frozenset[str]] = {"cpu": frozenset({"mlp", "dcgan"}), "cuda": frozenset()}
 """By device the models whose FIDs in bf16 are shown to be no worse: benchmarks/quality.py, docs/performance.md."""
+
+
+def recorded_precision(fixed: Mapping[str, Any]) -> str | None:
+    """Return what `auto` came to when a study began, perhaps on another machine, by what its record fixes."""
+    recorded = fixed.get("precision")
+    return recorded if recorded in PRECISIONS else None
 
 
 def settled_precision(space: Space, gpus: float | Literal["auto"]) -> str:

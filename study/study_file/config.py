@@ -14,7 +14,7 @@ from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
-from study.study_file.auto_precision import AUTO, settled_precision
+from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
 from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
@@ -199,7 +199,9 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
         fixed["precision"] = "float32"
     config = validated(StudyConfig, data, f"study file {path}")
     if automatic:
-        fixed["precision"] = settled_precision(config.space.resolve(), config.resources.gpus)
+        begun = config.folder.study_file
+        recorded = recorded_precision(_fixed(read_yaml(begun))) if begun.is_file() else None
+        fixed["precision"] = recorded or settled_precision(config.space.resolve(), config.resources.gpus)
         config = validated(StudyConfig, data, f"study file {path}")
     return config
 

@@ -52,6 +52,18 @@ def test_the_device_that_will_train_is_asked(
     assert asked == [device]
 
 
+@pytest.mark.parametrize("recorded", ["bf16", "float32"])
+def test_a_study_that_has_begun_keeps_what_it_came_to_on_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: str
+) -> None:
+    monkeypatch.setattr(auto_precision, "has_bf16", lambda device: recorded != "bf16")
+    begun = tmp_path / "runs" / "toy" / "study.yaml"
+    begun.parent.mkdir(parents=True)
+    begun.write_text(yaml.safe_dump({"space": {"base": "quick", "fix": {"precision": recorded}}}))
+    space = {"base": "quick", "fix": {"precision": "auto"}}
+    assert settled(tmp_path, space, storage={"path": str(tmp_path / "runs")}) == recorded
+
+
 @pytest.mark.parametrize("precision", ["bf16", "float32"])
 def test_what_is_said_is_taken(tmp_path: Path, precision: str) -> None:
     assert settled(tmp_path, {"base": "quick", "fix": {"precision": precision}}) == precision

@@ -17,6 +17,7 @@ from study.running.asha import ExactAsha
 from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling, told_trial
+from study.study_file.config import StudyConfig
 from trainables.image_counts import Judgement
 
 
@@ -30,11 +31,16 @@ def rows(place: Path) -> list[Any]:
         return ledger.read()
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["asked ahead", "asked when free"])
+def config(request: pytest.FixtureRequest) -> StudyConfig:
+    return toy_config(sampler={"name": "tpe", "startup_trials": 3, "ask_ahead": request.param})
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, config: StudyConfig) -> StudyRecord:
     place = tmp_path_factory.mktemp("whole") / "ledger.db"
-    open_study(place, toy_config())
-    return drive(place, toy_config())
+    open_study(place, config)
+    return drive(place, config)
 
 
 def test_a_whole_study_has_every_kind_of_end(uninterrupted: StudyRecord) -> None:
@@ -48,10 +54,10 @@ def test_a_whole_study_has_every_kind_of_end(uninterrupted: StudyRecord) -> None
 
 
 @pytest.fixture(scope="module")
-def commits(in_memory: Path) -> list[bytes]:
+def commits(in_memory: Path, config: StudyConfig) -> list[bytes]:
     """The ledger's file as each commit of an uninterrupted study left it, from the opening on."""
-    place = in_memory / "observed.db"
-    open_study(place, toy_config())
+    place = in_memory / f"observed-{config.sampler.ask_ahead}.db"
+    open_study(place, config)
     after_each, append = [place.read_bytes()], Writer.append
 
     def observed(writer: Writer, *events: Event) -> list[bool]:
@@ -61,7 +67,7 @@ def commits(in_memory: Path) -> list[bytes]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Writer, "append", observed)
-        drive(place, toy_config())
+        drive(place, config)
     return after_each
 
 
@@ -80,23 +86,25 @@ PARTS = 4  # one of them in the quick suite, all in the whole
 
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))])
 def test_a_crash_after_any_commit_changes_nothing(
-    in_memory: Path, uninterrupted: StudyRecord, commits: list[bytes], part: int
+    in_memory: Path, config: StudyConfig, uninterrupted: StudyRecord, commits: list[bytes], part: int
 ) -> None:
     """After each of them, and so between any two: a commit is one step (within one: test_faults_journal.py)."""
     reports = sum(len(trial.curve) for trial in uninterrupted.trials)
     assert len(set(commits)) == len(commits) >= 1 + len(uninterrupted.trials) + reports
     for number in range(part, len(commits), PARTS):
-        place = in_memory / f"{number}.db"
+        place = in_memory / f"{number}-{config.sampler.ask_ahead}.db"
         place.write_bytes(commits[number])
-        assert outcome(drive(place, toy_config())) == outcome(uninterrupted), f"after commit {number}"
+        assert outcome(drive(place, config)) == outcome(uninterrupted), f"after commit {number}"
 
 
-def test_crashing_again_and_again_gets_there_too(tmp_path: Path, uninterrupted: StudyRecord) -> None:
+def test_crashing_again_and_again_gets_there_too(
+    tmp_path: Path, config: StudyConfig, uninterrupted: StudyRecord
+) -> None:
     place = tmp_path / "ledger.db"
-    open_study(place, toy_config())
+    open_study(place, config)
     for _ in range(100):
         try:
-            study = drive(place, toy_config(), crash_after=4)
+            study = drive(place, config, crash_after=4)
             break
         except Crash:
             continue
@@ -220,11 +228,16 @@ def test_a_report_made_twice_counts_once(tmp_path: Path) -> None:
     assert trial.attempts == 2
 
 
-def test_a_finished_study_can_be_given_more_trials(tmp_path: Path, uninterrupted: StudyRecord) -> None:
+def test_a_finished_study_can_be_given_more_trials(
+    tmp_path: Path, config: StudyConfig, uninterrupted: StudyRecord
+) -> None:
+    """One that asks ahead knows more then than a study that had them from the start, and may propose others."""
     place = tmp_path / "ledger.db"
-    open_study(place, toy_config())
-    drive(place, toy_config(trials=5))
-    assert outcome(drive(place, toy_config())) == outcome(uninterrupted)
+    open_study(place, config)
+    drive(place, config.model_copy(update={"trials": 5}))
+    study, same = outcome(drive(place, config)), 5 if config.sampler.ask_ahead else 12
+    assert len(study) == 12
+    assert study[:same] == outcome(uninterrupted)[:same]
 
 
 def test_a_raised_budget_takes_completed_trials_further_and_replays_the_old_end_as_a_rung(tmp_path: Path) -> None:
