@@ -85,23 +85,23 @@ def launch(study: Path, settings: Sequence[str], storage: Path) -> tuple[Stretch
     return stretches(find_study(name, storage)), began, seconds, watch
 
 
-def measure(stretches: Stretches, began: float, seconds: float, watch: CpuWatch, slots: int) -> dict[str, Any]:
+def measure(left: Stretches, began: float, seconds: float, watch: CpuWatch, slots: int) -> dict[str, Any]:
     """The numbers."""
-    found = [one for trial in stretches.by_trial for one in trial]
+    found = [one for trial in left.by_trial for one in trial]
     first, last = min(one.start for one in found), max(one.end for one in found)
-    last_start = max(trial[0].start for trial in stretches.by_trial)
-    last_reports = [trial.reports[-1] for trial in stretches.study.trials if trial.reports]
+    last_start = max(trial[0].start for trial in left.by_trial)
+    last_reports = [trial.reports[-1] for trial in left.study.trials if trial.reports]
     evaluation, training = (sum(of.metrics[name] for of in last_reports) for name in ("eval_seconds", "train_seconds"))
     return {
         "wall_seconds": seconds,
-        "trials": len(stretches.study.trials),
-        "images_trained": 1000 * sum(trial.kimg for trial in stretches.study.trials),
+        "trials": len(left.study.trials),
+        "images_trained": 1000 * sum(trial.kimg for trial in left.study.trials),
         "launch_to_first_step_seconds": first - began,
         "busy": _busy(found, first, last, slots),
         "busy_until_the_last_trial_starts": _busy(found, first, last_start, slots),
         "evaluation_of_busy": evaluation / (evaluation + training),
-        "between_reports_seconds": _spread(stretches.between_reports()),
-        "switch_seconds": _spread(stretches.switches()),
+        "between_reports_seconds": _spread(left.between_reports()),
+        "switch_seconds": _spread(left.switches()),
         "end_seconds": began + seconds - last,
         "cpu_per_second": watch.share(first, last),
     }

@@ -146,6 +146,8 @@ def test_sample_grids_are_pictures_of_64_digits(whole: Path) -> None:
     assert [g.name for g in grids[:2]] == ["kimg-000000.png", "kimg-000002.png"]
     with Image.open(grids[-1]) as picture:
         assert picture.size == (2 * (8 * 9 + 1), 2 * (8 * 9 + 1))
+        darkest, lightest = picture.getextrema()
+        assert darkest < lightest
     assert grids[0].read_bytes() != grids[-1].read_bytes()
 
 

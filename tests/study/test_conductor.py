@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +30,14 @@ def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:
 def rows(place: Path) -> list[Any]:
     with Ledger.open(place, schema="toy", create=False) as ledger:
         return ledger.read()
+
+
+def driven_by_crashes(place: Path, config: StudyConfig) -> StudyRecord:
+    """Run a study to its end, crashing after every fourth commit."""
+    for _ in range(100):
+        with suppress(Crash):
+            return drive(place, config, crash_after=4)
+    raise AssertionError("a hundred launches did not end it")
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["asked ahead", "asked when free"])
@@ -102,12 +111,7 @@ def test_crashing_again_and_again_gets_there_too(
 ) -> None:
     place = tmp_path / "ledger.db"
     open_study(place, config)
-    for _ in range(100):
-        try:
-            study = drive(place, config, crash_after=4)
-            break
-        except Crash:
-            continue
+    study = driven_by_crashes(place, config)
     assert outcome(study) == outcome(uninterrupted)
     assert max(trial.attempts for trial in study.trials) > 1
 
@@ -231,13 +235,18 @@ def test_a_report_made_twice_counts_once(tmp_path: Path) -> None:
 def test_a_finished_study_can_be_given_more_trials(
     tmp_path: Path, config: StudyConfig, uninterrupted: StudyRecord
 ) -> None:
-    """One that asks ahead knows more then than a study that had them from the start, and may propose others."""
-    place = tmp_path / "ledger.db"
-    open_study(place, config)
-    drive(place, config.model_copy(update={"trials": 5}))
-    study, same = outcome(drive(place, config)), 5 if config.sampler.ask_ahead else 12
+    """One that asks ahead knows more then than a study that had them from the start, and may propose others.
+
+    It proposes the same however often its driver dies.
+    """
+    places = tmp_path / "ledger.db", tmp_path / "crashing.db"
+    for place in places:
+        open_study(place, config)
+        drive(place, config.model_copy(update={"trials": 5}))
+    study, same = outcome(drive(places[0], config)), 5 if config.sampler.ask_ahead else 12
     assert len(study) == 12
     assert study[:same] == outcome(uninterrupted)[:same]
+    assert outcome(driven_by_crashes(places[1], config)) == study
 
 
 def test_a_raised_budget_takes_completed_trials_further_and_replays_the_old_end_as_a_rung(tmp_path: Path) -> None:
