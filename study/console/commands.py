@@ -239,8 +239,7 @@ def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     """Check a study against its ledger; return whether all is well."""
     folder = find_study(name, storage)
     prepare_environment()
-    prepare_ray_environment(local=True)
-    from study.verify import verify as verifying  # imports ray
+    from study.verify import verify as verifying  # imports mlflow
 
     return verifying.report(name, verifying.verify(folder), as_json, console)
 

@@ -19,7 +19,7 @@ import yaml
 from study.ledger.events import Reported
 from study.ledger.ledger import Ledger, Row
 from study.ledger.records import StudyRecord, TrialState, fold
-from study.running.asha import ExactAsha
+from study.running.asha import Asha
 from study.study_file.schedule import Schedule
 
 INJECT = Path(__file__).parent / "inject"
@@ -246,7 +246,7 @@ def check_promises(study: Struck) -> StudyRecord:
     keys = [event.key for event in events]
     assert len(keys) == len(set(keys)), "counted twice"
     config = study.config
-    asha = ExactAsha(Schedule.model_validate(config["schedule"]), config["seed"])
+    asha = Asha(Schedule.model_validate(config["schedule"]), config["seed"])
     attempt: dict[int, int] = {}
     goes_on: dict[int, bool] = {}
     for event in events:
