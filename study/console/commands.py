@@ -35,6 +35,7 @@ from study.running.ray_environment import cluster_address, prepare_ray_environme
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
 from study.study_file.yaml_file import read_yaml
+from study.verify import verify as verifying
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
@@ -239,8 +240,6 @@ def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     """Check a study against its ledger; return whether all is well."""
     folder = find_study(name, storage)
     prepare_environment()
-    from study.verify import verify as verifying  # imports mlflow
-
     return verifying.report(name, verifying.verify(folder), as_json, console)
 
 
