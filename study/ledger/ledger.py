@@ -17,7 +17,9 @@ from typing import Self
 import sqlalchemy as sa
 
 from study.ledger import store as tables
+from study.ledger.busy import Wait, for_a_while
 from study.ledger.events import Event, to_json
+from study.ledger.modes import PRIVATE
 from study.ledger.rows import FIRST_CRC, Row, StoredRow, store, verify
 from study.ledger.store import NoLedger, Store, open_store
 from trainables.errors import CorruptFile, GanStudyError
@@ -61,21 +63,25 @@ class Ledger:
         self._schema = schema
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, schema: str, create: bool) -> Self:
+    def open(
+        cls, url_or_path: str | Path, *, schema: str, create: bool, mode: int = PRIVATE, wait: Wait = for_a_while
+    ) -> Self:
         """Open the ledger of the study `schema`.
 
         Args:
             url_or_path: the path of an SQLite file (or `sqlite:///PATH`), or `postgresql://USER@HOST/DATABASE`.
             schema: the study's name; on PostgreSQL the schema that holds its tables.
             create: make a ledger where there is none, its folder too.
+            mode: with `create`, the permissions that an SQLite ledger's files are to have at least.
+            wait: asked while another process holds it; a reader's patience is 30 s.
 
         Raises:
             NoLedger: none is there, and `create` is false.
             InvalidInput: no place for a ledger, or foreign data is there.
             CorruptFile: the ledger is damaged or of another format.
-            GanStudyError: it cannot be reached.
+            GanStudyError: it cannot be reached, or others hold it for too long.
         """
-        return cls(open_store(url_or_path, schema=schema, create=create), schema)
+        return cls(open_store(url_or_path, schema=schema, create=create, mode=mode, wait=wait), schema)
 
     @property
     def place(self) -> str:
@@ -90,16 +96,26 @@ class Ledger:
         """
         if after < 0:
             raise ValueError(f"after = {after}: rows are numbered from 1, 0 reads them all")
-        columns = tables.events.c
-        query = sa.select(tables.events).where(columns.seq >= after).order_by(columns.seq)
         with self._store.reading() as connection:
             # First the head: rows that are committed in between are more than it says, never fewer.
             head = connection.execute(sa.select(tables.owner.c.head)).scalar_one()
-            stored = [StoredRow(*row) for row in connection.execute(query)]
+        stored = list(self._stored(after))
         try:
             return list(verify(stored, after=after, head=head))
         except CorruptFile as error:
-            raise CorruptFile(f"ledger {self.place}: {error}; restore it from a copy") from error
+            raise CorruptFile(f"ledger {self.place}: {error}; {tables.RESTORE}") from error
+
+    def _stored(self, start: int) -> Iterator[StoredRow]:
+        """The rows from `start` on, in transactions of a few milliseconds each: rows never change, so that is safe."""
+        columns = tables.events.c
+        while True:
+            query = sa.select(tables.events).where(columns.seq >= start).order_by(columns.seq).limit(_CHUNK)
+            with self._store.reading() as connection:
+                found = connection.execute(query).all()
+            yield from (StoredRow(*row) for row in found)
+            if len(found) < _CHUNK or not isinstance(found[-1].seq, int):  # a damaged one ends it, and is found
+                return
+            start = found[-1].seq + 1
 
     def check_file(self) -> None:
         """Have SQLite look through its whole file, indexes too; a PostgreSQL server looks after its own.
@@ -138,9 +154,11 @@ class Ledger:
         with self._store.errors():
             acquired = lock.acquire()
         if not acquired:
+            owner, held = self.owner(), lock.holders()
+            others = "" if owner and any(f"process {owner.pid}" in one for one in held) else ", ".join(held)
             raise GanStudyError(
-                f"study {self._schema!r} is being run by {self.owner() or 'a process that just began'}: "
-                "wait for it or end it, then try again"
+                f"study {self._schema!r} is being run by {owner or 'a process that just began'}"
+                f"{f' (its lock is held by {others})' if others else ''}: wait for it or end it, then try again"
             )
         try:
             self._store.check_file()
@@ -224,7 +242,7 @@ class Writer:
             return FIRST_CRC
         crc = connection.scalar(sa.select(tables.events.c.crc).where(tables.events.c.seq == head))
         if not isinstance(crc, int):
-            raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; restore it from a copy")
+            raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; {tables.RESTORE}")
         return crc
 
     def _rows(self, new: Sequence[tuple[Event, str]], head: int, crc: int) -> Iterator[StoredRow]:

@@ -19,6 +19,7 @@ from study.console.say import Say
 from study.console.tables import duration, number
 from study.device import device_of
 from study.folder import StudyFolder
+from study.ledger.busy import Endless
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
@@ -94,7 +95,7 @@ def measure(folder: StudyFolder, wanted: Wanted, device: str | None, say: Say) -
     if not any(wanted.missing(trial, study.noise).values()):
         return study, trial
     device = device_of("cpu" if device is None and study.config["resources"]["gpus"] == 0 else device)
-    with open_ledger(folder) as ledger:
+    with open_ledger(folder, Endless()) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{folder.name} is being run by {owner}: wait for its end, then measure its noise")
         with ledger.own(socket.gethostname(), os.getpid(), "noise") as writer:
