@@ -93,7 +93,8 @@ def _running(pid: int) -> str:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         # No options and no addresses: these may hold what is secret.
-        plain = [Path(word).name for word in words if word and not word.startswith("-") and "://" not in word]
+        words = [word for word in words if not any(c.isspace() for c in word)]
+        plain = [Path(word).name for word in words if word[:1] not in ("", "-") and "://" not in word]
         if command := " ".join(word[:40] for word in plain[:4]):
             parts.append("".join(c if c.isprintable() else "?" for c in command))
     with suppress(OSError):

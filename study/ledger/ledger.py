@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from study.ledger import store as tables
 from study.ledger.busy import Wait, for_a_while
 from study.ledger.events import Event, to_json
+from study.ledger.head import Head, read_head, write_head
 from study.ledger.modes import PRIVATE
 from study.ledger.rows import FIRST_CRC, Row, StoredRow, store, verify
 from study.ledger.store import NoLedger, Store, open_store
@@ -138,13 +139,14 @@ class Ledger:
         owner = self.owner()
         return owner if owner and owner.live else None
 
-    def own(self, host: str, pid: int, command: str | None = None) -> "Writer":
+    def own(self, host: str, pid: int, command: str | None = None, head: Path | None = None) -> "Writer":
         """Become the one driver of the study, until the writer is closed or this process ends.
 
         Args:
             host: this one's name.
             pid: of this process.
             command: what it runs, for whoever finds the study taken.
+            head: the file that marks the last row (see `study.ledger.head`), None for none.
 
         Raises:
             GanStudyError: another live process owns it; names the process, its host and since when.
@@ -168,10 +170,37 @@ class Ledger:
             with self._store.writing() as connection:
                 connection.execute(sa.update(tables.owner).values(values))
                 epoch = connection.execute(sa.select(tables.owner.c.epoch)).scalar_one()
+            if head is not None:
+                self.mark(head)
         except BaseException:
             lock.release()
             raise
-        return Writer(self._store, epoch)
+        return Writer(self._store, epoch, head)
+
+    def head(self) -> int:
+        """The number of the last row, 0 if there is none."""
+        with self._store.reading() as connection:
+            return int(connection.execute(sa.select(tables.owner.c.head)).scalar_one())
+
+    def mark(self, path: Path) -> None:
+        """Mark the last row in the file `path`."""
+        with self._store.reading() as connection:
+            seq = connection.scalar(sa.select(tables.owner.c.head))
+            crc = _crc(connection, seq)
+        if isinstance(seq, int) and isinstance(crc, int):
+            write_head(path, Head(seq, crc))
+
+    def differs(self, path: Path) -> str | None:
+        """Say how this ledger differs from the one whose last row is marked in `path`; None if it goes on from it."""
+        mark = read_head(path)  # before the ledger is read, which may go on meanwhile
+        if mark is None:
+            return None
+        with self._store.reading() as connection:
+            seq = connection.scalar(sa.select(tables.owner.c.head))
+            crc = _crc(connection, mark.seq)
+        if isinstance(seq, int) and seq < mark.seq:
+            return f"row {mark.seq} was written, and it ends at row {seq}"
+        return None if crc == mark.crc else f"its row {mark.seq} is not the one that was written"
 
     def close(self) -> None:
         """Close the connections; a writer still open keeps its own lock."""
@@ -189,8 +218,9 @@ class Ledger:
 class Writer:
     """The right to append to a ledger; a context manager. For one thread of the process that got it."""
 
-    def __init__(self, store: Store, epoch: int) -> None:
+    def __init__(self, store: Store, epoch: int, head: Path | None = None) -> None:
         self._store = store
+        self._head = head
         self._process = os.getpid()
         self._open = True
         self.epoch = epoch
@@ -225,6 +255,8 @@ class Writer:
                 connection.execute(sa.insert(tables.events), part)
             if rows:
                 connection.execute(sa.update(tables.owner).values(head=rows[-1].seq))
+        if rows and self._head is not None:
+            write_head(self._head, Head(rows[-1].seq, rows[-1].crc))
         return [first and event.key not in known for event, first in zip(events, firsts, strict=True)]
 
     def _check_epoch(self, connection: sa.Connection) -> int:
@@ -238,9 +270,7 @@ class Writer:
 
     def _crc_of(self, connection: sa.Connection, head: int) -> int:
         """The checksum of the last row, from which the chain goes on."""
-        if head == 0:
-            return FIRST_CRC
-        crc = connection.scalar(sa.select(tables.events.c.crc).where(tables.events.c.seq == head))
+        crc = _crc(connection, head)
         if not isinstance(crc, int):
             raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; {tables.RESTORE}")
         return crc
@@ -273,6 +303,13 @@ def _owner(connection: sa.Connection, live: bool) -> Owner:
     who, pid, since, epoch = connection.execute(query).one()
     command, at, host = str(who).rpartition("@")
     return Owner(host, pid, since, epoch, live, command if at else None)
+
+
+def _crc(connection: sa.Connection, seq: int | None) -> int | None:
+    """The checksum of a row, of all up to it; None if it is missing."""
+    if seq == 0:
+        return FIRST_CRC
+    return connection.scalar(sa.select(tables.events.c.crc).where(tables.events.c.seq == seq))
 
 
 def _known_keys(connection: sa.Connection, keys: Sequence[str]) -> set[str]:

@@ -24,6 +24,7 @@ from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
+from study.older.check import check_not_older
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.image_counts import ImageCounts
@@ -98,7 +99,8 @@ def measure(folder: StudyFolder, wanted: Wanted, device: str | None, say: Say) -
     with open_ledger(folder, Endless()) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{folder.name} is being run by {owner}: wait for its end, then measure its noise")
-        with ledger.own(socket.gethostname(), os.getpid(), "noise") as writer:
+        check_not_older(folder, ledger, study)
+        with ledger.own(socket.gethostname(), os.getpid(), "noise", folder.head) as writer:
             return _measure(folder, wanted, device, say, ledger, writer)
 
 

@@ -72,8 +72,11 @@ def driving(
     with connected(start, halt.lose):
         slots = plan_slots(config)
         _create(config.folder.path)
-        wait = Endless(lambda: halt.asked)
-        with study_ledger(config, wait=wait) as ledger, ledger.own(socket.gethostname(), os.getpid(), command) as writer:
+        host, head = socket.gethostname(), config.folder.head
+        with (
+            study_ledger(config, wait=Endless(lambda: halt.asked)) as ledger,
+            ledger.own(host, os.getpid(), command, head) as writer,
+        ):
             begin(ledger, writer)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
