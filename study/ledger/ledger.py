@@ -157,7 +157,8 @@ class Ledger:
             acquired = lock.acquire()
         if not acquired:
             owner, held = self.owner(), lock.holders()
-            others = "" if owner and any(f"process {owner.pid}" in one for one in held) else ", ".join(held)
+            known = owner is not None and any(f"{one} ".startswith(f"process {owner.pid} ") for one in held)
+            others = "" if known else ", ".join(held)
             raise GanStudyError(
                 f"study {self._schema!r} is being run by {owner or 'a process that just began'}"
                 f"{f' (its lock is held by {others})' if others else ''}: wait for it or end it, then try again"

@@ -52,8 +52,9 @@ def _mlflow(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> str | No
     """Say that MLflow knows of later rows, if it does and answers soon."""
     uri = resolve_uri(study.config["mlflow"]["uri"], folder)
     file = database_file(uri)
-    inside = file is not None and file.is_relative_to(folder.path)
-    if inside and (read_head(folder.head) or not file or not file.exists()):
+    if file is not None and not file.exists():
+        return None
+    if file is not None and file.is_relative_to(folder.path) and read_head(folder.head):
         return None  # the mark tells as much, and MLflow takes seconds to import
 
     def ask() -> int:

@@ -29,7 +29,7 @@ def go_on_from_older(folder: StudyFolder, ledger: Ledger, tell: Callable[[str], 
     Raises:
         GanStudyError: if a driver runs the study, or MLflow, which may be ahead as well, cannot be reached.
     """
-    with ledger.own(socket.gethostname(), os.getpid(), "set aside"):
+    with ledger.own(socket.gethostname(), os.getpid(), "sync"):
         study = fold(ledger.read(), live=False)
         newer = list(newer_trainings(folder, study))
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
