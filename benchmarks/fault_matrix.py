@@ -46,6 +46,16 @@ ELSEWHERE = (
         "study completes",
         "tests/study/test_launch_postgresql.py::test_a_study_on_postgresql_survives_its_driver",
     ),
+    (
+        "others hold the ledger's lock, its tables or its files; stopped in a read or a write",
+        "waited for and named; Ctrl-C works",
+        "tests/study/test_ledger_busy.py",
+    ),
+    (
+        "an older or another ledger, or an older MLflow store, put back",
+        "refused, and the option goes on; MLflow brought up to date",
+        "tests/study/test_older_ledger.py",
+    ),
     ("bad reports of every kind", "trial fails, typed", "tests/study/test_conductor_bad_reports.py"),
     ("a ledger damaged anywhere", "refused, place named", LEDGER),
     ("a crash within a commit; the journal stays, is deleted or damaged", "rolled back, or refused", JOURNAL),

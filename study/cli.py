@@ -24,6 +24,7 @@ from study.console.options import (
     Address,
     Device,
     Exported,
+    FromOlder,
     Generator,
     JsonOption,
     Name,
@@ -74,6 +75,7 @@ def launch(
     storage: StorageOption = None,
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    from_older: FromOlder = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a dry run as JSON for scripts.")] = False,
 ) -> None:
     """Run a study; the same command again resumes it.
@@ -86,7 +88,7 @@ def launch(
     """
     from study.console import commands
 
-    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, as_json, console))
+    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, from_older, as_json, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -395,14 +397,16 @@ def ui(
 
 
 @app.command(rich_help_panel=STUDY)
-def sync(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+def sync(name: Name, storage: StorageOption = None, from_older: FromOlder = False, as_json: JsonOption = False) -> None:
     """Bring MLflow up to date with a study's ledger.
 
     Example: ganstudy sync quickstart
+
+    Example: ganstudy sync quickstart --from-older-ledger
     """
     from study.console import commands
 
-    commands.sync(name, storage, as_json, console)
+    commands.sync(name, storage, from_older, as_json, console)
 
 
 @app.command(rich_help_panel=STUDY)

@@ -17,6 +17,7 @@ from study.ledger.events import ConfirmationPlanned, Event
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.mlflow.projection import MlflowProjection
+from study.older.check import check_not_older
 from study.running.driver import Driver, driving, interruptible
 from study.running.ending import status_of
 from study.running.launch import finish
@@ -152,6 +153,7 @@ def _check(folder: StudyFolder, study: StudyRecord) -> None:
     with open_ledger(folder) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"study {folder.name!r} is being run by {owner}: wait for its end, then confirm it")
+        check_not_older(folder, ledger, study)
 
 
 def _new(study: StudyRecord, plan: ConfirmationPlanned) -> bool:

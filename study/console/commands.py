@@ -27,6 +27,8 @@ from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
 from study.noise.view import plain_noise, print_noise
+from study.older.check import OPTION, check_not_older
+from study.older.go_on import go_on_from_older
 from study.production.run_trial import run_trial as repeat
 from study.running.ending import ending
 from study.running.finished import ended_study, finish_again
@@ -54,18 +56,24 @@ def launch(
     storage: Path | None,
     address: str | None,
     dry_run: bool,
+    from_older: bool,
     as_json: bool,
     console: Console,
 ) -> int:
     """Run or resume a study; return the exit code."""
     if as_json and not dry_run:
         raise InvalidInput("--json goes with --dry-run; of a study that ran, `ganstudy best NAME --json` tells")
+    if dry_run and from_older:
+        raise InvalidInput(f"{OPTION} sets files aside, and --dry-run does nothing: leave one of them out")
     config = read_study(file, overrides, storage)
     address = cluster_address(address)
     if dry_run:
         return _dry_run(config, as_json, console)
     prepare_environment()
     show_warnings(console)
+    if from_older:
+        with open_ledger(find_study(config.name, config.folder.root)) as ledger:
+            go_on_from_older(config.folder, ledger, lambda text: say(console, text))
     if (ended := ended_study(config)) is not None:
         return _finished(config, ended, again(file, overrides, storage, address), console)
     prepare_ray_environment(local=address is None)
@@ -219,7 +227,7 @@ def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
     mlflow_ui.serve(folder, uri, port, uid=study.uid, echo=lambda text: say(console, text))
 
 
-def sync(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
+def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, console: Console) -> None:
     """Bring MLflow up to date."""
     folder = find_study(name, storage)
     projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
@@ -227,6 +235,10 @@ def sync(name: str, storage: Path | None, as_json: bool, console: Console) -> No
     with open_ledger(folder) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
+        if from_older:
+            go_on_from_older(folder, ledger, lambda text: say(Console(stderr=True) if as_json else console, text))
+        else:
+            check_not_older(folder, ledger, fold(ledger.read(), live=False))
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
             end = ending(fold(ledger.read(), live=False), folder, Path(place))
             counts = bring_up_to_date(ledger.read, projection, end)

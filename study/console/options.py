@@ -36,4 +36,11 @@ Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu or cuda; default: cuda where there is one.", autocompletion=completion.devices),
 ]
+FromOlder = Annotated[
+    bool,
+    typer.Option(
+        "--from-older-ledger",
+        help="Go on from a ledger that is older than its study, as a copy put back: what is newer is set aside.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

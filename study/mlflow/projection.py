@@ -28,10 +28,11 @@ from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
 from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
-from study.mlflow.store import artifact_location, experiment_name, open_client, resolve_uri
+from study.mlflow.store import artifact_location, display_uri, experiment_name, open_client, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
+from trainables.errors import GanStudyError
 from trainables.image_counts import Judgement, best_of
 
 if TYPE_CHECKING:
@@ -150,6 +151,25 @@ class MlflowProjection:
                 self._client.set_tag(found.run_id, PARENT, parent.run_id, synchronous=True)
         self._experiment_id = experiment_id
         self._searched_now = True
+
+    def check_not_beyond(self, rows: Sequence[Row]) -> None:
+        """Refuse a store that, when it was attached, had rows after the last that the ledger has.
+
+        Args:
+            rows: all, read after `attach`.
+
+        Raises:
+            GanStudyError: if so.
+        """
+        first, head = rows[0].event, rows[-1].seq
+        if not isinstance(first, StudyOpened):
+            return
+        mine = (run.sent_seq for uid, run in self._runs.items() if uid.partition("/")[0] == first.uid)
+        if (row := max(mine, default=0)) > head:
+            raise GanStudyError(
+                f"MLflow at {display_uri(self.uri)} has row {row} of {self._name}, whose ledger ends at row {head}: an "
+                f"older ledger was put back; `ganstudy sync {self._name} --from-older-ledger` goes on from it"
+            )
 
     def project(self, rows: Sequence[Row], ending: bool = False) -> None:
         """Take rows, in order; rows already taken are skipped. After an exception call again with all rows.

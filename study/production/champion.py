@@ -7,7 +7,7 @@ from rich.console import Console
 
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
-from study.catalogue import find_study, load_study
+from study.catalogue import find_study, load_study, open_ledger
 from study.console.hints import typed
 from study.console.reading import chosen_trial
 from study.console.say import say
@@ -17,6 +17,7 @@ from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.runs import find_run
 from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import flatten
+from study.older.check import check_not_older
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
 from trainables.config import TrialConfig
@@ -47,6 +48,9 @@ def promote(
     """
     folder = find_study(name, storage)
     study = load_study(folder)
+    with open_ledger(folder) as ledger:
+        if not ledger.live_owner():
+            check_not_older(folder, ledger, study)
     chosen = winner(study) if trial is None else chosen_trial(study, trial)
     if chosen is None:
         say(console, f"no trial of {name} has reported yet; {counts_line(study)}")

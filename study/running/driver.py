@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.ledger.busy import Endless, Wait, for_a_while
 from study.ledger.ledger import Ledger, Writer
+from study.ledger.modes import MODES
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.store import display_uri
@@ -70,7 +72,11 @@ def driving(
     with connected(start, halt.lose):
         slots = plan_slots(config)
         _create(config.folder.path)
-        with study_ledger(config) as ledger, ledger.own(socket.gethostname(), os.getpid(), command) as writer:
+        host, head = socket.gethostname(), config.folder.head
+        with (
+            study_ledger(config, wait=Endless(lambda: halt.asked)) as ledger,
+            ledger.own(host, os.getpid(), command, head) as writer,
+        ):
             begin(ledger, writer)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
@@ -84,10 +90,11 @@ def driving(
                     raise
 
 
-def study_ledger(config: StudyConfig, create: bool = True) -> Ledger:
+def study_ledger(config: StudyConfig, create: bool = True, wait: Wait = for_a_while) -> Ledger:
     """Open the study's ledger, or make it."""
-    folder = config.folder
-    return Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=create)
+    folder, mode = config.folder, MODES[config.storage.readers]
+    place = config.storage.ledger or folder.ledger
+    return Ledger.open(place, schema=folder.name, create=create, mode=mode, wait=wait)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from study.exit_codes import Interrupted
 from trainables.errors import GanStudyError
 
 
@@ -16,6 +17,7 @@ class Halt:
         self.reason: str | None = None
         self.by_signal = False
         self.error: Exception | None = None
+        self._cut_short = False
 
     @property
     def asked(self) -> bool:
@@ -32,11 +34,18 @@ class Halt:
         self.error = self.error or GanStudyError(what)
 
     def guard(self, work: Callable[[], Any], otherwise: Any = None) -> Any:
-        """Do `work`; if it fails, keep the error, end the run and return `otherwise`."""
-        if self.error:
+        """Do `work`; if it fails, keep the error, end the run and return `otherwise`.
+
+        If it was only given up because the run is to end, that is no error; but nothing more is done then, for what
+        follows from what was not written is not to be written either.
+        """
+        if self.error or self._cut_short:
             return otherwise
         try:
             return work()
+        except Interrupted:
+            self._cut_short = True
+            return otherwise
         except Exception as error:
             self.error = error
             return otherwise

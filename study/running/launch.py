@@ -19,6 +19,7 @@ from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import check_database_folder, resolve_uri
 from study.mlflow.system import check_system_metrics
 from study.mlflow.thread import ProjectionThread
+from study.older.check import check_not_older
 from study.running.cluster import plan_slots
 from study.running.driver import driving, study_ledger
 from study.running.ending import ending
@@ -97,7 +98,7 @@ def _check_existing(config: StudyConfig) -> bool:
     Raises:
         InvalidInput: if the study has begun with other settings, or its folder is a link.
         CorruptFile: if it has begun and its ledger is damaged, empty or gone: to begin afresh would hide that.
-        GanStudyError: if a live driver runs it.
+        GanStudyError: if a live driver runs it, or its ledger is older than what lies beside it.
     """
     folder = config.folder
     if folder.path.is_symlink():
@@ -110,11 +111,13 @@ def _check_existing(config: StudyConfig) -> bool:
             if owner := ledger.live_owner():
                 raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
             rows = ledger.read()
+            if rows:
+                study = fold(rows, live=False)
+                check_not_older(folder, ledger, study)
+                refuse_changes(study.config, config.to_dict(), folder.path)
     except NoLedger:
         pass
-    if rows:
-        refuse_changes(fold(rows, live=False).config, config.to_dict(), folder.path)
-    elif folder.study_file.exists() or folder.trial(0).exists():
+    if not rows and (folder.study_file.exists() or folder.trial(0).exists()):
         raise CorruptFile(
             f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
             "copy, or choose another name"

@@ -12,6 +12,7 @@ from search_spaces.space import Space
 from study.catalogue import storage_root
 from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
+from study.ledger.modes import MODES
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
 from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
@@ -116,6 +117,11 @@ class Storage(Variant):
     )
     ledger: Annotated[str | None, address(("postgresql",), "PGPASSWORD or ~/.pgpass")] = Field(
         default=None, description="a PostgreSQL URL; default: SQLite in the study's folder"
+    )
+    readers: Annotated[str, KeyOf(MODES)] = Field(
+        default="owner",
+        description="who may read the SQLite ledger's files: owner, group or everyone; who reads one can also hold a "
+        "study up. PostgreSQL has its own grants",
     )
 
 
