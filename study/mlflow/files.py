@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from study.ledger.events import TrialProposed
-from study.mlflow.data import PLACES
 from study.mlflow.runs import ProjectedRun
 from study.mlflow.store import redact
 from study.mlflow.values import flatten
 from study.study_file.config import is_changeable
+from trainables.data.source import PLACES
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -11,12 +11,11 @@ from typing import Any
 
 import yaml
 
-from study.checked_places import check_writable
 from study.ledger.lock import FileLock
 from study.study_file.yaml_file import read_yaml
 from trainables.config import TrialConfig
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
-from trainables.files import write_atomically
+from trainables.files import check_writable, write_atomically
 from trainables.generator import FILE
 
 _CHOOSE = "choose another folder with --out"

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from study.console.hints import shown_path, typed
 from study.console.say import progress_line, say
+from study.places import BY_OPTION, saying
 from study.production.plan import Order, make_plan
 from study.production.recorder import register
 from study.production.run import measured_so_far, run
@@ -37,7 +38,8 @@ def train(order: Order, console: Console) -> None:
                 show(text, done)
 
         try:
-            prepared = prepare(plan.config.data, plan.config.evaluation, cached=True)
+            with saying(BY_OPTION):
+                prepared = prepare(*plan.places.found(plan.config), cached=True)
             measured_so_far(plan, prepared)
             if plan.devices == 1:
                 run(plan, prepared, tell)
@@ -57,4 +59,4 @@ def train(order: Order, console: Console) -> None:
     for words in (["sample", shown, "-n", "64", "--out", "grid.png"], ["evaluate", shown, "--split", "test"]):
         say(console, f"  {typed(*words)}")
     if plan.mlflow and plan.model:
-        register(plan.mlflow, plan.model, plan.folder, prepared.dataset, plan.origin, console)
+        register(plan.mlflow, plan.model, plan.folder, prepared.dataset.facts, plan.origin, console)

@@ -3,17 +3,23 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel
 
 from trainables.data.images import Dataset
+from trainables.errors import InvalidInput
+from trainables.paths import expanded
 
 if TYPE_CHECKING:
     from trainables.data.places import Places  # which imports this module
 
 SMALLEST, LARGEST = 8, 256
 """Sides in pixels that a source may be asked for."""
+
+
+PLACES = ("path", "root")
+"""Keys of sources that say where the images lie on one machine; a source has one at most."""
 
 
 class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
@@ -32,12 +38,32 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
         """
 
     @classmethod
+    def place_key(cls) -> str | None:
+        """Which of `PLACES` says where the images lie; None for what comes with a library."""
+        return next((key for key in PLACES if key in cls.model_fields), None)
+
+    def at(self, place: Path | None) -> Self:
+        """The same images, which lie at `place` now; None: where they lay.
+
+        Raises:
+            InvalidInput: if they come with a library.
+        """
+        if place is None:
+            return self
+        if (key := self.place_key()) is None:
+            raise InvalidInput(f"data at {place}: {self.name} comes with a library; leave it out")
+        return self.model_copy(update={key: place})
+
+    @classmethod
     def places(cls) -> "Places | None":
         """Where a published data set usually lies; None for what comes with a library or from a path."""
         return None
 
 
 def cache_folder() -> Path:
-    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ganstudy"
+    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist.
+
+    Raises:
+        InvalidInput: if neither that variable nor a home is there.
+    """
+    return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "ganstudy"
