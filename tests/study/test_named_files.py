@@ -33,7 +33,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Cli:
+def cli(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Cli:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GANSTUDY_STORAGE", str(storage))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
