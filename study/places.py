@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
-from trainables.data.source import PLACES, DataSource
+from trainables.data.source import DataSource
 from trainables.errors import DataNotFound, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.paths import DATA_PLACES
 
 BY_OPTION = "--data PATH names another place, --weights FILE that of Inception's weights"
 BY_LAUNCH = "if it was moved, launch the study again with --set KEY=PATH: the new place is recorded"
@@ -29,7 +30,7 @@ class Places:
     @classmethod
     def of(cls, study: Mapping[str, Any]) -> "Places":
         """The places in a study's newest settings."""
-        data = next((study["data"][key] for key in PLACES if study["data"].get(key)), None)
+        data = next((study["data"][key] for key in DATA_PLACES if study["data"].get(key)), None)
         weights = study.get("evaluation", {}).get("extractor", {}).get("weights")
         return cls(data and Path(data), weights and Path(weights))
 

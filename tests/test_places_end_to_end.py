@@ -50,3 +50,7 @@ def test_a_study_launched_by_relative_paths_is_used_from_elsewhere(
     monkeypatch.chdir(home)
     ganstudy("launch", "study.yaml", "--set", "data.path=moved.npz", "--set", "trials=2")
     assert "as the ledger says, all of it" in ganstudy("verify", "npz")
+    ganstudy("export", "npz", "best.yaml", "--trial", "0")
+    monkeypatch.chdir(elsewhere)
+    again = ganstudy("train", home / "best.yaml", "--kimg", "2", "--device", "cpu", "--out", "best")
+    assert "goes on from 1 kimg" in again, "the same training: only its data moved"

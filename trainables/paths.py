@@ -1,14 +1,23 @@
 """Paths as people write them: with `~`, and relative to the current folder."""
 
+import copy
 import os
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
 from trainables.errors import InvalidInput
 
 M = TypeVar("M", bound=pydantic.BaseModel)
+
+DATA_PLACES = ("path", "root")
+"""Keys of data sources that say where the images lie on one machine; a source has one at most."""
+
+PLACES = (*(("data", key) for key in DATA_PLACES), ("evaluation", "extractor", "weights"))
+"""Settings of a trial, and of a study, that say where something lies, not what it is: the FID's fingerprint does."""
 
 
 def expanded(path: Path) -> Path:
@@ -49,6 +58,20 @@ def located(model: M) -> M:
         elif isinstance(value, pydantic.BaseModel):
             changes[name] = located(value)
     return model.model_copy(update=changes)
+
+
+def placed(config: Mapping[str, Any], study: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a trial's plain settings with `PLACES` as a study has them; without a study blank, to be compared."""
+    moved = copy.deepcopy(dict(config))
+    for *way, key in PLACES:
+        here, there = _below(moved, way), _below(study or {}, way)
+        if key in here and (study is None or key in there):
+            here[key] = there.get(key)
+    return moved
+
+
+def _below(config: Mapping[str, Any], way: Sequence[str]) -> Any:
+    return reduce(lambda at, step: at.get(step, {}), way, config)
 
 
 def check_path(path: Path) -> Path:

@@ -15,6 +15,7 @@ from study.ledger.records import StudyRecord, TrialRecord
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import InvalidInput
 from trainables.files import write_named
+from trainables.paths import placed
 from trainables.validation import validated
 
 _HEAD = """\
@@ -73,7 +74,10 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
 
 
 def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
-    """Return the configuration of `trial` with its origin, and how it was confirmed if it was, as a file `name`."""
+    """Return the configuration of `trial` with its origin, and how it was confirmed if it was, as a file `name`.
+
+    Its data is where the study had it last.
+    """
     origin = {
         "study": study.config["name"],
         "study_uid": study.uid,
@@ -92,7 +96,7 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
     if confirmation := _confirmation(study, trial):
         origin["confirmation"] = confirmation
     text = _HEAD.format(file=name, kimg=trial.kimg)
-    text += yaml.safe_dump({"trial": trial.config, "origin": origin}, sort_keys=False)
+    text += yaml.safe_dump({"trial": placed(trial.config, study.config), "origin": origin}, sort_keys=False)
     return text.encode()
 
 

@@ -17,10 +17,10 @@ from study.study_file.auto_precision import AUTO, recorded_precision, settled_pr
 from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
-from trainables.data.source import PLACES, DataSource
+from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
-from trainables.paths import absolute, check_path, located
+from trainables.paths import PLACES, absolute, check_path, located
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
@@ -34,13 +34,9 @@ CHANGEABLE = (
     "storage",
     "resources.cuda_graphs",
     "sampler.ask_ahead",
-    *(f"data.{key}" for key in PLACES),
-    "evaluation.extractor.weights",
+    *(".".join(place) for place in PLACES),
 )
-"""Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow.
-
-Where images and weights lie does not matter: the FID's fingerprint tells whether they are the same.
-"""
+"""Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
 
 class SpaceChoice(Variant):

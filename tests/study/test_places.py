@@ -1,6 +1,8 @@
 """Where a study's data and files lie: recorded as absolute paths when it is launched, and free to move."""
 
+import hashlib
 import io
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -29,6 +31,7 @@ from trainables.config import TrialConfig
 from trainables.data import Digits, Npz
 from trainables.errors import DataNotFound, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.paths import placed
 from trainables.prepare import prepare
 
 STUDY: dict[str, Any] = {
@@ -151,6 +154,30 @@ def test_a_file_says_where_its_data_was_and_an_option_where_it_is(
         run(path="digits.npz")
     monkeypatch.chdir(moved.parent)
     assert run(path="moved.npz")[:4] == at_home[:4]
+
+
+def test_a_trial_is_the_same_wherever_its_data_lies() -> None:
+    """Its checkpoints are found again, those of an older ganstudy too, and the exported one names the newest place."""
+    source = {"name": "npz", "path": "/a/x.npz"}
+    weights = {"extractor": {"name": "inception", "weights": "/a/w.pth"}}
+    trial = TrialConfig.from_dict(PLAIN | {"data": source, "evaluation": weights})
+    study = {"data": source | {"path": "/b/x.npz"}, "evaluation": {"extractor": {"name": "inception", "weights": None}}}
+    moved = placed(trial.to_dict(), study)
+    assert (moved["data"]["path"], moved["evaluation"]["extractor"]["weights"]) == ("/b/x.npz", None)
+    again = TrialConfig.from_dict(moved)
+    assert again.digest == trial.digest
+    assert again.has_digest(trial.digest)
+    older = hashlib.sha256(json.dumps(_as_before(trial.to_dict()), sort_keys=True).encode()).hexdigest()
+    assert trial.has_digest(older)
+    assert not again.has_digest(older)
+    assert not trial.has_digest(trial.model_copy(update={"seed": 6}).digest)
+    assert placed({"seed": 1}, {}) == placed({"seed": 1}, None) == {"seed": 1}
+
+
+def _as_before(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that came later."""
+    del config["reuse_fakes"], config["evaluation"]["precision"], config["evaluation"]["rung_count"]
+    return config
 
 
 def test_places_that_nothing_lies_at_are_refused() -> None:

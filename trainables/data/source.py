@@ -9,17 +9,13 @@ from pydantic import BaseModel
 
 from trainables.data.images import Dataset
 from trainables.errors import InvalidInput
-from trainables.paths import expanded
+from trainables.paths import DATA_PLACES, expanded
 
 if TYPE_CHECKING:
     from trainables.data.places import Places  # which imports this module
 
 SMALLEST, LARGEST = 8, 256
 """Sides in pixels that a source may be asked for."""
-
-
-PLACES = ("path", "root")
-"""Keys of sources that say where the images lie on one machine; a source has one at most."""
 
 
 class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
@@ -39,8 +35,8 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
 
     @classmethod
     def place_key(cls) -> str | None:
-        """Which of `PLACES` says where the images lie; None for what comes with a library."""
-        return next((key for key in PLACES if key in cls.model_fields), None)
+        """Which of `DATA_PLACES` says where the images lie; None for what comes with a library."""
+        return next((key for key in DATA_PLACES if key in cls.model_fields), None)
 
     def at(self, place: Path | None) -> Self:
         """The same images, which lie at `place` now; None: where they lay.
