@@ -62,6 +62,16 @@ ELSEWHERE = (
     ("a checkpoint damaged, missing, or cut off at any step", "the one before, or refused", CHECKPOINT),
     ("MLflow: an error at any call", "nothing lost, nothing twice", f"{PROJECTION}::{ANY_CALL}"),
     ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
+    (
+        "a file to write that is a device, a pipe, a link, a folder, a socket",
+        "written to, followed, or one line",
+        "tests/study/test_named_files.py",
+    ),
+    (
+        "a study of relative paths used from elsewhere; its data moved",
+        "the same study; told where it was looked for",
+        "tests/test_places_end_to_end.py",
+    ),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

@@ -9,6 +9,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
+from trainables.paths import absolute
 
 STORAGE_VARIABLE = "GANSTUDY_STORAGE"
 DEFAULT_STORAGE = Path("runs")
@@ -16,7 +17,7 @@ DEFAULT_STORAGE = Path("runs")
 
 def storage_root(given: Path | None) -> Path:
     """Return the storage folder: as given, else `$GANSTUDY_STORAGE`, else `runs`."""
-    return (given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)).expanduser().absolute()
+    return absolute(given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE))
 
 
 def find_study(name: str, root: Path | None = None) -> StudyFolder:

@@ -22,6 +22,7 @@ from study.console.options import (
     SETTING_UP,
     STUDY,
     Address,
+    DataPlace,
     Device,
     Exported,
     FromOlder,
@@ -32,6 +33,8 @@ from study.console.options import (
     StorageOption,
     StudyFile,
     Trial,
+    Weights,
+    home,
 )
 from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
 
@@ -133,7 +136,7 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 @app.command(rich_help_panel=RESULTS)
 def export(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    file: Annotated[Path, typer.Argument(help="The file to write; - for standard output.", callback=home)],
     trial: Trial = None,
     storage: StorageOption = None,
 ) -> None:
@@ -149,7 +152,10 @@ def export(
 @app.command(rich_help_panel=RESULTS)
 def report(
     name: Name,
-    out: Annotated[Path | None, typer.Option(help="Default: report.html in the study's folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Default: report.html in the study's folder; - for standard output.", callback=home),
+    ] = None,
     storage: StorageOption = None,
 ) -> None:
     """Write a study's report: one HTML page that needs nothing else.
@@ -164,7 +170,9 @@ def report(
 @app.command(rich_help_panel=RESULTS)
 def results(
     name: Name,
-    out: Annotated[Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.", callback=home)
+    ] = None,
     table: Annotated[str, typer.Option(help="trials: a row per trial; reports: a row per report.")] = "trials",
     storage: StorageOption = None,
 ) -> None:
@@ -213,8 +221,10 @@ def run_trial(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
     report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many; default: the study's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.", callback=home)] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.", autocompletion=completion.devices)] = "cpu",
+    data: DataPlace = None,
+    weights: Weights = None,
 ) -> None:
     """Run one trial without a study; it repeats the FIDs that the study measured.
 
@@ -222,7 +232,7 @@ def run_trial(
     """
     from study.console import commands
 
-    if not commands.run_trial(file, kimg, report_kimg, out, device, console):
+    if not commands.run_trial(file, kimg, report_kimg, out, device, data, weights, console):
         raise typer.Exit(FAILED)
 
 
@@ -231,7 +241,7 @@ def train(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
     out: Annotated[
-        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.")
+        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.", callback=home)
     ] = None,
     report_kimg: Annotated[
         int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
@@ -252,6 +262,8 @@ def train(
     model: Annotated[
         str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
     ] = None,
+    data: DataPlace = None,
+    weights: Weights = None,
 ) -> None:
     """Train an exported configuration for production; the same command again goes on where it was.
 
@@ -261,9 +273,11 @@ def train(
 
     Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
+    from study.places import Places
     from study.production import train as production
 
-    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model)
+    places = Places(data, weights)
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, places)
     production.train(order, console)
 
 
@@ -277,8 +291,13 @@ def sample(
     label: Annotated[
         int | None, typer.Option("--class", min=0, help="The class of all, of a generator that takes one.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The picture to write; default: samples.png.")] = None,
-    npz: Annotated[Path | None, typer.Option(help="Write the images as an array to this .npz file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The picture; default: samples.png; - for standard output.", callback=home),
+    ] = None,
+    npz: Annotated[
+        Path | None, typer.Option(help="Write the images as an array to this .npz file.", callback=home)
+    ] = None,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
     ] = False,
@@ -302,15 +321,18 @@ def evaluate(
         typer.Option(help="validation or test; default: that of its training.", autocompletion=completion.splits),
     ] = None,
     device: Device = None,
+    data: DataPlace = None,
+    weights: Weights = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
 
     Example: ganstudy evaluate best --split test
     """
+    from study.places import Places
     from study.production import generators
 
-    generators.evaluate(path, split, device, as_json, console)
+    generators.evaluate(path, split, device, as_json, console, Places(data, weights))
 
 
 @app.command(rich_help_panel=PRODUCTION)
@@ -431,7 +453,9 @@ def describe(
             autocompletion=completion.sources,
         ),
     ],
-    path: Annotated[Path | None, typer.Option(help="Where the data lies (folder and npz need it).")] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="Where the data lies (folder and npz need it).", callback=home)
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side (folder needs it).")] = None,
     mode: Annotated[str | None, typer.Option(help="rgb or grey (of a folder).")] = None,
     labels: Annotated[str | None, typer.Option(help="auto: sub-folders are classes; none (of a folder).")] = None,
@@ -489,7 +513,7 @@ def init(
         ),
     ] = "fashion_mnist",
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.")
+        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.", callback=home)
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side; default: as the data is, of a folder 32.")] = None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import faulthandler
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 DIVERGED, FAILED, HALT = "diverged", "failed", "halt"
-"""How a result says that there will be no other: the trial's end, or (for want of disk space) the study's."""
+"""How a result says that there will be no other: the trial's end, or (where the disk takes no more) the study's."""
 
 OUT_OF_MEMORY, DEADLINE, CHECKPOINT, INVALID, ERROR = "out_of_memory", "deadline", "checkpoint", "invalid", "error"
 WORKER_LOST = "worker_lost"
@@ -25,7 +26,7 @@ _TYPES: tuple[tuple[type[BaseException], str], ...] = (
     (InvalidInput, INVALID),
     (Exception, ERROR),
 )
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHUT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ALMOST_FULL = 1 << 20  # bytes
 
 
@@ -39,13 +40,21 @@ def cause_of(error: Exception) -> str:
     return f"{kind}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
-def is_disk_full(error: Exception, folder: Path) -> bool:
-    """Tell whether `error` came of a full disk under `folder`. Not every library hands the errno on."""
-    if isinstance(error, OSError) and error.errno in _FULL:
+def is_disk_shut(error: Exception, folder: Path) -> bool:
+    """Tell whether `error` came of a disk under `folder` that takes no more: a full one, or one gone read-only.
+
+    Not every library hands the errno on.
+    """
+    if isinstance(error, OSError) and error.errno in _SHUT:
         return True
-    if "No space left on device" in str(error):
+    if any(os.strerror(number) in str(error) for number in _SHUT):
         return True
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < _ALMOST_FULL
+
+
+def disk_remedy(cause: str) -> str:
+    """What to do about such an error, by its text."""
+    return "make that writable" if os.strerror(errno.EROFS) in cause else "free space"
 
 
 class Fence:

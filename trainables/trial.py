@@ -166,7 +166,7 @@ class Trial:
             self._least = {self._counts.full: checkpoint.report["fid_best"]}
 
     def _restore_own(self, checkpoint: Checkpoint, folder: Path) -> None:
-        if checkpoint.state.get("config") != self.session.config.digest:
+        if not self.session.config.has_digest(checkpoint.state.get("config")):
             raise CorruptInput(f"{folder}: its checkpoints are of another configuration; choose another folder")
         try:
             self.restore(checkpoint)

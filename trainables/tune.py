@@ -14,7 +14,7 @@ from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.evaluator import Evaluator
-from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
+from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_shut
 from trainables.held_out import TEST, judge_best
 from trainables.prepare import Prepared
 from trainables.threads import use_threads
@@ -96,7 +96,7 @@ class GanTrainable(tune.Trainable):
         return {"chosen": chosen, **{TEST + name: value for name, value in test.items()}}
 
     def _failed(self, error: Exception, kimg: int = 0) -> dict[str, Any]:
-        how = HALT if is_disk_full(error, self._folder.parent) else FAILED
+        how = HALT if is_disk_shut(error, self._folder.parent) else FAILED
         return self._ended(how, cause_of(error), kimg)
 
     def _ended(self, how: str, cause: str, kimg: int = 0) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It is a copy for looking at: the ledger stays the truth, and nothing is read bac
 
 import warnings
 from datetime import datetime
+from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -13,9 +14,13 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
+from study.mlflow.store import database_file
 from study.running.sampling import infeasible, verdict
+from study.study_file.addresses import located_uri
 from study.study_file.config import SpaceChoice
 from trainables.errors import InvalidInput
+from trainables.files import check_file, check_writable
+from trainables.paths import absolute
 from trainables.validation import validated
 
 
@@ -33,6 +38,8 @@ def export_optuna(study: StudyRecord, target: str) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         made = optuna.create_study(study_name=name, storage=_storage(target), direction="minimize")
+    except InvalidInput:
+        raise
     except optuna.exceptions.DuplicatedStudyError:
         raise InvalidInput(f"{target}: has a study {name!r} already; remove it, or choose another place") from None
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
@@ -51,7 +58,12 @@ def export_optuna(study: StudyRecord, target: str) -> int:
 
 
 def _storage(target: str) -> BaseStorage:
-    return RDBStorage(target) if "://" in target else JournalStorage(JournalFileBackend(target))
+    uri = located_uri(target)
+    file = absolute(Path(target)) if "://" not in target else database_file(uri)
+    if file is not None:
+        check_file(file, "Optuna storage")
+        check_writable(file.parent, "Optuna storage", "choose another place")
+    return RDBStorage(uri) if "://" in target else JournalStorage(JournalFileBackend(str(file)))
 
 
 def _frozen(

@@ -18,6 +18,7 @@ from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.mlflow.projection import MlflowProjection
 from study.older.check import check_not_older
+from study.places import BY_LAUNCH, saying
 from study.running.driver import Driver, driving, interruptible
 from study.running.ending import status_of
 from study.running.launch import finish
@@ -27,6 +28,7 @@ from study.study_file.config import StudyConfig
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.faults import Watchdog
+from trainables.files import check_writable
 from trainables.prepare import Prepared, prepare
 from trainables.validation import validated
 
@@ -93,13 +95,15 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     """
     study = load_study(folder)
     _check(folder, study)
+    check_writable(folder.path, "study", "confirm it where it can be written to")
     plan = wanted.plan(study, _test_fingerprint(study))
     due = not study.confirmation.complete or any(retraining.due for retraining in study.confirmation.begun)
     if not due and not _new(study, plan):
         return Confirmed(study)
     config = _config(folder, study)
     say(console, f"preparing {config.data.name}: data, extractor, statistics of validation and test images")
-    prepared = prepare(config.data, config.evaluation, cached=True)
+    with saying(BY_LAUNCH):
+        prepared = prepare(config.data, config.evaluation, cached=True)
     test = prepared.on(Split.TEST)
     _check_fingerprints(study, prepared, test)
 

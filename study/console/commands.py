@@ -29,6 +29,7 @@ from study.mlflow.thread import sync as bring_up_to_date
 from study.noise.view import plain_noise, print_noise
 from study.older.check import OPTION, check_not_older
 from study.older.go_on import go_on_from_older
+from study.places import Places
 from study.production.run_trial import run_trial as repeat
 from study.running.ending import ending
 from study.running.finished import ended_study, finish_again
@@ -36,12 +37,12 @@ from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
-from study.study_file.yaml_file import read_yaml
 from study.verify import verify as verifying
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.paths import expanded
 from trainables.prepare import check as check_evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
@@ -152,9 +153,18 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
     suggest(console, steps)
 
 
-def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
+def run_trial(
+    file: Path,
+    kimg: int,
+    report_kimg: int | None,
+    out: Path | None,
+    device: str,
+    data: Path | None,
+    weights: Path | None,
+    console: Console,
+) -> bool:
     """Run one trial from a file; return whether it repeated the study's FIDs."""
-    return repeat(read_export(file), kimg, report_kimg, out, device, console)
+    return repeat(read_export(file), kimg, report_kimg, out, device, console, Places(data, weights))
 
 
 def noise(
@@ -273,7 +283,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if source in SOURCES:
         variant = SOURCES[source]
-        place = next((name for name in ("path", "root") if name in variant.model_fields), None)
+        place = variant.place_key()
         if path is not None and place is None:
             raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
         if path is not None and place is not None:
@@ -282,7 +292,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
     if Path(source).suffix in (".yaml", ".yml"):
         if given or path is not None:
             raise InvalidInput(f"data describe {source}: the study file says all; leave the options out")
-        config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
+        config = read_study(expanded(Path(source)))
         return config.data, config.evaluation
     raise InvalidInput(f"data {source!r}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
 

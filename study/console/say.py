@@ -3,11 +3,15 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.text import Text
+
+from study.console.hints import shown_path
+from trainables.files import is_standard_output
 
 Say = Callable[[str, bool], None]
 """`say(text, done)` shows progress; `done` tells that what the text is about is complete."""
@@ -16,6 +20,11 @@ Say = Callable[[str, bool], None]
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print prose of one line, which the terminal may break."""
     console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+
+
+def say_written(console: Console, file: Path, text: str) -> None:
+    """Say what was written to a file that the user named: on standard error where that is standard output."""
+    say(Console(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")
 
 
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ from study.ledger.busy import Wait, file_holders, for_a_while
 from study.ledger.lock import AdvisoryLock, FileLock, OwnerLock
 from study.ledger.modes import PRIVATE, have_file
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput, reason_of
+from trainables.files import check_file, on_read_only
 
 FORMAT = "ganstudy-ledger"
 VERSION = 1
@@ -61,6 +62,7 @@ owner = sa.Table(
 
 # SQLite's results that say "this file is not what was written", rather than "not now" or "not you".
 _SQLITE_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_MISMATCH"})
+_SQLITE_REFUSED = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR"})
 
 
 class NoLedger(InvalidInput):
@@ -113,7 +115,13 @@ class Store:
         for secret in self.secrets:
             text = text.replace(secret, "***")
         result = getattr(cause, "sqlite_errorname", "")
-        if isinstance(cause, sqlite3.Error) and "_".join(result.split("_")[:2]) in _SQLITE_CORRUPT:
+        kind = "_".join(result.split("_")[:2])
+        if kind in _SQLITE_REFUSED and on_read_only(Path(self.place)):
+            undo = " and must be brought back from within a commit" if Path(f"{self.place}-journal").exists() else ""
+            return GanStudyError(
+                f"ledger {self.place}: is on a read-only file system{undo}; make that writable, or copy the study"
+            )
+        if isinstance(cause, sqlite3.Error) and kind in _SQLITE_CORRUPT:
             return CorruptFile(f"ledger {self.place} is damaged or no ledger: {text}; {RESTORE}")
         return GanStudyError(f"ledger {self.place}: {text}")
 
@@ -224,8 +232,7 @@ def _sqlite(path: Path, create: bool, mode: int, wait: Wait) -> Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GanStudyError(f"cannot create the folder {path.parent}: {error.strerror}") from error
-    if path.is_dir():
-        raise InvalidInput(f"ledger {path} is a folder; give the file")
+    check_file(path, "ledger")
     if create:
         have_file(path, mode)
     elif not os.access(path, os.R_OK):

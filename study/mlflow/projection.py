@@ -28,7 +28,14 @@ from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
 from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
-from study.mlflow.store import artifact_location, display_uri, experiment_name, open_client, resolve_uri
+from study.mlflow.store import (
+    artifact_location,
+    check_database_folder,
+    display_uri,
+    experiment_name,
+    open_client,
+    resolve_uri,
+)
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
@@ -137,6 +144,7 @@ class MlflowProjection:
         if self._client is None:
             if self.uri.startswith("sqlite:"):
                 self._folder.path.mkdir(parents=True, exist_ok=True)
+                check_database_folder(self.uri)
             self._client = open_client(self.uri)
         experiment_id = made_experiment(
             self._client, experiment_name(self._name), artifact_location(self.uri, self._folder)

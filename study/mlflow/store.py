@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from study.folder import StudyFolder
 from trainables.errors import InvalidInput
+from trainables.files import check_file, on_read_only
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -99,8 +100,10 @@ def check_database_folder(uri: str) -> None:
     file = database_file(uri)
     if file is not None and not file.parent.is_dir():
         raise InvalidInput(f"MLflow URI {uri!r}: there is no folder {file.parent}; make it, or correct mlflow.uri")
-    if file is not None and file.is_dir():
-        raise InvalidInput(f"MLflow URI {uri!r}: is a folder; name a file in it")
+    if file is not None:
+        check_file(file, f"MLflow URI {uri!r}")
+        if on_read_only(file):
+            raise InvalidInput(f"MLflow URI {uri!r}: {file.parent} is on a read-only file system; name another place")
 
 
 def open_client(uri: str) -> "MlflowClient":

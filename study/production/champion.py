@@ -14,14 +14,24 @@ from study.console.say import say
 from study.console.tables import counts_line
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
+from study.mlflow.data import known_data
 from study.mlflow.runs import find_run
-from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
+from study.mlflow.store import (
+    check_database_folder,
+    database_file,
+    display_uri,
+    experiment_name,
+    one_line,
+    open_client,
+    resolve_uri,
+)
 from study.mlflow.values import flatten
 from study.older.check import check_not_older
+from study.places import BY_LAUNCH, Places, saying
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
 from trainables.config import TrialConfig
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.generator import Generator, GeneratorFacts, judged
 
@@ -57,10 +67,10 @@ def promote(
         return False
     called = registered_name(model or name)
     uri = _store(folder, study)
-    generator, dataset = _generator(folder, study, chosen)
+    generator, data = _generator(folder, study, chosen)
     found = f"Generator of trial {chosen.number} of the study `{name}`."
     tags = {"ganstudy.study": study.uid, "ganstudy.study_name": name, "ganstudy.trial": str(chosen.number)}
-    text = description(generator.facts, dataset, found, called, uri)
+    text = description(generator.facts, data, found, called, uri)
     try:
         client = open_client(uri)
         experiment_id, run_id = _run(client, folder, study, chosen)
@@ -83,6 +93,7 @@ def _store(folder: StudyFolder, study: StudyRecord) -> str:
     file = database_file(uri)
     if file is not None and not file.exists():
         raise _unknown(folder, uri)
+    check_database_folder(uri)
     return uri
 
 
@@ -91,14 +102,17 @@ def _unknown(folder: StudyFolder, uri: str) -> GanStudyError:
     return GanStudyError(f"study {folder.name!r} is not in MLflow at {display_uri(uri)} yet: run `{sync}`")
 
 
-def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, Dataset]:
-    """The judged generator of the trial's best FID, and the data that tells its shape and classes."""
+def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
+    """The judged generator of the trial's best FID, and what is known of the data."""
     if trial.kimg_best is None or trial.fid_best is None:
         raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
     checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    dataset = config.data.load()
-    return Generator(*judged(checkpoint, config, dataset, study.fingerprint, threads_per_trial(study.config))), dataset
+    data = known_data(study.versions)
+    if data is None:
+        with saying(BY_LAUNCH):
+            data = Places.of(study.config).found(config)[0].load().facts
+    return Generator(*judged(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
 
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:

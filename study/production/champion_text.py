@@ -8,7 +8,7 @@ from study.console.say import say
 from study.console.tables import number
 from study.mlflow.store import display_uri
 from study.production.model_card import data_text
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.generator import GeneratorFacts
 
 ALIAS = "champion"
@@ -50,13 +50,13 @@ def usage(facts: GeneratorFacts, name: str, uri: str) -> list[str]:
     return [*lines, f"images = model({', '.join(inputs)})  # float32, {shape}, from 0 to 1"]
 
 
-def description(facts: GeneratorFacts, dataset: Dataset, found: str, name: str, uri: str) -> str:
+def description(facts: GeneratorFacts, data: DataFacts, found: str, name: str, uri: str) -> str:
     """Return the model version's page in Markdown; `found` is a sentence on where the generator is from."""
     parts = [f"{found}{_quality(facts)}", f"## Use\n\n{_signature(facts)}", _code(usage(facts, name, uri))]
     parts.append(f"The champion may be another by now; `models:/{name}/NUMBER` loads this version by its number.")
     if facts.trial.uses_labels:
         parts.append("Load it with `mlflow.pytorch`, as here: MLflow's `pyfunc` can only give a model one tensor.")
-    return "\n\n".join([*parts, data_text(facts, dataset)])
+    return "\n\n".join([*parts, data_text(facts, data)])
 
 
 def about(name: str) -> str:

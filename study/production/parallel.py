@@ -26,7 +26,7 @@ from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.ray_start import RayStart
 from trainables.errors import GanStudyError
-from trainables.faults import is_disk_full
+from trainables.faults import is_disk_shut
 from trainables.peers import Group
 from trainables.prepare import Prepared
 from trainables.threads import fixed_threads
@@ -134,7 +134,7 @@ def _work(options: dict[str, Any]) -> None:
         try:
             run(plan, prepared, lambda text, done: told.put((text, done)), peers)
         except Exception as error:
-            if isinstance(error, GanStudyError) or is_disk_full(error, plan.folder.path):
+            if isinstance(error, GanStudyError) or is_disk_shut(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend
                 threading.Event().wait()  # the driver ends all
             raise

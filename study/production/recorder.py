@@ -29,7 +29,7 @@ from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
 from study.production.folder import Measured, ProductionFolder
 from trainables.config import TrialConfig
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.generator import Generator
 
@@ -135,9 +135,7 @@ class Recorder:
         return tags | {"mlflow.note.content": text}
 
 
-def register(
-    uri: str, model: str, folder: ProductionFolder, dataset: Dataset, origin: Origin, console: Console
-) -> None:
+def register(uri: str, model: str, folder: ProductionFolder, data: DataFacts, origin: Origin, console: Console) -> None:
     """Register the training's generator as `model` and make it the champion: it is what a study is done for.
 
     Raises:
@@ -156,7 +154,7 @@ def register(
         run = find_run(client, experiment, "" if measured is None else measured.uid)
         if run is None:
             raise GanStudyError(f"MLflow at {display_uri(uri)} has not this training; give the same command again")
-        text = description(generator.facts, dataset, found, model, uri)
+        text = description(generator.facts, data, found, model, uri)
         params = flatten(generator.facts.trial.to_dict())
         entry = Entry(model, about(model), experiment, run.info.run_id, tags, text, params)
         registered = register_generator(client, generator, entry)

@@ -34,7 +34,7 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
 def _same(study: StudyRecord, config: StudyConfig) -> bool:
     """Whether the study was last launched with these settings; those newer than it count as at their defaults."""
     try:
-        return validated(StudyConfig, study.config, "settings").to_dict() == config.to_dict()
+        return validated(StudyConfig, study.config, "settings").located().to_dict() == config.to_dict()
     except InvalidInput:
         return False
 

@@ -9,7 +9,6 @@ from uuid import uuid4
 import yaml
 from rich.console import Console
 
-from study.checked_places import check_writable
 from study.console.say import say
 from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import Ledger, NoLedger, Row, Writer
@@ -30,7 +29,7 @@ from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
-from trainables.files import write_atomically
+from trainables.files import check_file, check_writable, write_named
 from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
@@ -68,7 +67,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
 
     def begin(ledger: Ledger, writer: Writer) -> None:
         _open_study(ledger.read(), config, prepared, earlier, writer)
-        write_atomically(config.folder.study_file, _resolved_yaml(config).encode())
+        write_named(config.folder.study_file, _resolved_yaml(config).encode())
 
     with RayStart(address) as start:
 
@@ -131,7 +130,10 @@ def _check_places(config: StudyConfig) -> None:
     Raises:
         InvalidInput: naming the first.
     """
-    check_writable(config.folder.path, "storage", "set storage.path")
+    folder = config.folder
+    check_writable(folder.path, "storage", "set storage.path")
+    for ours in (folder.study_file, folder.best_file, folder.report_file):  # a pipe there would hold the study up
+        check_file(ours, "study's file")
     check_system_metrics(config.mlflow.system_metrics)
     if config.mlflow.uri is not None:  # else it lies in the study's folder
         check_database_folder(resolve_uri(config.mlflow.uri, config.folder))

@@ -204,6 +204,7 @@ def test_an_error_in_a_step_is_a_result(build: Build, tmp_path: Path, monkeypatc
     [
         OSError(errno.ENOSPC, "full"),
         OSError(errno.EDQUOT, "quota"),
+        OSError(errno.EROFS, "read-only"),
         RuntimeError("No space left on device (28)"),
     ],
 )
