@@ -28,7 +28,7 @@ from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
 from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
-from study.mlflow.store import artifact_location, experiment_name, open_client, resolve_uri
+from study.mlflow.store import artifact_location, experiment_name, open_store, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
@@ -84,7 +84,6 @@ class MlflowProjection:
         self.counts = Counts()
         self._folder = folder
         self._name = name
-        self._client: MlflowClient | None = None
         self._handlers: dict[type, Callable[[Row, Any], None]] = {
             StudyOpened: self._opened,
             StudyChanged: self._changed,
@@ -97,9 +96,9 @@ class MlflowProjection:
         self.reset()
 
     @property
-    def attached(self) -> bool:
-        """Whether the store's runs are known."""
-        return self._experiment_id is not None
+    def opened(self) -> bool:
+        """Whether the store is there, and its runs are known once rows were projected."""
+        return self._client is not None
 
     @property
     def position(self) -> int:
@@ -115,6 +114,7 @@ class MlflowProjection:
 
     def reset(self) -> None:
         """Forget the store and the rows: what to do after any error."""
+        self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
         self._position = 0
         self._runs: dict[str, ProjectedRun] = {}
@@ -127,18 +127,28 @@ class MlflowProjection:
         self._view, self._view_saved = "", False
         self._searched_now = False
 
-    def attach(self) -> None:
-        """Open the store, make or restore the experiment, and find all runs with one search.
+    def open(self) -> None:
+        """Have the store there, and answer.
+
+        Raises:
+            GanStudyError: if its database is something else.
+            Exception: whatever MLflow raised.
+        """
+        self.reset()
+        client = open_store(self.uri, self._folder)
+        client.search_experiments(max_results=1)
+        self._client = client
+
+    def attach(self, uid: str) -> None:
+        """Find the experiment of the study `uid`, made or restored where need be, and all its runs with one search.
 
         Of two runs with one uid (two processes at once) the one with the smaller id stays, whoever looks.
         """
-        self.reset()
         if self._client is None:
-            if self.uri.startswith("sqlite:"):
-                self._folder.path.mkdir(parents=True, exist_ok=True)
-            self._client = open_client(self.uri)
+            self.open()
+        assert self._client is not None
         experiment_id = made_experiment(
-            self._client, experiment_name(self._name), artifact_location(self.uri, self._folder)
+            self._client, experiment_name(self._name), uid, artifact_location(self.uri, self._folder)
         )
         found_runs = single_runs(self._client, experiment_id)
         self._runs = {uid: ProjectedRun.found(run) for uid, run in found_runs.items()}
@@ -162,9 +172,9 @@ class MlflowProjection:
             Exception: whatever MLflow raised; the projection has been reset.
         """
         try:
-            if not self.attached:
-                self.attach()
             for row in rows:
+                if self._experiment_id is None and isinstance(row.event, StudyOpened):
+                    self.attach(row.event.uid)
                 if row.seq <= self._position:
                     continue
                 self._page.take(row)

@@ -12,6 +12,7 @@ from search_spaces.space import Space
 from study.catalogue import storage_root
 from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
+from study.mlflow.store import absolute_uri
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
 from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
@@ -102,6 +103,7 @@ class Mlflow(Variant):
             ("http", "https", "sqlite", "postgresql"),
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.pgpass",
         ),
+        AfterValidator(lambda uri: None if uri is None else absolute_uri(uri)),
     ] = Field(default=None, description="default: SQLite in the study's folder")
     system_metrics: bool = Field(
         default=False, description="also log CPU, memory, disk, network and GPU of the driver's machine; needs psutil"
