@@ -18,6 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from study.mlflow.settings import prepare_environment
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 _WAIT = 30.0  # seconds for another process that is at work on the file
@@ -165,6 +166,7 @@ def _examine(file: Path, thorough: bool = False) -> _Found:
 
 
 def _judged(connection: sqlite3.Connection) -> _Found:
+    prepare_environment()
     from study.mlflow.private import newest_schema
 
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -190,6 +192,7 @@ def _connected(file: Path) -> sqlite3.Connection:
 
 def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None:
     """Make a store under another name beside `file`, and `put` it there."""
+    prepare_environment()
     from study.mlflow.private import make_store
 
     for left in file.parent.glob(f".{escape(file.name)}.*.making"):

@@ -27,11 +27,8 @@ def holding_experiment(client: "MlflowClient", name: str, uid: str) -> "Experime
         uid: the study's, or a training's.
     """
     named = client.get_experiment_by_name(name)
-    if (
-        named is not None
-        and named.lifecycle_stage != "deleted"
-        and _runs_of(client, [named.experiment_id], uid, most=1)
-    ):
+    there = named is not None and named.lifecycle_stage != "deleted"
+    if named is not None and there and _runs_of(client, [named.experiment_id], uid, most=1):
         return named
     holding = {run.info.experiment_id for run in runs_anywhere(client, uid)}
     found = [client.get_experiment(experiment_id) for experiment_id in holding]

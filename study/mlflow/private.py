@@ -10,7 +10,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
     from mlflow.tracking import MlflowClient
 
@@ -54,7 +53,7 @@ def forget_connections(uri: str) -> None:
             engine.dispose()
 
 
-def histories(client: "MlflowClient") -> "Callable[[Sequence[str], str, int], list[Metric]] | None":
+def histories(client: "MlflowClient") -> "Callable[[Sequence[str], str, int], Sequence[Any]] | None":
     """Return what reads a metric's points of many runs at once; None for a server, which has no such call."""
     bulk: Any = getattr(client._tracking_client.store, "get_metric_history_bulk", None)
     return None if bulk is None else lambda run_ids, name, most: list(bulk(list(run_ids), name, most))

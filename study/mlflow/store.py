@@ -1,10 +1,8 @@
-"""Which MLflow store a study uses, and how it is opened: addresses, credentials, patience, quiet.
+"""Which MLflow store a study uses, and how it is opened: addresses and credentials.
 
 MLflow itself is imported only by the functions that need it (it takes more than a second).
 """
 
-import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import sqlalchemy as sa
 
 from study.folder import StudyFolder
 from study.mlflow.database import database_file, ready_database, sqlite_uri
+from study.mlflow.settings import prepare_environment
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,24 +27,6 @@ _SQLITE = ("sqlite", "sqlite+pysqlite")
 _RULE = "use http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE"
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 _SECRET_QUERY = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|access_key|api_key)=[^&\s;]+")
-
-ENVIRONMENT = {
-    # No retries inside MLflow: it would repeat a create call whose answer was lost and so make a second run.
-    # The projection's own retry looks first. With MLflow's defaults a dead server holds each call for 246 s.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-"""MLflow's own settings as this program wants them; a variable that the user has set wins."""
-
-
-def prepare_environment() -> None:
-    """Set `ENVIRONMENT` where the user has not. Call once, before MLflow is imported anywhere."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
 
 
 def experiment_name(name: str) -> str:
@@ -109,8 +90,7 @@ def _named_file(uri: str) -> Path | None:
 def open_client(uri: str) -> "MlflowClient":
     """Return MLflow's client on `uri` (as from `resolve_uri`), each of whose exchanges with a server ends.
 
-    Its chatter below a warning is turned off. Of a database use `check_database` or `ready_database` first: in a file
-    that is not there the first call makes tables.
+    Of a database use `check_database` first, or `open_store`: in a file that is not whole it makes tables at once.
     """
     prepare_environment()
     from mlflow.tracking import MlflowClient
@@ -118,10 +98,6 @@ def open_client(uri: str) -> "MlflowClient":
     from study.mlflow.private import limit_exchanges
 
     limit_exchanges()
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # It logs an error of its database with a traceback, and raises it as well: we tell it, in one line.
-    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -131,12 +107,11 @@ def open_store(uri: str, folder: StudyFolder) -> "MlflowClient":
     Raises:
         GanStudyError: if the database is something else than a store of this MLflow's.
     """
-    client = open_client(uri)
     ours = database_file(uri) == folder.mlflow_db.absolute()
     if ours:
         folder.path.mkdir(parents=True, exist_ok=True)
     ready_database(uri, folder.mlflow_artifacts.absolute().as_uri(), ours)
-    return client
+    return open_client(uri)
 
 
 def artifact_location(uri: str, folder: StudyFolder) -> str | None:

@@ -16,13 +16,13 @@ from study.folder import StudyFolder
 from study.mlflow.database import check_database, database_file
 from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.experiment import holding_experiment
+from study.mlflow.settings import prepare_environment
 from study.mlflow.store import (
     display_uri,
     experiment_name,
     is_server,
     one_line,
     open_client,
-    prepare_environment,
     redact,
     resolve_uri,
 )

@@ -181,9 +181,8 @@ def _origin_tags(origin: Origin) -> dict[str, str]:
 
 
 def _client(uri: str, folder: ProductionFolder) -> "MlflowClient":
-    client = open_client(uri)
     ready_database(uri, _artifacts(uri, folder) or "", ours=False)
-    return client
+    return open_client(uri)
 
 
 def _artifacts(uri: str, folder: ProductionFolder) -> str | None:
