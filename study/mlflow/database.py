@@ -77,7 +77,7 @@ def check_database(uri: str, advice: str) -> None:
         return
     found = _examine(file)
     if found.standing in (_Standing.DAMAGED, _Standing.HALF_MADE, _Standing.ABSENT):
-        raise CorruptFile(f"MLflow's store {file} {found.detail}; {advice}")
+        raise CorruptFile(f"MLflow's store {file} cannot be read: it {found.detail}; {advice}")
     if found.standing is not _Standing.WHOLE:
         raise _unusable(file, found)
 

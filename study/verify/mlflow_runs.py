@@ -46,6 +46,7 @@ class _Stored:
     """What MLflow holds of this study."""
 
     runs: "dict[str, list[Run]]"  # by uid
+    experiments: dict[str, str]  # their names, by id
     points: dict[str, Counter[Point]]  # by run
 
 
@@ -145,7 +146,8 @@ class _Comparison:
         runs = self._stored.runs.get(uid, [])
         active = [run for run in runs if run.info.lifecycle_stage != "deleted"]
         if len(active) > 1:
-            raise Discrepancy(f"{what} has {len(active)} MLflow runs: {', '.join(run.info.run_id for run in active)}")
+            ids = ", ".join(run.info.run_id for run in active)
+            raise Discrepancy(f"{what} has {len(active)} MLflow runs: {ids}{self._apart(active)}")
         if active:
             self._counts["runs"] += 1
             return active[0]
@@ -155,6 +157,13 @@ class _Comparison:
             raise Discrepancy(f"{what} has no MLflow run; {self._sync}")
         self._behind["runs"] += 1
         return None
+
+    def _apart(self, runs: "Sequence[Run]") -> str:
+        """Where the runs lie, if not all in one experiment."""
+        names = sorted({self._stored.experiments[run.info.experiment_id] for run in runs})
+        if len(names) < 2:
+            return ""
+        return f" in the experiments {' and '.join(map(repr, names))}; delete the one that is not to stay"
 
     def _watermark(self, run: "Run", what: str) -> int:
         seq = run.data.tags.get(SEQ, "")
@@ -229,7 +238,8 @@ def _read(client: "MlflowClient", uid: str, names: Sequence[str]) -> _Stored:
     points = {run_id: Counter[Point]() for run_id in ids}
     for run_id, point in _history(client, ids, names):
         points[run_id][point] += 1
-    return _Stored(dict(runs), points)
+    experiments = {run.info.experiment_id for found in runs.values() for run in found}
+    return _Stored(dict(runs), {one: client.get_experiment(one).name for one in experiments}, points)
 
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:
