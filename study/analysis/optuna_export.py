@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.mlflow.store import database_file
+from study.mlflow.database import database_file
 from study.running.sampling import infeasible, verdict
 from study.study_file.addresses import located_uri
 from study.study_file.config import SpaceChoice

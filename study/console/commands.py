@@ -24,7 +24,7 @@ from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
 from study.ledger.records import StudyRecord, fold
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
-from study.mlflow.store import prepare_environment
+from study.mlflow.settings import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
 from study.noise.view import plain_noise, print_noise
 from study.older.check import OPTION, check_not_older

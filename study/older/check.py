@@ -8,7 +8,8 @@ from study.folder import StudyFolder
 from study.ledger.head import read_head
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord
-from study.mlflow.store import database_file, open_client, resolve_uri
+from study.mlflow.database import check_database, database_file
+from study.mlflow.store import open_client, resolve_uri
 from study.older.newer import newer_trainings
 from trainables.errors import GanStudyError
 
@@ -60,7 +61,8 @@ def _mlflow(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> str | No
     def ask() -> int:
         from study.older.runs import last_row
 
-        return last_row(open_client(uri), folder.name, study.uid)
+        check_database(uri, "")  # one that is not whole knows nothing
+        return last_row(open_client(uri), study.uid)
 
     head, row = ledger.head(), _within(_MLFLOW_SECONDS, ask)
     return f"MLflow has its row {row}, and it ends at row {head}" if row is not None and row > head else None

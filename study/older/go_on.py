@@ -10,7 +10,8 @@ from pathlib import Path
 from study.folder import StudyFolder
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
-from study.mlflow.store import database_file, display_uri, one_line, open_client, resolve_uri
+from study.mlflow.database import database_file
+from study.mlflow.store import display_uri, one_line, open_store, resolve_uri
 from study.older.newer import Newer, kimg_of, newer_trainings
 from trainables.errors import GanStudyError
 from trainables.repeats import allow_repeat
@@ -78,9 +79,9 @@ def _set_runs_aside(folder: StudyFolder, ledger: Ledger, study: StudyRecord, whe
     if file is not None and not file.exists():
         return 0
     try:
-        client = open_client(uri)
-        if always or last_row(client, folder.name, study.uid) > ledger.head():
-            return set_runs_aside(client, folder.name, study.uid, when)
+        client = open_store(uri, folder)
+        if always or last_row(client, study.uid) > ledger.head():
+            return set_runs_aside(client, study.uid, when)
     except Exception as error:  # of whatever MLflow is built on
         raise GanStudyError(
             f"MLflow at {display_uri(uri)}: {one_line(error)}; its runs are to be set aside as well: bring it back, "

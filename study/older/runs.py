@@ -2,36 +2,33 @@
 
 from typing import TYPE_CHECKING
 
-from study.mlflow.experiment import all_runs
+from study.mlflow.experiment import runs_anywhere
 from study.mlflow.runs import RUNNING, SEQ, UID
-from study.mlflow.store import experiment_name
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 _NAME = "mlflow.runName"
 
 
-def last_row(client: "MlflowClient", name: str, uid: str) -> int:
+def last_row(client: "MlflowClient", uid: str) -> int:
     """Return the last row of the study's ledger that MLflow has, 0 for none."""
-    marks = (run.data.tags.get(SEQ, "") for run in _runs(client, name, uid))
+    marks = (run.data.tags.get(SEQ, "") for run in runs_anywhere(client, uid))
     return max((int(mark) for mark in marks if mark.isdecimal()), default=0)
 
 
-def set_runs_aside(client: "MlflowClient", name: str, uid: str, when: str) -> int:
+def set_runs_aside(client: "MlflowClient", uid: str, when: str) -> int:
     """Take the study's runs out of it: they stay, under a name that says so, and new ones can be made.
 
     Args:
         client: MLflow's.
-        name: the study's.
         uid: the study's.
         when: told in the names, so that it can happen again.
 
     Returns:
         How many there were.
     """
-    runs = _runs(client, name, uid)
+    runs = runs_anywhere(client, uid)
     for run in runs:
         run_id, tags = run.info.run_id, run.data.tags
         deleted = run.info.lifecycle_stage == "deleted"
@@ -46,11 +43,3 @@ def set_runs_aside(client: "MlflowClient", name: str, uid: str, when: str) -> in
         if deleted:
             client.delete_run(run_id)
     return len(runs)
-
-
-def _runs(client: "MlflowClient", name: str, uid: str) -> "list[Run]":
-    experiment = client.get_experiment_by_name(experiment_name(name))
-    if experiment is None:
-        return []
-    found = all_runs(client, experiment.experiment_id)
-    return [run for run in found if run.data.tags.get(UID) == uid or run.data.tags.get(UID, "").startswith(f"{uid}/")]

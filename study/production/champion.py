@@ -15,16 +15,10 @@ from study.console.tables import counts_line
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.data import known_data
+from study.mlflow.database import check_database, check_database_folder, database_file
+from study.mlflow.experiment import holding_experiment
 from study.mlflow.runs import find_run
-from study.mlflow.store import (
-    check_database_folder,
-    database_file,
-    display_uri,
-    experiment_name,
-    one_line,
-    open_client,
-    resolve_uri,
-)
+from study.mlflow.store import display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import flatten
 from study.older.check import check_not_older
 from study.places import BY_LAUNCH, Places, saying
@@ -94,6 +88,7 @@ def _store(folder: StudyFolder, study: StudyRecord) -> str:
     if file is not None and not file.exists():
         raise _unknown(folder, uri)
     check_database_folder(uri)
+    check_database(uri, f"`{typed('sync', folder.name, folder=folder)}` makes it anew")
     return uri
 
 
@@ -117,7 +112,7 @@ def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> t
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:
     """MLflow's ids of the experiment and of the trial's run, or of the study's where somebody deleted that."""
-    experiment = client.get_experiment_by_name(experiment_name(folder.name))
+    experiment = holding_experiment(client, experiment_name(folder.name), study.uid)
     for uid in (f"{study.uid}/{trial.number}", study.uid):
         if experiment is None:
             break

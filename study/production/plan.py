@@ -9,7 +9,7 @@ import torch
 from study.analysis.export import Origin, read_export
 from study.cores import usable_cores
 from study.device import device_of
-from study.mlflow.store import check_database_folder
+from study.mlflow.database import check_database_folder
 from study.places import AS_CONFIGURED, Places
 from study.production.champion_registry import registered_name
 from study.production.folder import ProductionFolder

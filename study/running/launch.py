@@ -14,8 +14,9 @@ from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import Ledger, NoLedger, Row, Writer
 from study.ledger.records import StudyRecord, fold
 from study.mlflow.data import DATA, data_facts
+from study.mlflow.database import check_database_folder
 from study.mlflow.projection import MlflowProjection
-from study.mlflow.store import check_database_folder, resolve_uri
+from study.mlflow.store import resolve_uri
 from study.mlflow.system import check_system_metrics
 from study.mlflow.thread import ProjectionThread
 from study.older.check import check_not_older
