@@ -1,6 +1,5 @@
 """Commands that take a study's results elsewhere: tables, the report, a comparison, Optuna's storages."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from study.console.hints import shown_path
 from study.console.say import say
 from study.loaded import LoadedStudy, load
 from study.report.page import report as page
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TABLES: dict[str, Callable[[LoadedStudy], "pd.DataFrame"]] = {
 def results(name: str, storage: Path | None, table: str, out: Path | None, console: Console) -> None:
     """Write a study's trials or reports as a table."""
     if table not in TABLES:
-        raise InvalidInput(f"--table {table!r}: choose one of {', '.join(TABLES)}")
+        raise InvalidInput(f"--table {quoted(table)}: choose one of {', '.join(TABLES)}")
     if out is not None and out.suffix.lower() not in FORMATS:
         raise InvalidInput(f"--out {out}: choose a name that ends in {', '.join(FORMATS)}")
     frame = TABLES[table](load(name, storage))
@@ -52,7 +52,7 @@ def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Consol
     first, second = (load_study(find_study(name, storage)) for name in (a, b))
     comparison = side_by_side(first, second)
     if as_json:
-        console.print_json(json.dumps(comparison.to_dict()))
+        console.print_json(data=comparison.to_dict())
     else:
         print_comparison(comparison, console)
 

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.text import Text
+
+from study.console.screen import ShownFormatter
+from trainables.display import shown
 
 Say = Callable[[str, bool], None]
 """`say(text, done)` shows progress; `done` tells that what the text is about is complete."""
@@ -15,13 +17,13 @@ Say = Callable[[str, bool], None]
 
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print prose of one line, which the terminal may break."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+    console.print(text, soft_wrap=True, style=style)
 
 
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to type, each with what it is for."""
     for command, what in steps:
-        console.print(Text.assemble(f"  {command}", (f"   # {what}", "dim")), highlight=False, soft_wrap=True)
+        console.print(Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim")), soft_wrap=True)
 
 
 def say_behind(console: Console, why: str | None, sync: str) -> None:
@@ -33,7 +35,8 @@ def say_behind(console: Console, why: str | None, sync: str) -> None:
 def show_warnings(console: Console) -> None:
     """Have the warnings of all libraries printed there, as lines between the others."""
     handler = RichHandler(console=console, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    handler.setFormatter(ShownFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def progress_line(console: Console) -> Iterator[Say]:
     with console.status("loading the data") as status:
 
         def show(text: str, done: bool) -> None:
-            status.update("" if done else escape(text))
+            status.update("" if done else Text(shown(text)))
             if done:
                 say(console, text)
 

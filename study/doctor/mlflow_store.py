@@ -19,9 +19,9 @@ from study.mlflow.store import (
     is_server,
     one_line,
     open_client,
-    redact,
     resolve_uri,
 )
+from trainables.display import one_line as shown_line
 from trainables.errors import InvalidInput
 
 _SECONDS = 5.0
@@ -70,7 +70,7 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
         after = time.time()
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        yield fail("mlflow", f"{shown}: {redact(str(reason))}", advice)
+        yield fail("mlflow", f"{shown}: {shown_line(str(reason), 200)}", advice)
         return
     yield ok("mlflow", f"{shown}: version {there}, answered in {1000 * (after - before):.0f} ms")
     skew = _skew(date, (before + after) / 2)

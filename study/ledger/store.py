@@ -12,6 +12,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from study.ledger.lock import AdvisoryLock, FileLock, OwnerLock
+from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput, reason_of
 
 FORMAT = "ganstudy-ledger"
@@ -229,7 +230,7 @@ def open_store(url_or_path: str | Path, *, schema: str, create: bool) -> Store:
             ) from None
         driver = _DRIVERS.get(url.drivername)
         if driver is None:
-            raise InvalidInput(f"ledger URL with {url.drivername!r}: use one of {', '.join(_DRIVERS)}, or a path")
+            raise InvalidInput(f"ledger URL with {quoted(url.drivername)}: use one of {', '.join(_DRIVERS)}, or a path")
         if url.drivername == "sqlite" and not create and url.database and not Path(url.database).exists():
             raise _missing(url.database, schema)
         store = driver(url, schema, create)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from study.folder import StudyFolder
+from trainables.display import one_line as shown_line
+from trainables.display import quoted, redacted
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ EXPERIMENT_PREFIX = "ganstudy/"
 _HTTP = ("http", "https")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _RULE = "use http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE"
-_USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
-_SECRET_QUERY = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|access_key|api_key)=[^&\s;]+")
 
 ENVIRONMENT = {
     # No retries inside MLflow: it would repeat a create call whose answer was lost and so make a second run.
@@ -48,14 +48,9 @@ def experiment_name(name: str) -> str:
     return EXPERIMENT_PREFIX + name
 
 
-def redact(text: str) -> str:
-    """Return `text` without user names and passwords of addresses in it."""
-    return _SECRET_QUERY.sub(r"\1=***", _USERINFO.sub("***@", text))
-
-
 def display_uri(uri: str) -> str:
     """Return `uri` as it may be printed, logged and tagged: without credentials."""
-    return redact(uri)
+    return redacted(uri)
 
 
 def is_server(uri: str) -> bool:
@@ -75,14 +70,14 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is malformed: {_RULE}") from None
+        raise InvalidInput(f"MLflow URI {quoted(uri)} is malformed: {_RULE}") from None
     if parts.scheme in _HTTP and parts.hostname:
         return uri.rstrip("/")
     if parts.scheme == "sqlite" and re.match(r"sqlite:///[^/?]|sqlite:////[^/?]", uri):
         return uri
     if parts.scheme in _POSTGRESQL and parts.path.strip("/"):
         return re.sub(r"^postgresql://", "postgresql+psycopg://", uri)
-    raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is not supported: {_RULE}")
+    raise InvalidInput(f"MLflow URI {quoted(uri)} is not supported: {_RULE}")
 
 
 def database_file(uri: str) -> Path | None:
@@ -98,9 +93,11 @@ def check_database_folder(uri: str) -> None:
     """
     file = database_file(uri)
     if file is not None and not file.parent.is_dir():
-        raise InvalidInput(f"MLflow URI {uri!r}: there is no folder {file.parent}; make it, or correct mlflow.uri")
+        raise InvalidInput(
+            f"MLflow URI {quoted(uri)}: there is no folder {file.parent}; make it, or correct mlflow.uri"
+        )
     if file is not None and file.is_dir():
-        raise InvalidInput(f"MLflow URI {uri!r}: is a folder; name a file in it")
+        raise InvalidInput(f"MLflow URI {quoted(uri)}: is a folder; name a file in it")
 
 
 def open_client(uri: str) -> "MlflowClient":
@@ -124,6 +121,5 @@ def artifact_location(uri: str, folder: StudyFolder) -> str | None:
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """Return `error` in one line, without credentials, for a log or a status line."""
-    text = redact(" ".join(f"{type(error).__name__}: {error}".split()))
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """Return `error` with its class in one line, for a log or a status line."""
+    return shown_line(f"{type(error).__name__}: {error}", limit)

@@ -15,6 +15,7 @@ from study.console.tables import number, plain_table
 from study.device import device_of
 from study.production.product import picture
 from trainables.data import Split
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import write_atomically
 from trainables.generator import Generator, Samples
@@ -86,7 +87,7 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
     """
     splits = [str(known) for known in (Split.VALIDATION, Split.TEST)]
     if split is not None and split not in splits:
-        raise InvalidInput(f"--split {split!r}: choose {' or '.join(splits)}")
+        raise InvalidInput(f"--split {quoted(split)}: choose {' or '.join(splits)}")
     generator = Generator.read(path, device_of(device))
     facts = generator.facts
     own = facts.trial.evaluation
@@ -123,7 +124,7 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
 
 def _check_file(file: Path, option: str) -> None:
     if b"\0" in bytes(file):
-        raise InvalidInput(f"{option} {str(file)!r}: a path cannot hold a null character; correct it")
+        raise InvalidInput(f"{option} {quoted(str(file))}: a path cannot hold a null character; correct it")
     if file.is_dir():
         raise InvalidInput(f"{option} {file}: is a folder; name a file")
     check_writable(file.parent, option, "choose another place")
