@@ -18,6 +18,7 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from search_spaces.hints import Value, as_number, is_one_of, nearest, same
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 _ROUNDING = 1e-12
@@ -42,7 +43,7 @@ def integer(low: int, high: int, *, log: bool = False, step: int = 1) -> IntDist
     """
     for bound in (low, high, step):
         if not isinstance(bound, int) or isinstance(bound, bool):
-            raise InvalidInput(f"integer {bound!r}: bounds and step must be integers; correct it or use real")
+            raise InvalidInput(f"integer {quoted(bound)}: bounds and step must be integers; correct it or use real")
     _raise(_problem_of_range(low, high, log, None if step == 1 else step))
     return IntDistribution(low, high, log=log, step=step)
 
@@ -101,7 +102,7 @@ def _raise(problem: str | None) -> None:
 
 def _problem_of_range(low: float, high: float, log: bool, step: float | None) -> str | None:
     if not _is_number(low) or not _is_number(high):
-        return f"range {low!r} .. {high!r}: bounds must be finite numbers; correct them"
+        return f"range {quoted(low)} .. {quoted(high)}: bounds must be finite numbers; correct them"
     shown = f"range {low:g} .. {high:g}"
     if low > high:
         return f"{shown}: low must not be above high; swap them"
@@ -112,7 +113,7 @@ def _problem_of_range(low: float, high: float, log: bool, step: float | None) ->
     if log:
         return f"{shown}: a log range takes no step; leave one out"
     if not _is_number(step) or step <= 0:
-        return f"step {step!r}: must be a finite number above 0; correct it"
+        return f"step {quoted(step)}: must be a finite number above 0; correct it"
     if step > high - low:
         return f"step {step:g}: is wider than the {shown}; make it smaller"
     return None
@@ -127,12 +128,12 @@ def _problem_of_choices(choices: tuple[object, ...]) -> str | None:
         return "choices: there are none; give at least one"
     for index, value in enumerate(choices):
         if not isinstance(value, str | int | float | bool):
-            return f"choice {value!r}: must be a str, int, float or bool; replace it"
+            return f"choice {quoted(value)}: must be a str, int, float or bool; replace it"
         if isinstance(value, float) and not math.isfinite(value):
-            return f"choice {value!r}: must be finite; replace it"
+            return f"choice {quoted(value)}: must be finite; replace it"
         # Plain equality on purpose: Optuna cannot tell True from 1 or 1 from 1.0.
         if value in choices[:index]:
-            return f"choice {value!r}: is there twice; leave one out"
+            return f"choice {quoted(value)}: is there twice; leave one out"
     return None
 
 
@@ -179,21 +180,21 @@ def _narrowed_range(kind: str, d: Any, spec: object) -> tuple[Any, Any]:
     """Return the bounds that `spec` asks for; they lie in `d` and on its grid."""
     row, old = KINDS[type(d)], KINDS[type(d)].describe(d)
     if not isinstance(spec, Mapping):
-        raise InvalidInput(f"{spec!r}: {kind} range {old} is narrowed by low and high; give one or both")
+        raise InvalidInput(f"{quoted(spec)}: {kind} range {old} is narrowed by low and high; give one or both")
     if unknown := [key for key in spec if key not in ("low", "high")]:
-        raise InvalidInput(f"unknown key {unknown[0]!r}: {nearest(str(unknown[0]), ('low', 'high'))}")
+        raise InvalidInput(f"unknown key {quoted(unknown[0])}: {nearest(str(unknown[0]), ('low', 'high'))}")
     bounds: list[Any] = []
     for key, default in (("low", d.low), ("high", d.high)):
         given = spec.get(key, default)
         value = row.read(d, given)
         if value is None:
-            raise InvalidInput(f"{key} {given!r}: must be a finite {kind}; correct it")
+            raise InvalidInput(f"{key} {quoted(given)}: must be a finite {kind}; correct it")
         if not row.contains(d, value):
-            raise InvalidInput(f"{key} {given!r}: must stay within {old}; choose a part of that")
+            raise InvalidInput(f"{key} {quoted(given)}: must stay within {old}; choose a part of that")
         bounds.append(value)
     low, high = bounds
     if low > high:
-        raise InvalidInput(f"range {low!r} .. {high!r}: low must not be above high; swap them")
+        raise InvalidInput(f"range {quoted(low)} .. {quoted(high)}: low must not be above high; swap them")
     return low, high
 
 
@@ -210,14 +211,14 @@ def _narrowed_int(d: IntDistribution, spec: object) -> IntDistribution:
 def _narrowed_choice(d: CategoricalDistribution, spec: object) -> CategoricalDistribution:
     old = _describe_choice(d)
     if not isinstance(spec, list | tuple) or not spec:
-        raise InvalidInput(f"{spec!r}: a choice among {old} is narrowed by a list of at least one of them")
+        raise InvalidInput(f"{quoted(spec)}: a choice among {old} is narrowed by a list of at least one of them")
     kept: list[Any] = []
     for given in spec:
         value = _read_choice(d, given)
         if value is None:
-            raise InvalidInput(f"{given!r}: must be one of {old}; choose among these")
+            raise InvalidInput(f"{quoted(given)}: must be one of {old}; choose among these")
         if is_one_of(value, kept):
-            raise InvalidInput(f"{given!r}: is there twice; leave one out")
+            raise InvalidInput(f"{quoted(given)}: is there twice; leave one out")
         kept.append(value)
     return CategoricalDistribution([known for known in d.choices if is_one_of(known, kept)])
 

@@ -12,6 +12,7 @@ from search_spaces.parameter import Parameter
 from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, full_place
 from search_spaces.structure import simplified, situations
 from trainables.config import TrialConfig
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 Reduce = Callable[[BaseDistribution, object], BaseDistribution]
@@ -45,7 +46,7 @@ def narrow(
     for key, spec in changes.items():
         target = _find(parameters, key)
         if target is None:
-            raise InvalidInput(f"{key!r}: no such parameter; {nearest(key, _keys(parameters))}")
+            raise InvalidInput(f"{quoted(key)}: no such parameter; {nearest(key, _keys(parameters))}")
         left, _ = _reduced(left, target, _narrowed, spec)
         targets.append(target)
     done = simplified(left, constants)
@@ -107,11 +108,11 @@ def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
     for parameter in at:
         if len(parameter.paths) > 1 and parameter.expands is None:
             raise InvalidInput(
-                f"{key!r}: is filled by {parameter.name!r} together with other places; name {parameter.name!r}"
+                f"{quoted(key)}: is filled by {parameter.name!r} together with other places; name {parameter.name!r}"
             )
     if len(at) > 1 and not all(p.choices for p in at):
         names = " or ".join(repr(p.name) for p in at)
-        raise InvalidInput(f"{key!r}: several parameters fill it; name {names}")
+        raise InvalidInput(f"{quoted(key)}: several parameters fill it; name {names}")
     return _Target(key, tuple(p.name for p in at), place if at[0].choices else None)
 
 
@@ -150,7 +151,7 @@ def _only(distribution: BaseDistribution, value: object) -> BaseDistribution:
     kind = kind_of(distribution)
     read = kind.read(distribution, value)
     if read is None or not kind.contains(distribution, read):
-        raise InvalidInput(f"{value!r}: must be within {kind.describe(distribution)}; choose one of these")
+        raise InvalidInput(f"{quoted(value)}: must be within {kind.describe(distribution)}; choose one of these")
     return kind.single(distribution, read)
 
 
@@ -180,13 +181,13 @@ def _without_branch(parameters: list[Parameter], lost: Parameter, key: str) -> l
     if len(lost.when) != 1:
         where = "".join(f" where {condition}" for condition in lost.when)
         raise InvalidInput(
-            f"{key!r}: leaves nothing for {lost.name!r}{where}; loosen it or what else is narrowed or fixed"
+            f"{quoted(key)}: leaves nothing for {lost.name!r}{where}; loosen it or what else is narrowed or fixed"
         )
     (condition,) = lost.when
     rest = [p for p in parameters if p.name != lost.name]
     parents = [p for p in rest if condition.parent in p.paths]
     if not parents:
-        raise InvalidInput(f"{key!r}: leaves nothing for {lost.name!r}, and {condition}; choose another value")
+        raise InvalidInput(f"{quoted(key)}: leaves nothing for {lost.name!r}, and {condition}; choose another value")
     others = tuple(v for v in _offers(parents, condition.parent) if not is_one_of(v, condition.values))
     return _keeping(rest, parents, condition.parent, others, key)
 
@@ -197,7 +198,8 @@ def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], w
             rule = _where(_members(whole, target))
             needs = f" (it is only where {rule})" if rule else ""
             raise InvalidInput(
-                f"{target.key!r}: is never active with what else is narrowed or fixed{needs}; leave one of them out"
+                f"{quoted(target.key)}: is never active with what else is narrowed or fixed{needs}; "
+                "leave one of them out"
             )
 
 
@@ -241,7 +243,7 @@ def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Val
     field = place.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
-        raise InvalidInput(f"{key!r}: no such parameter or place; {nearest(key, known)}")
+        raise InvalidInput(f"{quoted(key)}: no such parameter or place; {nearest(key, known)}")
     return check_place(place)
 
 
@@ -251,4 +253,4 @@ def _constant(key: str, value: object) -> Value:
         return number
     if isinstance(value, bool | str):
         return value
-    raise InvalidInput(f"{key} = {value!r}: must be text, a finite number or a bool; correct it")
+    raise InvalidInput(f"{key} = {quoted(value)}: must be text, a finite number or a bool; correct it")

@@ -8,6 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search_spaces.distributions import choice, kind_of
 from search_spaces.hints import Value, is_one_of, same
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -57,7 +58,7 @@ class Parameter:
         """Refuse what could never work in any space."""
         for name in (self.name, *self.paths):
             if _NAME.fullmatch(name) is None:
-                raise InvalidInput(f"parameter {name!r}: names are words joined by dots; rename it")
+                raise InvalidInput(f"parameter {quoted(name)}: names are words joined by dots; rename it")
         if (problem := kind_of(self.distribution).problem(self.distribution)) is not None:
             raise InvalidInput(f"parameter {self.name!r}: {problem}")
         if len(set(self.paths)) < len(self.paths) or not self.paths:
@@ -72,10 +73,10 @@ class Parameter:
             raise InvalidInput(f"parameter {self.name!r}: has a path and expands; leave one out")
         for value in self.choices:
             if value not in expands:
-                raise InvalidInput(f"parameter {self.name!r}: expands lacks the choice {value!r}; add it")
+                raise InvalidInput(f"parameter {self.name!r}: expands lacks the choice {quoted(value)}; add it")
             if set(expands[value]) != set(self.paths):
                 raise InvalidInput(
-                    f"parameter {self.name!r}: choice {value!r} fills {', '.join(expands[value])}; "
+                    f"parameter {self.name!r}: choice {quoted(value)} fills {', '.join(expands[value])}; "
                     f"all choices must fill the same places ({', '.join(self.paths)})"
                 )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from search_spaces.hints import nearest
 from trainables.config import TrialConfig
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.variants import OneOf
 
@@ -40,10 +41,10 @@ def check_place(place: str) -> str:
     """
     field = place.split(".")[0]
     if field in GIVEN_BY_STUDY:
-        raise InvalidInput(f"{place!r}: no space fills {field}; set it in the study file's own {field}")
+        raise InvalidInput(f"{quoted(place)}: no space fills {field}; set it in the study file's own {field}")
     if field not in TrialConfig.model_fields:
         known = [name for name in TrialConfig.model_fields if name not in GIVEN_BY_STUDY]
-        raise InvalidInput(f"{place!r}: no such place in a trial configuration; {nearest(field, known)}")
+        raise InvalidInput(f"{quoted(place)}: no such place in a trial configuration; {nearest(field, known)}")
     return place
 
 

@@ -12,6 +12,7 @@ from search_spaces.parameter import Baseline
 from search_spaces.space import Space
 from trainables.config import TrialConfig
 from trainables.data import SOURCES
+from trainables.display import quoted
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def with_baselines(space: Space, **settings: Setting) -> Space:
 
 def _baseline(space: Space, name: str, setting: Setting) -> Baseline:
     given = {"data": {"name": next(iter(SOURCES))}, "seed": 0}
-    config = TrialConfig.from_dict({**setting.trial, **given}, f"baseline {name!r} of space {space.name}")
+    config = TrialConfig.from_dict({**setting.trial, **given}, f"baseline {quoted(name)} of space {space.name}")
     return Baseline(name, setting.source, space.params_of(config))
 
 

@@ -15,6 +15,7 @@ from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
 from trainables.config import TrialConfig
 from trainables.data import SOURCES
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 __all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
@@ -132,7 +133,7 @@ class Space:
         names = [p.name for p in self.parameters]
         for name in params:
             if name not in names:
-                raise InvalidInput(f"{name!r}: no parameter of space {self.name}; {nearest(name, names)}")
+                raise InvalidInput(f"{quoted(name)}: no parameter of space {self.name}; {nearest(name, names)}")
 
         def value_of(parameter: Parameter) -> Value:
             if parameter.name not in params:
@@ -143,7 +144,7 @@ class Space:
         for name in params:
             if name not in active:
                 when = " and ".join(str(c) for p in self.parameters if p.name == name for c in p.when)
-                raise InvalidInput(f"{name!r}: is only active when {when}; leave it out")
+                raise InvalidInput(f"{quoted(name)}: is only active when {when}; leave it out")
         return places
 
     def params_of(self, config: TrialConfig) -> dict[str, Value]:
@@ -160,7 +161,7 @@ class Space:
         for place, value in places.items():
             if place not in rebuilt or rebuilt[place] != value:
                 raise InvalidInput(
-                    f"{place} = {value!r}: space {self.name} only has {rebuilt.get(place)!r} there; fix it"
+                    f"{place} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(place))} there; fix it"
                 )
         return params
 
@@ -268,7 +269,7 @@ class Space:
             if parameter.active(places):
                 value = value_of(parameter)
                 if not kind_of(parameter.distribution).contains(parameter.distribution, value):
-                    raise InvalidInput(f"{parameter.name} = {value!r}: out of range; {_advice(parameter)}")
+                    raise InvalidInput(f"{parameter.name} = {quoted(value)}: out of range; {_advice(parameter)}")
                 params[parameter.name] = value
                 places.update(parameter.fills(value))
         return params, places
@@ -283,7 +284,7 @@ class Space:
         def value_of(parameter: Parameter) -> Value:
             value = parameter.reads(places)
             if value is None:
-                there = ", ".join(f"{path} = {places.get(path)!r}" for path in parameter.paths)
+                there = ", ".join(f"{path} = {quoted(places.get(path))}" for path in parameter.paths)
                 raise InvalidInput(f"{there}: not in {parameter.name!r} of {self.name}; {_advice(parameter)}")
             return value
 
@@ -297,7 +298,7 @@ class Space:
         ):
             for index, name in enumerate(names):
                 if name in names[:index]:
-                    raise InvalidInput(f"{what} {name!r}: is there twice; rename one")
+                    raise InvalidInput(f"{what} {quoted(name)}: is there twice; rename one")
         for parameter in self.parameters:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:
@@ -312,7 +313,9 @@ class Space:
             check_place(place)
             inside = [other for other in places if other.startswith(f"{place}.")]
             if inside:
-                raise InvalidInput(f"place {place!r}: cannot be filled as {inside[0]!r} lies in it; fill only one")
+                raise InvalidInput(
+                    f"place {quoted(place)}: cannot be filled as {inside[0]!r} lies in it; fill only one"
+                )
         for parameter in self.parameters:
             if taken := [path for path in parameter.paths if path in self.constants]:
                 raise InvalidInput(f"parameter {parameter.name!r}: {taken[0]!r} is a constant too; keep only one")
@@ -333,7 +336,7 @@ class Space:
             raise InvalidInput(f"{rule} has no values; give at least one or leave it out")
         for value in condition.values:
             if not is_one_of(value, can):
-                raise InvalidInput(f"{rule} is {value!r}, which it never is; use {', '.join(map(str, can))}")
+                raise InvalidInput(f"{rule} is {quoted(value)}, which it never is; use {', '.join(map(str, can))}")
 
     def _check_exclusive(self) -> None:
         for place in dict.fromkeys(path for p in self.parameters for path in p.paths):

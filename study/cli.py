@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from study.console import completion
 from study.console.errors import Commands, run
@@ -36,6 +35,7 @@ from study.console.options import (
     Weights,
     home,
 )
+from study.console.screen import Screen
 from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
 
 _PIPE_WIDTH = 140  # of logs; the tables want it
@@ -53,7 +53,7 @@ spaces_app = typer.Typer(invoke_without_command=True)
 app.add_typer(data_app, name="data", rich_help_panel=LOOKING)
 app.add_typer(spaces_app, name="spaces", rich_help_panel=LOOKING)
 
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+console = Screen(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import torch
 
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 
@@ -15,5 +16,5 @@ def device_of(name: str | None) -> str:
     if name is None:
         return "cuda" if found else "cpu"
     if name != "cpu" and not (name == "cuda" and found):
-        raise InvalidInput(f"--device {name!r}: use cpu, or cuda where torch finds a GPU")
+        raise InvalidInput(f"--device {quoted(name)}: use cpu, or cuda where torch finds a GPU")
     return name

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -16,9 +17,8 @@ def check_name(name: str) -> str:
         InvalidInput: unless it is 1 to 64 letters, digits, `_`, `-` or `.`, beginning with a letter or digit.
     """
     if _NAME.fullmatch(name) is None:
-        shown = repr(name if len(name) <= 64 else name[:61] + "...")
         raise InvalidInput(
-            f"study name {shown}: use 1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit"
+            f"study name {quoted(name)}: use 1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit"
         )
     return name
 

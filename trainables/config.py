@@ -15,7 +15,7 @@ from trainables.augmentation import AUGMENTATIONS, Augmentation, NoAugmentation
 from trainables.conditioning import CONDITIONINGS, Conditioning, NoConditioning
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
-from trainables.errors import InvalidInput, reason_of
+from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.latents import LATENTS, Latent, NormalLatent
 from trainables.losses import LOSSES
@@ -27,6 +27,7 @@ from trainables.penalties import PENALTIES, NoPenalty, Penalty
 from trainables.rate_control import RATE_CONTROLS, NoRateControl, RateControl
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
+from trainables.yaml_reason import yaml_reason
 
 _LATER: Mapping[tuple[str, ...], Any] = {
     ("reuse_fakes",): False,
@@ -134,7 +135,7 @@ class TrialConfig(Variant):
         try:
             data = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2001-13-45
-            raise InvalidInput(f"{where}: not YAML: {reason_of(error)}") from None
+            raise InvalidInput(f"{where}: not YAML: {yaml_reason(error)}") from None
         return cls.from_dict(data, where)
 
     def to_yaml(self) -> str:

@@ -1,13 +1,16 @@
 """Errors that are meant for people.
 
 Each message says the value, the rule it broke and what to do next, in one line. The command line prints that
-line and leaves with the error's exit code; it never shows a traceback for one of these.
+line and leaves with the error's exit code; it never shows a traceback for one of these. A value of the user's is
+shown by `display.quoted`, which leaves secrets out.
 """
+
+from trainables.display import one_line
 
 
 def reason_of(error: BaseException, most: int | None = None) -> str:
-    """The error's text in one line of at most `most` characters; of an error without a text its class's name."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:most]
+    """The error's text as `display.one_line`; of an error without a text its class's name."""
+    return one_line(str(error), most) or type(error).__name__
 
 
 class GanStudyError(Exception):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from trainables.display import one_line
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 DIVERGED, FAILED, HALT = "diverged", "failed", "halt"
@@ -37,7 +38,7 @@ class Fenced(GanStudyError):
 def cause_of(error: Exception) -> str:
     """Return `type: ErrorClass: message` in one line."""
     kind = next(kind for cls, kind in _TYPES if isinstance(error, cls))
-    return f"{kind}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+    return f"{kind}: {type(error).__name__}: {one_line(str(error), 500)}"
 
 
 def is_disk_shut(error: Exception, folder: Path) -> bool:

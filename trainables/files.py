@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trainables.display import quoted
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.paths import is_address
 
 _log = logging.getLogger(__name__)
 
@@ -104,8 +106,12 @@ def check_writable(folder: Path, what: str, remedy: str) -> None:
     Only that tells: root is refused by no permission, but by a read-only file system or a file in the way.
 
     Raises:
-        InvalidInput: if it cannot be made.
+        InvalidInput: if it cannot be made, or is no folder but an address.
     """
+    if is_address(folder):
+        raise InvalidInput(
+            f"{what} {quoted(str(folder))}: an address, and a folder on this machine is wanted; {remedy}"
+        )
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     try:
         with suppress(FileNotFoundError, NotADirectoryError):

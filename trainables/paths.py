@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -74,12 +75,22 @@ def _below(config: Mapping[str, Any], way: Sequence[str]) -> Any:
     return reduce(lambda at, step: at.get(step, {}), way, config)
 
 
+_ADDRESS = re.compile(r"(?:^|/)[A-Za-z][\w+.-]+:/")
+
+
+def is_address(path: Path) -> bool:
+    """Tell whether somebody who wrote this meant no path: `s3://bucket/x`, of which `Path` keeps one slash."""
+    return _ADDRESS.search(str(path)) is not None
+
+
 def check_path(path: Path) -> Path:
     """Return `path` if the system can have a file of that name.
 
     Raises:
-        ValueError: if it holds a null character, or one that no file name can be written with.
+        ValueError: if it holds a null character, or one that no file name can be written with, or is an address.
     """
     if b"\0" in os.fsencode(path):
         raise ValueError("a path cannot hold a null character; correct it")
+    if is_address(path):
+        raise ValueError("an address, and a folder on this machine is wanted; mount it, and give its path")
     return path

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Union, get_origin
 import pydantic
 from pydantic_core import ErrorDetails
 
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.variants import OneOf
 
@@ -40,24 +41,22 @@ def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> 
     first, (place, registry) = found[0], places[0]
     more = f" (and {others} more)" if (others := len({place for place, _ in places}) - 1) else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{_nearest(first['loc'], model)}{more}"
+        return f"unknown key {quoted(place)}{_nearest(first['loc'], model)}{more}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(first["input"], Mapping):
         return f"{_kind(first['input'], place)}: choose one of {', '.join(registry or ())}{more}"
     if first["type"] == "missing":
-        return f"{place!r} is missing; give it a value{more}"
+        return f"{quoted(place)} is missing; give it a value{more}"
     if first["type"] == "secret":
         return f"{place} {first['msg']}{more}"
     same = [one for one, (other, _) in zip(found, places, strict=True) if other == place]  # each way of a union
     rule = _advice(first, registry) or ", or ".join(dict.fromkeys(_rule(one["msg"]) for one in same))
-    shown = repr(first["input"])
-    value = f" = {shown}" if place and len(shown) <= 80 else ""
-    return f"{place}{value}: {rule}{more}" if place else f"{rule}{more}"
+    return f"{place} = {quoted(first['input'])}: {rule}{more}" if place else f"{rule}{more}"
 
 
 def _kind(value: Mapping[str, Any], place: str) -> str:
     """What is said of a thing of no kind, or of one that there is not."""
     where = f"{place}.name" if place else "name"
-    return f"{where} = {value['name']!r}" if "name" in value else f"{where!r} is missing"
+    return f"{where} = {quoted(value['name'])}" if "name" in value else f"{where!r} is missing"
 
 
 def _rule(message: str) -> str:
@@ -73,7 +72,7 @@ def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str |
     if found["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "expected keys and values below it"
     if found["type"] in ("tuple_type", "list_type"):
-        return f"write it as a list: [{value}]" if isinstance(value, str) else "write it as a list: [...]"
+        return f"write it as a list: [{quoted(value)}]" if isinstance(value, str) else "write it as a list: [...]"
     return None
 
 

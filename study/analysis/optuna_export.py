@@ -18,7 +18,8 @@ from study.mlflow.database import database_file
 from study.running.sampling import infeasible, verdict
 from study.study_file.addresses import located_uri
 from study.study_file.config import SpaceChoice
-from trainables.errors import InvalidInput
+from trainables.display import quoted
+from trainables.errors import InvalidInput, reason_of
 from trainables.files import check_file, check_writable
 from trainables.paths import absolute
 from trainables.validation import validated
@@ -41,9 +42,13 @@ def export_optuna(study: StudyRecord, target: str) -> int:
     except InvalidInput:
         raise
     except optuna.exceptions.DuplicatedStudyError:
-        raise InvalidInput(f"{target}: has a study {name!r} already; remove it, or choose another place") from None
+        raise InvalidInput(
+            f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
+        ) from None
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
-        raise InvalidInput(f"{target}: cannot be opened as an Optuna storage: {_line(error)}") from None
+        raise InvalidInput(
+            f"{quoted(target)}: cannot be opened as an Optuna storage: {reason_of(error, 200)}"
+        ) from None
     space = validated(SpaceChoice, study.config["space"], "space").resolve()
     made.set_user_attr("fid_fingerprint", study.fingerprint)
     made.set_user_attr("fid_floor", study.fid_floor)
@@ -99,7 +104,3 @@ def _frozen(
         system_attrs=optuna.trial.create_trial(state=OptunaState.FAIL, constraints=broken).system_attrs,
         intermediate_values=dict(trial.curve),
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

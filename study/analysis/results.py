@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from study.analysis.ranking import best_up_to, rank
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import StudyRecord
+from trainables.display import shown
 from trainables.errors import InvalidInput
 from trainables.files import is_stream, write_named
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for a formula's beginning; none of a study's own texts begins so."""
 
 
 def trials_frame(study: StudyRecord) -> "pd.DataFrame":
@@ -90,7 +94,16 @@ def _flat(data: Any, prefix: str) -> Iterable[tuple[str, Any]]:
 
 
 def _csv(frame: "pd.DataFrame") -> bytes:
-    return frame.to_csv(index=False).encode()
+    texts = frame.select_dtypes(["object", "string"])
+    frame = frame.assign(**{str(name): texts[name].map(_cell) for name in texts})
+    return frame.rename(columns=_cell).to_csv(index=False).encode()
+
+
+def _cell(value: Any) -> Any:
+    """A text as a cell that neither a terminal nor a spreadsheet takes for anything else: no controls, no formula."""
+    if not isinstance(value, str):
+        return value
+    return f"'{shown(value)}" if value.startswith(_FORMULA) else shown(value)
 
 
 def _json(frame: "pd.DataFrame") -> bytes:

@@ -18,6 +18,7 @@ from study.confirmation.view import plain_confirmation, print_confirmation
 from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
 from study.console.say import progress_line, say, say_behind, show_warnings, suggest
+from study.console.screen import Screen
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
@@ -40,6 +41,7 @@ from study.study_file.config import StudyConfig, read_study
 from study.verify import verify as verifying
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
+from trainables.display import quoted
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.paths import expanded
@@ -181,7 +183,7 @@ def noise(
     from study.noise.measure import Wanted, measure
 
     wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
-    with progress_line(Console(stderr=True) if as_json else console) as show:
+    with progress_line(Screen(stderr=True) if as_json else console) as show:
         study, measured = measure(folder, wanted, device, show)
     if as_json:
         console.print_json(data=plain_noise(study, measured))
@@ -199,7 +201,7 @@ def confirm(
     console: Console,
 ) -> int:
     """Retrain a study's best with fresh seeds and print how they compare; return the exit code."""
-    folder, shown = find_study(name, storage), Console(stderr=True) if as_json else console
+    folder, shown = find_study(name, storage), Screen(stderr=True) if as_json else console
     cluster = cluster_address(address)
     prepare_environment()
     prepare_ray_environment(local=cluster is None)
@@ -294,7 +296,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
             raise InvalidInput(f"data describe {source}: the study file says all; leave the options out")
         config = read_study(expanded(Path(source)))
         return config.data, config.evaluation
-    raise InvalidInput(f"data {source!r}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
+    raise InvalidInput(f"data {quoted(source)}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
 
 
 def _flat(facts: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
@@ -318,7 +320,7 @@ def list_spaces(as_json: bool, console: Console) -> None:
 def show_space(name: str, as_json: bool, console: Console) -> None:
     """Print one space: its parameters, and its baselines with their sources."""
     if name not in SPACES:
-        raise InvalidInput(f"space {name!r}: choose one of {', '.join(SPACES)}")
+        raise InvalidInput(f"space {quoted(name)}: choose one of {', '.join(SPACES)}")
     if as_json:
         console.print_json(data=SPACES[name].to_dict())
     else:

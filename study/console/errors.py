@@ -1,5 +1,6 @@
 """How the command line says what went wrong: one line on standard error, and an exit code; no box, no traceback."""
 
+import io
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from study.exit_codes import Interrupted
+from trainables.display import one_line
 from trainables.errors import GanStudyError, InvalidInput
 
 PROGRAM = "ganstudy"
@@ -30,6 +32,9 @@ class Commands(TyperGroup):
 
 def run(app: typer.Typer) -> int:
     """Run the command that was typed; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no name ends a command where the terminal lacks its letters
     with _terminable():
         return _run(app)
 
@@ -83,4 +88,4 @@ def _usage(error: Any) -> str:
 
 
 def _tell(text: str) -> None:
-    print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)  # a path may hold a line break
+    print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # whatever it quotes

@@ -7,6 +7,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from trainables.display import shown
+
 _GAP = 2
 _LEAST = 18  # what the last column must be left with, if it has so much to say; it may be cut
 _SHORTEST = 4  # of it; a shorter one says nothing
@@ -23,7 +25,7 @@ class Fitted:
         self, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]], optional: Sequence[str] = ()
     ) -> None:
         self.columns = list(columns)
-        self.rows = [list(row) for row in rows]
+        self.rows = [[shown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
         self.optional = list(optional)
         self._widths = [
             max(max(map(len, str(cell).split("\n"))) for cell in (title, *(row[index] for row in self.rows)))

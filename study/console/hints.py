@@ -1,5 +1,6 @@
 """Commands that ganstudy tells people to type next, so that they can be pasted as they are."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -25,7 +26,7 @@ def typed(*words: str | Path, folder: StudyFolder | None = None) -> str:
         folder: of the study that the command is about; adds --storage where it is not the default.
     """
     storage = ["--storage", shown_path(folder.root)] if folder and folder.root != storage_root(None) else []
-    return f"{_program()} {shlex.join([*map(str, words), *storage])}"
+    return f"{_program()} {' '.join(_for_shell(str(word)) for word in (*words, *storage))}"
 
 
 def again(file: Path, overrides: Sequence[str], storage: Path | None, address: str | None) -> str:
@@ -36,6 +37,14 @@ def again(file: Path, overrides: Sequence[str], storage: Path | None, address: s
     words += ["--storage", str(storage)] if storage else []
     words += ["--address", address] if address else []
     return typed(*words)
+
+
+def _for_shell(word: str) -> str:
+    """Quote a word; one that cannot be shown as it is by its bytes, in the form of bash, zsh and POSIX since 2024."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = os.fsencode(word).decode("latin-1").encode("unicode_escape").decode("ascii").replace("'", "\\'")
+    return f"$'{escaped}'"
 
 
 def _program() -> str:

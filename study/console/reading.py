@@ -26,7 +26,7 @@ def status(name: str, storage: Path | None, as_json: bool, console: Console) -> 
         console.print_json(data=[_plain(trial) for trial in study.trials])
         return
     console.print(trials_table(study.trials))
-    console.print(counts_line(study), highlight=False)
+    console.print(counts_line(study))
     for line in ranking_lines(study, rank(study.trials), typed("noise", name, folder=folder)):
         say(console, line, "dim")
 
@@ -43,7 +43,7 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
     elif ranked:
         print_ranking(study, ranked, folder, console)
     else:
-        console.print(f"no trial of {name} has reported yet; {counts_line(study)}", highlight=False)
+        console.print(f"no trial of {name} has reported yet; {counts_line(study)}")
     return bool(ranked)
 
 

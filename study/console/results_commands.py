@@ -1,6 +1,5 @@
 """Commands that take a study's results elsewhere: tables, the report, a comparison, Optuna's storages."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from study.catalogue import find_study, load_study
 from study.console.say import say, say_written
 from study.loaded import LoadedStudy, load
 from study.report.page import report as page
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import write_named
 
@@ -29,7 +29,7 @@ TABLES: dict[str, Callable[[LoadedStudy], "pd.DataFrame"]] = {
 def results(name: str, storage: Path | None, table: str, out: Path | None, console: Console) -> None:
     """Write a study's trials or reports as a table."""
     if table not in TABLES:
-        raise InvalidInput(f"--table {table!r}: choose one of {', '.join(TABLES)}")
+        raise InvalidInput(f"--table {quoted(table)}: choose one of {', '.join(TABLES)}")
     check_format(out)
     frame = TABLES[table](load(name, storage))
     write_results(frame, out)
@@ -51,7 +51,7 @@ def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Consol
     first, second = (load_study(find_study(name, storage)) for name in (a, b))
     comparison = side_by_side(first, second)
     if as_json:
-        console.print_json(json.dumps(comparison.to_dict()))
+        console.print_json(data=comparison.to_dict())
     else:
         print_comparison(comparison, console)
 

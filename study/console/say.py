@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.text import Text
 
 from study.console.hints import shown_path
+from study.console.screen import ShownFormatter
+from trainables.display import shown
 from trainables.files import is_standard_output
 
 Say = Callable[[str, bool], None]
@@ -19,7 +20,7 @@ Say = Callable[[str, bool], None]
 
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print prose of one line, which the terminal may break."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+    console.print(text, soft_wrap=True, style=style)
 
 
 def say_written(console: Console, file: Path, text: str) -> None:
@@ -30,7 +31,7 @@ def say_written(console: Console, file: Path, text: str) -> None:
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to type, each with what it is for."""
     for command, what in steps:
-        console.print(Text.assemble(f"  {command}", (f"   # {what}", "dim")), highlight=False, soft_wrap=True)
+        console.print(Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim")), soft_wrap=True)
 
 
 def say_behind(console: Console, why: str | None, sync: str) -> None:
@@ -42,7 +43,8 @@ def say_behind(console: Console, why: str | None, sync: str) -> None:
 def show_warnings(console: Console) -> None:
     """Have the warnings of all libraries printed there, as lines between the others."""
     handler = RichHandler(console=console, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    handler.setFormatter(ShownFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def progress_line(console: Console) -> Iterator[Say]:
     with console.status("loading the data") as status:
 
         def show(text: str, done: bool) -> None:
-            status.update("" if done else escape(text))
+            status.update("" if done else Text(shown(text)))
             if done:
                 say(console, text)
 

@@ -19,12 +19,12 @@ def print_spaces(spaces: Iterable[Space], console: Console) -> None:
 
 def print_space(space: Space, console: Console) -> None:
     """Print one space: its parameters in order, what is the same in every trial, the baselines."""
-    console.print(f"{space.name}: {space.description}", highlight=False, markup=False)
+    console.print(f"{space.name}: {space.description}")
     rows, count = space.rows(), len(space.parameters)
     widths = [max(map(len, column)) for column in zip(*((row.name, row.kind) for row in rows), strict=True)]
 
     def show(title: str, group: Iterable[Row]) -> None:
-        console.print(f"\n{title}", style="bold", highlight=False, markup=False)
+        console.print(f"\n{title}", style="bold")
         _print(console, [(f"  {row.name}", row.kind, row.range) for row in group], widths=[2 + widths[0], widths[1]])
 
     for when, group in groupby(rows[:count], key=lambda row: row.when):

@@ -11,6 +11,7 @@ from study.console.fitted import Fitted
 from study.ledger.records import StudyRecord, TrialRecord
 from study.noise.noise import Noise
 from study.running.board import summary
+from trainables.display import shown
 
 STATE_STYLES = {
     "running": "cyan",
@@ -53,7 +54,7 @@ def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str
     for title, justify in columns:
         table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in row))
     return table
 
 

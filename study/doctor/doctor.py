@@ -9,6 +9,7 @@ from rich.text import Text
 
 from study.catalogue import find_study, load_study, storage_root
 from study.console.say import say
+from study.console.screen import Screen
 from study.doctor.base import Check, Finding, Level, Patient, fail
 from study.doctor.clock import check_clock
 from study.doctor.data import check_data, check_weights
@@ -19,6 +20,8 @@ from study.doctor.ray import check_ray
 from study.doctor.versions import check_versions
 from study.mlflow.store import resolve_uri
 from study.running.ray_environment import cluster_address
+from trainables.display import shown
+from trainables.errors import reason_of
 
 CHECKS: dict[str, Check] = {
     "versions": check_versions,
@@ -43,7 +46,7 @@ def examine(
     """Make every check and print what each found; return whether none failed."""
     patient = Patient(storage_root(storage), cluster_address(address), mlflow, quick)
     found: dict[str, list[Finding]] = {}
-    with Console(stderr=True).status("") as status:  # of which nothing is seen but on a terminal
+    with Screen(stderr=True).status("") as status:  # of which nothing is seen but on a terminal
         for name in CHECKS:
             status.update(f"checking {name}")
             found[name] = list(_findings(name, patient))
@@ -76,7 +79,7 @@ def _findings(name: str, patient: Patient) -> Iterator[Finding]:
     try:
         yield from CHECKS[name](patient)
     except Exception as error:  # the doctor outlives what it looks at
-        yield fail(name, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", "report this, please")
+        yield fail(name, f"{type(error).__name__}: {reason_of(error, 200)}", "report this, please")
 
 
 def _table(lines: list[Finding]) -> Table:
@@ -85,8 +88,8 @@ def _table(lines: list[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for line in lines:
-        value = Text(line.value)
+        value = Text(shown(line.value))
         if line.advice:
-            value.append(f"\n-> {line.advice}", "dim" if line.level == Level.OK else "")
+            value.append(f"\n-> {shown(line.advice)}", "dim" if line.level == Level.OK else "")
         table.add_row(Text(str(line.level), _STYLES[line.level]), line.what, value)
     return table

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from study.ledger.busy import Wait, file_holders, for_a_while
 from study.ledger.lock import AdvisoryLock, FileLock, OwnerLock
 from study.ledger.modes import PRIVATE, have_file
+from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput, reason_of
 from trainables.files import check_file, on_read_only
 
@@ -367,7 +368,7 @@ def open_store(
             ) from None
         driver = _DRIVERS.get(url.drivername)
         if driver is None:
-            raise InvalidInput(f"ledger URL with {url.drivername!r}: use one of {', '.join(_DRIVERS)}, or a path")
+            raise InvalidInput(f"ledger URL with {quoted(url.drivername)}: use one of {', '.join(_DRIVERS)}, or a path")
         if url.drivername == "sqlite" and not create and url.database and not Path(url.database).exists():
             raise _missing(url.database, schema)
         store = driver(url, schema, create, mode, wait)

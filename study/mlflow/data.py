@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from study.ledger.events import StudyOpened
-from study.mlflow.store import redact
 from trainables.data.images import DataFacts
+from trainables.display import redacted
 from trainables.paths import DATA_PLACES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
             name=name,
             digest=opened.fingerprint[:_DIGEST_LENGTH],
             source_type="ganstudy",
-            source=redact(json.dumps(source)),
+            source=redacted(json.dumps(source)),
             schema=_schema(facts["shape"]) if "shape" in facts else None,
             profile=json.dumps({key: value for key, value in profile.items() if value is not None}),
         ),

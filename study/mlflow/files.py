@@ -10,9 +10,9 @@ import yaml
 
 from study.ledger.events import TrialProposed
 from study.mlflow.runs import ProjectedRun
-from study.mlflow.store import redact
 from study.mlflow.values import flatten
 from study.study_file.config import is_changeable
+from trainables.display import redacted
 from trainables.paths import DATA_PLACES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def trial_params(trial: TrialProposed) -> dict[str, str]:
 
 def as_yaml(config: Mapping[str, Any]) -> str:
     """Return the resolved study file, or a trial's configuration as `ganstudy run-trial` and `train` read it."""
-    return redact(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    return redacted(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def log_file(client: "MlflowClient", run: ProjectedRun, path: str, content: Path | str) -> str:
@@ -53,7 +53,7 @@ def log_file(client: "MlflowClient", run: ProjectedRun, path: str, content: Path
     target = PurePosixPath(path)
     data = content.encode() if isinstance(content, str) else content.read_bytes()
     if isinstance(content, str) or content.suffix in _TEXT:
-        data = redact(data.decode()).encode()
+        data = redacted(data.decode()).encode()
     digest = hashlib.sha256(data).hexdigest()[:16]
     if run.digests.get(path) != digest:
         with TemporaryDirectory(prefix="ganstudy-") as folder:

@@ -14,10 +14,10 @@ from study.ledger.earlier import words as words_of_earlier
 from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord
 from study.mlflow.data import DATA, SPLITS
-from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
 from study.report.charts import words
 from study.running.trial_resources import held_device, trial_resources
+from trainables.display import in_markdown
 
 STANDS = {
     "running": "is running",
@@ -65,13 +65,13 @@ def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, fil
         best_run: MLflow's id of the best trial's run, empty if there is no best trial or no run.
         files: what to call each file of the study's run that there is, by name.
     """
-    lines = [f"**{study.config['name']}** {STANDS[stands]}. {_sentence(counts_line(study))}", ""]
+    lines = [f"**{in_markdown(str(study.config['name']))}** {STANDS[stands]}. {_sentence(counts_line(study))}", ""]
     rows = {
         "Best": _best(study, links, best_run),
         "Confirmed": _confirmed(study),
         "Data": _data(study),
         "Space": _space(study.config),
-        "Warm start": words_of_earlier(study.earlier),
+        "Warm start": in_markdown(words_of_earlier(study.earlier)),
         "Budget": _budget(study.config),
         "Spent": _spent(study),
         "Saved": _saved(study),
@@ -84,12 +84,12 @@ def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, fil
         ),
     }
     lines += ["| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
-    return redact("\n".join(lines))
+    return "\n".join(lines)
 
 
 def trial_note(proposed: TrialProposed) -> str:
     """Return the description of one trial: its configuration in a few words, and who proposed it."""
-    return redact(f"{words(proposed)}\n\nProposed by {proposed.origin}")
+    return f"{in_markdown(words(proposed))}\n\nProposed by {in_markdown(proposed.origin)}"
 
 
 def _sentence(text: str) -> str:
@@ -104,8 +104,8 @@ def _best(study: StudyRecord, links: Links, best_run: str) -> str:
     name = f"[trial {trial.number}]({links.run(best_run)})" if best_run else f"trial {trial.number}"
     scale = f"floor {number(study.fid_floor)} (real images), ceiling {number(study.fid_ceiling)} (noise)"
     return (
-        f"{name}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: {words(trial)}. "
-        f"Lower is better: {scale}"
+        f"{name}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: "
+        f"{in_markdown(words(trial))}. Lower is better: {scale}"
     )
 
 
@@ -119,23 +119,23 @@ def _confirmed(study: StudyRecord) -> str:
 
 def _data(study: StudyRecord) -> str:
     asked, facts = study.config.get("data", {}), study.versions.get(DATA, {})
-    parts = [str(asked.get("name", "?"))]
+    parts = [in_markdown(str(asked.get("name", "?")))]
     if shape := facts.get("shape"):
         parts.append(f"{' x '.join(map(str, shape[1:]))} pixels, {'grey' if shape[0] == 1 else 'colour'}")
     images = facts.get("images", {})
     parts += [f"{images[split]:,} {split}" for split in SPLITS if split in images]
     judged = study.config.get("evaluation", {})
     fid = [images_judged(study)] if "count" in judged else []
-    fid += [f"against {judged['split']} images"] if "split" in judged else []
-    return f"{', '.join(parts)}. FID of {' '.join(fid)}, fingerprint `{study.fingerprint}`"
+    fid += [in_markdown(f"against {judged['split']} images")] if "split" in judged else []
+    return f"{', '.join(parts)}. FID of {' '.join(fid)}, fingerprint `{in_markdown(study.fingerprint)}`"
 
 
 def _space(config: Mapping[str, Any]) -> str:
     space, sampler = config.get("space", {}), config.get("sampler", {})
-    changed = [name for key in ("narrow", "fix") for name in space.get(key, {})]
-    parts = [f"`{space.get('base', '?')}`", *([f"with {', '.join(changed)} narrowed or fixed"] if changed else [])]
+    changed = in_markdown(", ".join(name for key in ("narrow", "fix") for name in space.get(key, {})))
+    base = f"`{in_markdown(str(space.get('base', '?')))}`" + (f" with {changed} narrowed or fixed" if changed else "")
     sampled = f"{sampler.get('name', '?')} after {sampler.get('startup_trials', '?')} random trials"
-    return f"{' '.join(parts)}; sampler {sampled}; seed {config.get('seed', 0)}"
+    return f"{base}; sampler {in_markdown(sampled)}; seed {config.get('seed', 0)}"
 
 
 def _budget(config: Mapping[str, Any]) -> str:

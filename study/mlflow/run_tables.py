@@ -8,6 +8,7 @@ from study.analysis.results import FORMATS, trials_frame
 from study.ledger.records import StudyRecord, TrialRecord
 from study.report.charts import words
 from study.report.facts import state
+from trainables.display import shown
 
 TABLE = "trials.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
@@ -45,14 +46,14 @@ def _row(trial: TrialRecord, place: int | None) -> dict[str, Any]:
         "state": state(trial),
         "best FID": _rounded(trial.fid_best),
         "last FID": _rounded(trial.fid),
-        "configuration": trial.cause or words(trial),
+        "configuration": shown(trial.cause or words(trial)),
         "kimg": trial.kimg,
         "best at kimg": trial.kimg_best,
         "KID": _rounded(last.get("kid")),
         "recall": _rounded(last.get("recall")),
         "modes": _rounded(last.get("modes_covered")),
         "collapsed": {None: None, True: "yes", False: "no"}[trial.collapsed],
-        "proposed by": trial.origin,
+        "proposed by": shown(trial.origin),
     }
 
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from study.folder import StudyFolder
 from study.mlflow.database import database_file, ready_database, sqlite_uri
 from study.mlflow.settings import prepare_environment
+from trainables.display import one_line as shown_line
+from trainables.display import quoted, redacted
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ _HTTP = ("http", "https")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _RULE = "use http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE"
-_USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
-_SECRET_QUERY = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|access_key|api_key)=[^&\s;]+")
 
 
 def experiment_name(name: str) -> str:
@@ -34,14 +34,9 @@ def experiment_name(name: str) -> str:
     return EXPERIMENT_PREFIX + name
 
 
-def redact(text: str) -> str:
-    """Return `text` without user names and passwords of addresses in it."""
-    return _SECRET_QUERY.sub(r"\1=***", _USERINFO.sub("***@", text))
-
-
 def display_uri(uri: str) -> str:
     """Return `uri` as it may be printed, logged and tagged: without credentials."""
-    return redact(uri)
+    return redacted(uri)
 
 
 def is_server(uri: str) -> bool:
@@ -61,14 +56,14 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is malformed: {_RULE}") from None
+        raise InvalidInput(f"MLflow URI {quoted(uri)} is malformed: {_RULE}") from None
     if parts.scheme in _HTTP and parts.hostname:
         return uri.rstrip("/")
     if parts.scheme in _SQLITE and (file := _named_file(uri)) is not None:
         return sqlite_uri(file)
     if parts.scheme in _POSTGRESQL and parts.path.strip("/"):
         return re.sub(r"^postgresql://", "postgresql+psycopg://", uri)
-    raise InvalidInput(f"MLflow URI {display_uri(uri)!r} is not supported: {_RULE}")
+    raise InvalidInput(f"MLflow URI {quoted(uri)} is not supported: {_RULE}")
 
 
 def _named_file(uri: str) -> Path | None:
@@ -114,6 +109,5 @@ def artifact_location(uri: str, folder: StudyFolder) -> str | None:
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """Return `error` in one line, without credentials, for a log or a status line."""
-    text = redact(" ".join(f"{type(error).__name__}: {error}"[:_MOST_TEXT].split()))
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """Return `error` with its class in one line, for a log or a status line."""
+    return shown_line(f"{type(error).__name__}: {error}"[:_MOST_TEXT], limit)

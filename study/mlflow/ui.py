@@ -23,10 +23,10 @@ from study.mlflow.store import (
     is_server,
     one_line,
     open_client,
-    redact,
     resolve_uri,
 )
 from study.mlflow.view import TAG_PREFIX, view_id, view_url
+from trainables.display import one_line as shown_line
 from trainables.errors import GanStudyError, InvalidInput
 
 HOST = "127.0.0.1"
@@ -177,7 +177,7 @@ def _await_health(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) 
         time.sleep(0.1)
     log.seek(0)
     said = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    reason = redact(said[-1])[:300] if said else "it said nothing"
+    reason = shown_line(said[-1], 300) if said else "it said nothing"
     raise GanStudyError(f"MLflow's server did not start on port {port}: {reason}")
 
 

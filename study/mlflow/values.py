@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from study.mlflow.store import redact
+from trainables.display import printable, redacted
 
 MAX_KEY = 250
 MAX_PARAM = 6000
@@ -23,8 +23,8 @@ def milliseconds(seconds: float) -> int:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return `text` without credentials and cut to `limit` characters."""
-    text = redact(text)
+    """Return `text` without credentials, with controls made visible, and cut to `limit` characters."""
+    text = printable(redacted(text), keep="\n")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

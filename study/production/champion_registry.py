@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from study.folder import check_name
-from study.mlflow.store import redact
 from study.production.champion_text import ALIAS, Registered
+from trainables.display import quoted, shown
 from trainables.errors import InvalidInput
 from trainables.generator import Generator, GeneratorFacts
 from trainables.portable import example_inputs, portable
@@ -109,12 +109,13 @@ def _own(client: "MlflowClient", entry: Entry) -> None:
             raise
         if client.get_registered_model(entry.name).tags.get(KIND) != GENERATOR:
             raise InvalidInput(
-                f"MLflow has a registered model {entry.name!r} that is not ganstudy's; choose another name with --as"
+                f"MLflow has a registered model {quoted(entry.name)} that is not ganstudy's; choose another name with "
+                "--as"
             ) from None
 
 
 def _new_version(client: "MlflowClient", generator: Generator, entry: Entry) -> "ModelVersion":
-    tags = {name: redact(value) for name, value in {**entry.tags, **facts_tags(generator.facts)}.items()}
+    tags = {name: shown(value) for name, value in {**entry.tags, **facts_tags(generator.facts)}.items()}
     with TemporaryDirectory(prefix="ganstudy-") as temporary, _quiet():
         folder = Path(temporary) / "model"
         model = _save(generator, folder)  # before anything is in the store: what cannot be exported leaves no trace
@@ -133,7 +134,7 @@ def _new_version(client: "MlflowClient", generator: Generator, entry: Entry) -> 
         logged.artifact_location,
         entry.run_id,
         tags,
-        description=redact(entry.description),
+        description=shown(entry.description),
         model_id=logged.model_id,
     )
 

@@ -15,6 +15,7 @@ from study.device import device_of
 from study.places import BY_OPTION, Places, saying
 from study.production.product import picture
 from trainables.data import Split
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import check_named, write_named
 from trainables.generator import Generator, Samples
@@ -85,7 +86,7 @@ def evaluate(
     """
     splits = [str(known) for known in (Split.VALIDATION, Split.TEST)]
     if split is not None and split not in splits:
-        raise InvalidInput(f"--split {split!r}: choose {' or '.join(splits)}")
+        raise InvalidInput(f"--split {quoted(split)}: choose {' or '.join(splits)}")
     generator = Generator.read(path, device_of(device))
     facts = generator.facts
     data, own = places.found(facts.trial)

@@ -9,6 +9,7 @@ from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
 from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
+from trainables.display import in_markdown
 from trainables.generator import GeneratorFacts
 from trainables.image_counts import ImageCounts
 from trainables.prepare import Prepared
@@ -34,7 +35,7 @@ def model_card(
     name = folder.path.resolve().name
     return "\n\n".join(
         (
-            f"# {name}: a generator of {facts.trial.data.name} images",
+            f"# {in_markdown(name)}: a generator of {facts.trial.data.name} images",
             f"![{folder.grid.name}]({folder.grid.name})",
             "Samples, not picked: `ganstudy sample` with its defaults draws these.",
             _what(facts),
@@ -102,7 +103,8 @@ def _origin(facts: GeneratorFacts, measured: Measured, origin: Origin) -> str:
         text = "Its configuration is not from a study"
     else:
         text = (
-            f"Its configuration was found by trial {origin.trial} of the study `{origin.study}` (`{origin.study_uid}`)"
+            f"Its configuration was found by trial {origin.trial} of the study `{in_markdown(origin.study)}` "
+            f"(`{in_markdown(str(origin.study_uid))}`)"
         )
         if origin.fid_best is not None:
             text += f", whose best FID was {number(origin.fid_best)} at {origin.kimg_best} kimg"

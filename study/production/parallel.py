@@ -25,6 +25,7 @@ from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.ray_start import RayStart
+from trainables.display import one_line
 from trainables.errors import GanStudyError
 from trainables.faults import is_disk_shut
 from trainables.peers import Group
@@ -158,4 +159,4 @@ def _cause(error: Exception) -> str:
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     first = failures[min(failures)] if failures else error
     lines = [line.strip() for line in str(first).splitlines() if line.strip()]
-    return f"{type(first).__name__}: {lines[-1] if lines else ''}"[:300]
+    return one_line(f"{type(first).__name__}: {lines[-1] if lines else ''}", 300)

@@ -18,6 +18,7 @@ from study.production.recorder import checked_uri
 from study.study_file.addresses import located_uri
 from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.peers import check_divides
 
@@ -118,7 +119,7 @@ def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None
     if not order.register:
         if order.model is not None:
             raise InvalidInput(
-                f"--as {order.model!r} names what --register makes: give --register too, or leave it out"
+                f"--as {quoted(order.model)} names what --register makes: give --register too, or leave it out"
             )
         return None
     if order.mlflow is None:

@@ -61,7 +61,7 @@ def run_trial(
     if origin.fid_fingerprint == prepared.fingerprint:
         known = dict(origin.fids)
     elif exported.origin:
-        console.print("the FID fingerprint differs from the study's: its FIDs are not shown", highlight=False)
+        console.print("the FID fingerprint differs from the study's: its FIDs are not shown")
     with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
         trial = Trial(config, prepared, place, device, full_count_at=origin.full_count_at)
         return _train(trial, kimg, every, known, console)
@@ -80,7 +80,7 @@ def _train(trial: Trial, kimg: int, every: int, known: dict[int, float], console
             exact = known[at] == fid
             same, compared = same and exact, compared + 1
             beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
-        console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s", highlight=False)
+        console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s")
     if not compared:
         say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
     return same

@@ -1,7 +1,9 @@
-"""HTML and SVG from Python, with one rule: what is not `Html` already is escaped."""
+"""HTML and SVG from Python, with one rule: what is not `Html` already is escaped, and controls are made visible."""
 
 from collections.abc import Iterable
 from html import escape
+
+from trainables.display import printable
 
 _VOID = frozenset({"img", "meta", "br"})
 
@@ -23,7 +25,7 @@ def join(parts: Iterable[Part], between: str = "") -> Html:
 def el(tag: str, *children: Part, **attributes: str | int | float | None) -> Html:
     """Return an element; an attribute's trailing `_` falls away and the others become `-`, None leaves it out."""
     given = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items() if value is not None}
-    start = "".join(f' {name}="{escape(str(value))}"' for name, value in given.items())
+    start = "".join(f' {name}="{escape(printable(str(value)))}"' for name, value in given.items())
     return Html(f"<{tag}{start}>" if tag in _VOID else f"<{tag}{start}>{join(children)}</{tag}>")
 
 
@@ -39,4 +41,4 @@ def table(head: Iterable[tuple[str, str]], rows: Iterable[Iterable[Part]], class
 
 
 def _html(part: Part) -> str:
-    return part if isinstance(part, Html) else escape(str(part))
+    return part if isinstance(part, Html) else escape(printable(str(part), keep="\n"))

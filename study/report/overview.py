@@ -16,6 +16,7 @@ from study.report import charts
 from study.report.facts import Facts, numbers, so_many, state
 from study.report.markup import Html, Part, el, join, table
 from study.report.pictures import TRIALS, sample_grids
+from trainables.display import redacted
 
 _TOP = 10
 
@@ -103,7 +104,7 @@ def everything(facts: Facts) -> Html:
     head = [("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right"), ("last FID", "right")]
     head += [("proposed by", "left"), ("configuration", "left")]
     rows: list[list[Part]] = [
-        [t.number, state(t), t.kimg, number(t.fid_best), number(t.fid), t.origin, t.cause or charts.words(t)]
+        [t.number, state(t), t.kimg, number(t.fid_best), number(t.fid), t.origin, redacted(t.cause or charts.words(t))]
         for t in facts.study.trials
     ]
     study = facts.study
@@ -112,7 +113,7 @@ def everything(facts: Facts) -> Html:
     return join(
         [
             el("details", el("summary", f"All {len(rows)} trials"), table(head, rows)),
-            el("details", el("summary", "The study file, as resolved"), el("pre", text)),
+            el("details", el("summary", "The study file, as resolved"), el("pre", redacted(text))),
         ]
     )
 

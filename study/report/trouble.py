@@ -8,6 +8,7 @@ from study.ledger.records import TrialRecord, TrialState
 from study.report import charts
 from study.report.facts import Facts
 from study.report.markup import Html, Part, el, join, table
+from trainables.display import redacted
 
 _LISTED = 10  # trials in a table before the others are folded away
 _TELLING = 6  # parameters shown with where trouble lies
@@ -44,7 +45,7 @@ def _troubled(trials: Sequence[TrialRecord]) -> Html:
     rows: list[list[Part]] = []
     for trial in trials:
         ended_badly = trial.state in (TrialState.DIVERGED, TrialState.FAILED)
-        what = trial.cause or str(trial.state) if ended_badly else f"collapsed ({trial.state})"
+        what = redacted(trial.cause or "") or str(trial.state) if ended_badly else f"collapsed ({trial.state})"
         fids = " → ".join(number(report.fid) for report in trial.reports[-4:])
         rows.append([trial.number, what, trial.kimg, fids, charts.words(trial)])
     return table(head, rows)

@@ -64,7 +64,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     _check_places(config)
     begun = _check_existing(config)
     earlier = () if begun else offers(config)
-    console.print(f"preparing {config.data.name}: data, extractor, real statistics", highlight=False)
+    console.print(f"preparing {config.data.name}: data, extractor, real statistics")
 
     def begin(ledger: Ledger, writer: Writer) -> None:
         _open_study(ledger.read(), config, prepared, earlier, writer)

@@ -108,10 +108,10 @@ def show_plan(plan: Plan, console: Console) -> None:
     """Print the resolved study, the rung plan, the sizes of the networks and what it will cost."""
     config = plan.config
     console.rule("study", align="left")
-    console.print(yaml.safe_dump(config.to_dict(), sort_keys=False), highlight=False, markup=False, end="")
+    console.print(yaml.safe_dump(config.to_dict(), sort_keys=False), end="")
     console.rule("rungs", align="left")
     for bracket in range(config.schedule.brackets):
-        console.print(_rungs(config, bracket), highlight=False)
+        console.print(_rungs(config, bracket))
     if plan.earlier:
         console.rule("warm start", align="left")
         for one in plan.earlier:
@@ -123,13 +123,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(
         f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "
         f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)",
-        highlight=False,
     )
     for cost in plan.costs:
         console.print(
             f"  {duration(cost.seconds)} of training if all were {cost.trial}: "
             f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time",
-            highlight=False,
         )
 
 

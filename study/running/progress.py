@@ -67,7 +67,7 @@ class Lines(Progress):
             return
         text = {AttemptStarted: self._started, Reported: self._reported, Ended: self._ended}.get(type(event))
         if text:
-            self.console.print(f"trial {line.number:4d}  {text(line)}", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(f"trial {line.number:4d}  {text(line)}", soft_wrap=True)
 
     def _started(self, line: Line) -> str:
         if line.attempt > 1:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from trainables.display import one_line
+
 Address = tuple[str, int]
 
 _PERIOD = 0.5
@@ -78,5 +80,5 @@ def _accepts(address: Address) -> bool:
 def _leave(reason: str) -> None:
     """End the process, for which a dead Ray's own threads would wait."""
     sys.stdout.flush()
-    print(f"ganstudy: {reason}", file=sys.stderr, flush=True)
+    print(f"ganstudy: {one_line(reason)}", file=sys.stderr, flush=True)
     os._exit(EXIT_CODE)

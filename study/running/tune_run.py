@@ -22,6 +22,7 @@ from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
 from study.running.halt import Halt
 from study.study_file.config import StudyConfig
+from trainables.display import one_line
 from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
 from trainables.tune import GanTrainable
@@ -268,4 +269,4 @@ def _last_words(trial: Trial) -> str:
     """Return what Ray said last of the loss. (`Trial.get_error` looks where Tune has not copied it to yet.)"""
     text = Path(trial.error_file).read_text() if trial.error_file else ""
     lines = text.strip().splitlines()
-    return lines[-1].partition(" Some common causes")[0].strip()[:300] if lines else "no error known"
+    return one_line(lines[-1].partition(" Some common causes")[0], 300) if lines else "no error known"

@@ -19,6 +19,7 @@ from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
 from trainables.paths import PLACES, absolute, check_path, located
@@ -208,7 +209,7 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
-            raise InvalidInput(f"--set {override!r}: write it as key.subkey=value")
+            raise InvalidInput(f"--set {quoted(override)}: write it as key.subkey=value")
         _put(data, key.split("."), parse_value(value), override)
     if storage is not None:
         _put(data, ["storage", "path"], str(storage_root(storage)), f"storage.path={storage}")
@@ -233,10 +234,11 @@ def _fixed(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
-    for key in keys[:-1]:
+    for count, key in enumerate(keys[:-1], 1):
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise InvalidInput(f"--set {override!r}: {key!r} holds a value, not keys")
+            place = ".".join(keys[:count])
+            raise InvalidInput(f"--set {quoted(override)}: {quoted(place)} holds a value, not keys")
     data[keys[-1]] = value
 
 
@@ -248,7 +250,7 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) 
     """
     before, after = dict(_flat(_completed(old))), dict(_flat(new))
     wrong = [
-        f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
+        f"{key}: {quoted(before.get(key))} -> {quoted(after.get(key))}"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key) and not _may_change(key, before.get(key), after.get(key))
     ]

@@ -20,6 +20,7 @@ from study.study_file.keys import Key, study_keys
 from study.study_file.reference import shown
 from trainables.data import SOURCES, Dataset
 from trainables.data.source import DataSource
+from trainables.display import quoted
 from trainables.errors import DataNotFound, InvalidInput
 from trainables.validation import validated
 
@@ -164,7 +165,9 @@ def _subject(data: str, size: int | None) -> _Subject:
     if data not in SOURCES or (Path(data).exists() and "path" in SOURCES[data].model_fields):
         given = _by_path(data)
     elif "path" in SOURCES[data].model_fields:
-        raise InvalidInput(f"init {data}: give the path itself: `ganstudy init photos`, `ganstudy init data.npz`")
+        raise InvalidInput(
+            f"init {quoted(data)}: give the path itself: `ganstudy init photos`, `ganstudy init data.npz`"
+        )
     source_class = SOURCES[given["name"]]
     if size is not None:
         given["size"] = size
@@ -177,7 +180,7 @@ def _subject(data: str, size: int | None) -> _Subject:
 def _by_path(data: str) -> dict[str, Any]:
     if not os.path.exists(data):  # noqa: PTH110 - Path's own raises for a name that is too long
         raise DataNotFound(
-            f"init {data!r}: neither a data set nor a path; choose one of "
+            f"init {quoted(data)}: neither a data set nor a path; choose one of "
             f"{', '.join(name for name, source in SOURCES.items() if 'path' not in source.model_fields)}, "
             "a folder or archive of images, or an .npz file"
         )

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import yaml
 
-from trainables.errors import InvalidInput, reason_of
+from trainables.display import quoted
+from trainables.errors import InvalidInput
+from trainables.yaml_reason import yaml_reason
 
 _MAX_BYTES = 1_000_000
 
@@ -30,7 +32,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {quoted(key)} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -96,7 +98,7 @@ def parse_value(text: str) -> Any:
     Raises:
         InvalidInput: if it is not YAML.
     """
-    return _parsed(text, f"--set value {text!r}: not YAML")
+    return _parsed(text, f"--set value {quoted(text)}: not YAML")
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -105,4 +107,4 @@ def _parsed(text: str, where: str) -> Any:
     except RecursionError:
         raise InvalidInput(f"{where}: too many levels") from None
     except (yaml.YAMLError, ValueError, KeyError) as error:  # the latter from a tag whose value is not of its kind
-        raise InvalidInput(f"{where}: {reason_of(error)}") from None
+        raise InvalidInput(f"{where}: {yaml_reason(error)}") from None

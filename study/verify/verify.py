@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from study.catalogue import open_ledger
 from study.console.say import say
@@ -21,6 +22,7 @@ from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
 from study.verify.mlflow_runs import check_mlflow
 from study.verify.noise import check_noise
+from trainables.display import shown
 from trainables.errors import CorruptFile
 
 
@@ -86,8 +88,8 @@ def report(name: str, checks: Sequence[Check], as_json: bool, console: Console) 
         console.print_json(data={"study": name, "ok": first is None, "checks": [check.to_dict() for check in checks]})
         return first is None
     for check in checks:
-        mark = "[red]wrong[/red]" if check.problem else "[green]ok[/green]   "
-        console.print(f"{mark}  {check.name:<12}  {check.checked}", highlight=False, soft_wrap=True)
+        mark = ("wrong", "red") if check.problem else ("ok   ", "green")
+        console.print(Text.assemble(mark, shown(f"  {check.name:<12}  {check.checked}")), soft_wrap=True)
         for more in filter(None, (check.problem, check.note)):
             say(console, f"       {more}")
     verdict = f"{name}: the first discrepancy: {first.problem}" if first else f"{name}: as the ledger says, all of it"

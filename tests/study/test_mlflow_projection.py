@@ -28,11 +28,12 @@ from study.mlflow.files import study_params
 from study.mlflow.images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.runs import NOTE, Counts
-from study.mlflow.store import display_uri, open_client, redact, resolve_uri
+from study.mlflow.store import display_uri, open_client, resolve_uri
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.values import MAX_PARAM, flatten
 from study.mlflow.view import TAG_PREFIX, view_id
 from study.study_file.config import is_changeable
+from trainables.display import redacted
 from trainables.errors import GanStudyError, InvalidInput
 
 UID = "5f1c2d3e4f5a"
@@ -587,7 +588,7 @@ def test_supported_stores(tmp_path: Path) -> None:
 )
 def test_credentials_are_never_shown(text: str, shown: str, tmp_path: Path) -> None:
     assert display_uri(text) == shown
-    assert redact(f"cannot reach {text}") == f"cannot reach {shown}"
+    assert redacted(f"cannot reach {text}") == f"cannot reach {shown}"
     with pytest.raises(InvalidInput) as refusal:
         resolve_uri(f"ftp://me:{SECRET}@host/x", StudyFolder(tmp_path, "digits"))
     assert SECRET not in str(refusal.value)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from trainables.data.array_cache import ArrayCache
@@ -21,6 +22,7 @@ from trainables.data.images import Dataset, LabelledImages
 from trainables.data.picture import MODES, decode, strict_pillow
 from trainables.data.source import LARGEST, SMALLEST, DataSource, cache_folder
 from trainables.data.transform import split_indices
+from trainables.display import shown
 from trainables.errors import InvalidInput
 from trainables.paths import absolute
 from trainables.variants import KeyOf
@@ -118,4 +120,4 @@ def _with_progress(items: Iterable[_T], count: int, what: str) -> Iterable[_T]:
     """The same items, counted on standard error where that is a terminal."""
     if not sys.stderr.isatty():
         return items
-    return track(items, what, total=count, console=Console(stderr=True), transient=True)
+    return track(items, escape(shown(what)), total=count, console=Console(stderr=True), transient=True)
