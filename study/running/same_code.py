@@ -16,16 +16,12 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables import source
-from trainables.errors import GanStudyError, reason_of
+from trainables.errors import GanStudyError, OtherCode, reason_of
 
 _PACKAGES = ("trainables", "search_spaces", "study")
 _VERSIONS = ("ganstudy", "torch", "torchvision", "numpy")  # what a trial's numbers come from
 _SECONDS = 120.0  # for a worker to start; on a busy machine it takes its time
 _MEND = "install the driver's ganstudy there"
-
-
-class OtherCode(GanStudyError):
-    """A worker would run other code than the driver."""
 
 
 @cache
@@ -63,32 +59,32 @@ def check_workers() -> None:
     here = nodes[ray.get_runtime_context().get_node_id()]
     asked = {_ask(node): address for node, address in nodes.items()}
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SECONDS)
-    failure = "none came up; see Ray's logs"
+    failures, same = [f"none came up within {_SECONDS:g} s; see Ray's logs"], 0
     for answer in answered:
         address = asked[answer]
         try:
             found = ray.get(answer)
-        except RayError as error:  # a node that has died meanwhile, perhaps
-            failure = reason_of(error, most=200)
+        except RayError as error:  # of a node that has died meanwhile, perhaps
+            failures.append(reason_of(error, most=200))
             continue
         if difference := _difference(found, driver_code(), same_host=address == here):
             where = "Ray's workers" if len(asked) == 1 else f"Ray's workers on {address}"
             raise OtherCode(f"{where} would run other code than this driver: {difference}")
-        failure = ""
-    if failure:
-        raise GanStudyError(f"Ray's workers did not answer within {_SECONDS:g} s ({failure})")
+        same += 1
+    if not same:
+        raise GanStudyError(f"no worker of Ray's answers ({failures[-1]})")
 
 
 def _ask(node: str) -> "ObjectRef[source.Code]":
     """Ask a worker of a node, by a function that does not depend on what it has installed."""
-    cloudpickle.register_pickle_by_value(source)
+    cloudpickle.register_pickle_by_value(source)  # type: ignore[no-untyped-call]
     try:
-        task = ray.remote(num_cpus=0, max_retries=0)(source.read_code)
+        task: Any = ray.remote(num_cpus=0, max_retries=0)(source.read_code)
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         answer: ObjectRef[source.Code] = task.options(scheduling_strategy=there).remote(_PACKAGES, _VERSIONS)
         return answer
     finally:
-        cloudpickle.unregister_pickle_by_value(source)
+        cloudpickle.unregister_pickle_by_value(source)  # type: ignore[no-untyped-call]
 
 
 def _difference(there: source.Code, here: source.Code, same_host: bool) -> str | None:
