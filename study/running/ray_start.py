@@ -3,13 +3,14 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 
+from study.running.own_ray import own_ray
+from study.running.same_code import DriverPath, check_workers, driver_code
 from trainables.errors import GanStudyError
 
 _CONNECT_SECONDS = 5.0
@@ -33,7 +34,8 @@ class RayStart:
         self.address = address
         # "local": ray.init() alone would join any cluster that a file on this machine still names.
         own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
-        self._options: dict[str, Any] = {"address": address} if address else own
+        self._options: dict[str, Any] = {"job_config": DriverPath(), **({"address": address} if address else own)}
+        driver_code()  # as it is now: it may be edited while the data are prepared
         self._error: BaseException | None = None
         self._settled = threading.Event()
         self._over = threading.Event()
@@ -45,10 +47,10 @@ class RayStart:
             self._thread.start()
 
     def wait(self) -> None:
-        """Return when Ray is there.
+        """Return when Ray is there, and its workers run the driver's code.
 
         Raises:
-            GanStudyError: if there is no Ray at `address`, or none starts.
+            GanStudyError: if there is no Ray at `address`, none starts, or its workers would run other code.
         """
         self.begin()
         self._settled.wait()
@@ -81,25 +83,14 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_dead(self.address)
-            with nullcontext() if self.address else _without_api_server():
+            with nullcontext() if self.address else own_ray():
                 ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
+            check_workers()
         except BaseException as error:
             self._error = error
         self._settled.set()
         self._over.wait()
         ray.shutdown()
-
-
-@contextmanager
-def _without_api_server() -> Iterator[None]:
-    """Keep Ray from starting the server of its dashboard, which it does without a dashboard too, and waits a second."""
-    node = ray._private.node.Node
-    whole = node.start_api_server
-    node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        node.start_api_server = whole  # type: ignore[method-assign]
 
 
 def _refuse_dead(address: str | None) -> None:

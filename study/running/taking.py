@@ -8,7 +8,7 @@ from typing import Any
 
 from study.ledger.outcomes import TrialState
 from trainables.errors import GanStudyError
-from trainables.faults import ERROR, HALT, disk_remedy
+from trainables.faults import ERROR, HALT
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def take(
         end: the last kimg that it may report.
 
     Raises:
-        GanStudyError: if the worker's disk takes no more; the training goes on when the command is given again.
+        GanStudyError: if the worker's disk takes no more, or its code is not the driver's; the training goes on when the
+            command is given again.
     """
     if result.get("ended") == HALT:
-        cause = str(result["cause"])
-        raise GanStudyError(f"{what} cannot go on: {cause}; {disk_remedy(cause)}, then {command} again")
+        raise GanStudyError(f"{what} cannot go on: {result['cause']}, then {command} again")
     if ended := result.get("ended"):
         return Over(TrialState(ended), str(result["cause"]))
     try:
