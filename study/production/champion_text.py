@@ -38,10 +38,12 @@ def usage(facts: GeneratorFacts, name: str, uri: str) -> list[str]:
         uri: of the MLflow store; credentials in it are left out.
     """
     shape = f"{_SHOWN} x {facts.channels} x {facts.size} x {facts.size}"
+    # From a folder with `?`, `#` or `%` in its name MLflow loads only what it has copied elsewhere.
+    module, copied = (", tempfile", ", dst_path=tempfile.mkdtemp()") if "%" in uri else ("", "")
     lines = [
-        "import mlflow, torch",
+        f"import mlflow{module}, torch",
         f'mlflow.set_tracking_uri("{display_uri(uri)}")',
-        f'model = mlflow.pytorch.load_model("{model_uri(name)}")',
+        f'model = mlflow.pytorch.load_model("{model_uri(name)}"{copied})',
     ]
     inputs = [facts.trial.latent.in_torch(str(_SHOWN))]
     if facts.trial.uses_labels:

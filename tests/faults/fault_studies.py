@@ -211,7 +211,8 @@ class Struck:
         """Rows of one kind in the SQLite ledger, while it may be written or not be there."""
         if not (self.path / "ledger.db").exists():
             return 0
-        connection = sqlite3.connect(f"file:{self.path / 'ledger.db'}?mode=ro", uri=True, timeout=30)
+        ledger = (self.path / "ledger.db").as_uri()
+        connection = sqlite3.connect(f"{ledger}?mode=ro", uri=True, timeout=30)
         try:
             return int(connection.execute("SELECT count(*) FROM events WHERE kind = ?", (kind,)).fetchone()[0])
         except sqlite3.OperationalError:
