@@ -20,12 +20,13 @@ def check_ray(patient: Patient) -> Iterator[Finding]:
     import ray
 
     from study.running.cluster import connected
+    from study.running.halt import Halt
     from study.running.ray_start import RayStart
 
     where = f"at {patient.address}" if patient.address else "started here"
-    began = time.monotonic()
+    began, halt = time.monotonic(), Halt()
     try:
-        with connected(RayStart(patient.address), lambda reason: None):
+        with connected(RayStart(patient.address), halt):
             task = ray.remote(_around).options(num_cpus=1)
             answer = ray.get(task.remote(), timeout=_TASK_SECONDS)
             resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
