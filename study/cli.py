@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from study.console import completion
-from study.console.errors import Commands, run
+from study.console import completion, errors
+from study.console.errors import Commands
 from study.console.options import (
     EPILOG,
     LOOKING,
@@ -57,7 +57,7 @@ spaces_app = typer.Typer(invoke_without_command=True)
 app.add_typer(data_app, name="data", rich_help_panel=LOOKING)
 app.add_typer(spaces_app, name="spaces", rich_help_panel=LOOKING)
 
-console = Screen(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+console = Screen(width=None if (sys.stdout and sys.stdout.isatty()) or "COLUMNS" in os.environ else _PIPE_WIDTH)
 
 
 def _version(wanted: bool) -> None:
@@ -557,7 +557,7 @@ def doctor(
 
 def main() -> None:
     """Run the command line: an error meant for people is one line and an exit code."""
-    sys.exit(run(app))
+    errors.main(app)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     with driving(trainings, "confirm", start, projection, begin, after_error=status_of(study)) as driver:
         with progress_line(console) as line:
             _run(config, prepared, test, driver, line)
+        driver.disconnect()
         done = finish(driver.ledger, config, driver.thread, console)
         study = fold(driver.ledger.read(), live=False)
         return Confirmed(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))

@@ -17,11 +17,11 @@ from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
 from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import progress_line, say, say_behind, show_warnings, suggest
+from study.console.say import goes_on, progress_line, say, say_behind, show_warnings, suggest
 from study.console.screen import Screen
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
-from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
+from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from study.ledger.records import StudyRecord, fold
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
@@ -82,12 +82,8 @@ def launch(
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
 
-    try:
+    with goes_on(again(file, overrides, storage, address)):
         launched = run(config, address, console)
-    except KeyboardInterrupt:  # before trials ran, or the second one
-        raise Interrupted(
-            f"interrupted; no result is lost, go on with: {again(file, overrides, storage, address)}"
-        ) from None
     ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
     if ranked:
         console.print()
@@ -183,7 +179,9 @@ def noise(
     from study.noise.measure import Wanted, measure
 
     wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
-    with progress_line(Screen(stderr=True) if as_json else console) as show:
+    words = ["noise", name, *(("--trial", str(trial)) if trial is not None else ())]
+    command = typed(*words, "--evaluations", str(evaluations), "--seeds", str(seeds), folder=folder)
+    with goes_on(command), progress_line(Screen(stderr=True) if as_json else console) as show:
         study, measured = measure(folder, wanted, device, show)
     if as_json:
         console.print_json(data=plain_noise(study, measured))
@@ -210,7 +208,10 @@ def confirm(
 
     wanted = Wanted(top, seeds)
     show_warnings(shown)
-    done = run(folder, wanted, cluster, shown)
+    sizes = [word for option, n in (("--top", top), ("--seeds", seeds)) if n is not None for word in (option, str(n))]
+    options = ("--address", address) if address else ()
+    with goes_on(typed("confirm", name, *sizes, *options, folder=folder)):
+        done = run(folder, wanted, cluster, shown)
     if as_json:
         console.print_json(data=plain_confirmation(done.study))
     else:
@@ -220,8 +221,7 @@ def confirm(
     plan = done.study.confirmation.plan
     if done.interrupted and plan:
         size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
-        options = (*size, *(("--address", address) if address else ()))
-        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *options, folder=folder)}")
+        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *size, *options, folder=folder)}")
         return INTERRUPTED if done.by_signal else 0
     if not any(retraining.test for retraining in done.study.confirmation.begun):
         return NO_COMPLETED_TRIAL
@@ -244,7 +244,7 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
     folder = find_study(name, storage)
     projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
     prepare_environment()
-    with open_ledger(folder) as ledger:
+    with goes_on(typed("sync", name, folder=folder)), open_ledger(folder) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         if from_older:

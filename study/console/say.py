@@ -10,7 +10,9 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from study.console.hints import shown_path
+from study.console.output import OutputClosed
 from study.console.screen import ShownFormatter
+from study.exit_codes import Interrupted
 from trainables.display import shown
 from trainables.files import is_standard_output
 
@@ -32,6 +34,22 @@ def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to type, each with what it is for."""
     for command, what in steps:
         console.print(Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim")), soft_wrap=True)
+
+
+@contextmanager
+def goes_on(command: str) -> Iterator[None]:
+    """Have who interrupts the block, or closes the output of its work, read which command goes on.
+
+    Raises:
+        Interrupted: instead of KeyboardInterrupt.
+        OutputClosed: the same with a text.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; no result is lost, go on with: {command}") from None
+    except OutputClosed:
+        raise OutputClosed(f"nobody reads the output any more; no result is lost, go on with: {command}") from None
 
 
 def say_behind(console: Console, why: str | None, sync: str) -> None:

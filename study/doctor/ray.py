@@ -18,12 +18,13 @@ def check_ray(patient: Patient) -> Iterator[Finding]:
     import ray
 
     from study.running.cluster import connected
+    from study.running.halt import Halt
     from study.running.ray_start import RayStart
 
     where = f"at {patient.address}" if patient.address else "started here"
-    began = time.monotonic()
+    began, halt = time.monotonic(), Halt()
     try:
-        with connected(RayStart(patient.address), lambda reason: None):  # with a task on each node
+        with connected(RayStart(patient.address), halt):  # with a task on each node
             resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
             nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     except GanStudyError as error:

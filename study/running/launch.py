@@ -84,6 +84,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
 
         with driving(config, "launch", start, projection, begin) as driver:
             run(config, prepared, driver, console)
+            driver.disconnect()
             done = finish(driver.ledger, config, driver.thread, console)
             study = fold(driver.ledger.read(), live=False)
             return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ _GUARD = (sys.executable, "-I", "-S", str(Path(raylet_guard.__file__)))
 
 @contextmanager
 def own_ray() -> Iterator[None]:
-    """Keep Ray from starting the server of its dashboard, and have its raylet guarded (on Linux).
+    """Change three things in how Ray starts its servers.
 
-    It starts that server without a dashboard too, and waits a second for it.
+    It starts the server of its dashboard without a dashboard too, and waits a second for it. Its raylet is guarded, on
+    Linux. And its servers would be in our process group: a SIGTERM to that (`timeout`), or a closed terminal, would end
+    them under a driver that is still ending cleanly, and Ray's library ends the process of a driver whose raylet is
+    gone, in silence.
     """
-    services = ray._private.services
+    services: Any = ray._private.services
     start = services.start_ray_process
 
     def start_guarded(command: list[str], kind: str, **options: Any) -> Any:
@@ -29,6 +33,7 @@ def own_ray() -> Iterator[None]:
     with (
         _replaced(ray._private.node.Node, "start_api_server", lambda node, **options: None),
         _replaced(services, "start_ray_process", start_guarded),
+        _replaced(services, "ConsolePopen", partial(services.ConsolePopen, start_new_session=True)),
     ):
         yield
 

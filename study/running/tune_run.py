@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 from ray import cloudpickle, tune
 from ray.air._internal import usage
+from ray.air.execution import PlacementGroupResourceManager
 from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 from ray.tune.execution import class_cache
@@ -137,6 +138,24 @@ class LedgerScheduler(_Unsaved, FIFOScheduler):
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
+class _Left(BaseException):
+    """Ends Tune's run as it stands. No `Exception`: Tune would clean up, and talk to a Ray that may be dying."""
+
+
+class Leaving(_Unsaved, Callback):
+    """Leaves Tune at its next step when the halt asks for an end at once."""
+
+    def __init__(self, halt: Halt) -> None:
+        self._halt = halt
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Leave, if so."""
+        if self._halt.at_once:
+            raise _Left
+
+    on_step_end = on_step_begin
+
+
 class LostWorkers(_Unsaved, Callback):
     """Notes in the ledger that a trial's worker was lost: it is started again, or given up.
 
@@ -229,7 +248,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             **_of_attempt(running),
         }
 
-    _have_tune_start_soon()
+    _adapt_tune()
     budget = work.time_budget_minutes
     shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
     tuner = tune.Tuner(
@@ -248,7 +267,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             name=folder.ray.name,
             storage_path=str(folder.path),
             stop=Ending(halt),
-            callbacks=[LostWorkers(director, halt), Preparing(director, halt)],
+            callbacks=[Leaving(halt), LostWorkers(director, halt), Preparing(director, halt)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             verbose=0,
@@ -256,21 +275,29 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
     )
     try:
         tuner.fit()
+    except _Left:
+        pass
+    except Exception:
+        if not halt.asked:  # else it came of what halts the run
+            raise
     finally:
         shutil.rmtree(folder.ray, ignore_errors=True)
-    if halt.error:
-        raise halt.error
+    halt.check()
 
 
-def _have_tune_start_soon() -> None:
-    """Keep Tune from two things that a first trial would wait for.
+def _adapt_tune() -> None:
+    """Keep Tune from two things that a first trial would wait for, and from one that may hang.
 
     It gives workers variables of their own, so Ray lets those lie that it has started and starts others (2 s). None is
     needed: a worker here has the driver's environment, and on other nodes no trial asks for any; least of all for the
     driver's cloud keys, which Ray would log for all to read: the driver alone talks to MLflow's store.
 
     And it imports MLflow and other loggers (2 s), to count for its makers how many of its callbacks are of these.
+
+    Its placement groups end with the driver. When what holds them is collected as garbage, in whatever thread, it asks
+    Ray to remove them, and a dead Ray never answers.
     """
+    PlacementGroupResourceManager.__del__ = lambda manager: None  # type: ignore[method-assign]
     class_cache.DEFAULT_ENV_VARS.clear()
     class_cache.ENV_VARS_TO_PROPAGATE.clear()
     usage.tag_callbacks = lambda callbacks: False
