@@ -10,7 +10,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord
 from study.mlflow.database import check_database, database_file
 from study.mlflow.store import open_client, resolve_uri
-from study.older.newer import newer_trainings
+from study.older.newer import newer_than
 from trainables.errors import GanStudyError
 
 OPTION = "--from-older-ledger"
@@ -33,7 +33,7 @@ def check_not_older(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> 
     Raises:
         OlderLedger: says what would be lost, and how to go on all the same.
     """
-    newer = list(newer_trainings(folder, study))
+    newer = newer_than(folder, ledger, study)
     marked = ledger.differs(folder.head)
     signs = [*([marked] if marked else ()), *(one.why for one in newer)]
     if not signs and (beyond := _mlflow(folder, ledger, study)):

@@ -12,7 +12,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
 from study.mlflow.database import database_file
 from study.mlflow.store import display_uri, one_line, open_store, resolve_uri
-from study.older.newer import Newer, kimg_of, newer_trainings
+from study.older.newer import Newer, kimg_of, newer_than
 from trainables.errors import GanStudyError
 from trainables.repeats import allow_repeat
 
@@ -32,7 +32,7 @@ def go_on_from_older(folder: StudyFolder, ledger: Ledger, tell: Callable[[str], 
     """
     with ledger.own(socket.gethostname(), os.getpid(), "sync"):
         study = fold(ledger.read(), live=False)
-        newer = list(newer_trainings(folder, study))
+        newer = newer_than(folder, ledger, study)
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         runs = _set_runs_aside(folder, ledger, study, when, always=bool(newer or ledger.differs(folder.head)))
         place = folder.set_aside / when

@@ -14,6 +14,8 @@ from pathlib import Path
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.record import Retraining
 from study.folder import StudyFolder
+from study.ledger.head import read_head
+from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, TrialRecord
 
 _KIMG = re.compile(r"kimg-(\d{6,})(\.png)?")
@@ -36,24 +38,34 @@ class Newer:
     whole: bool
 
 
-def newer_trainings(folder: StudyFolder, study: StudyRecord) -> Iterator[Newer]:
+def newer_than(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> list[Newer]:
+    """Return every training that is ahead of the ledger, or of another one.
+
+    Where the mark of the last row agrees another FID on disk says nothing of the ledger: then the file is damaged.
+    """
+    agrees = read_head(folder.head) is not None and ledger.differs(folder.head) is None
+    return list(newer_trainings(folder, study, fids=not agrees))
+
+
+def newer_trainings(folder: StudyFolder, study: StudyRecord, fids: bool = False) -> Iterator[Newer]:
     """Yield every training that is ahead of the ledger: trials, retrainings of a confirmation and of the noise.
 
-    Not while a driver is live: then the ledger goes on while the folders are looked at.
+    With `fids` also those that reported other FIDs than the ledger's. Not while a driver is live: then the ledger goes
+    on while the folders are looked at.
     """
     step = schedule_of(study.config).report_every
     for place in sorted(folder.trials.glob("*")):
         if place.name.isdecimal():
             number = int(place.name)
             if number < len(study.trials):
-                yield from _newer(place, f"trial {number}", study.trials[number], step)
+                yield from _newer(place, f"trial {number}", study.trials[number], step, fids)
             else:
                 why = f"{place}: the ledger knows no such trial, it has {len(study.trials)}"
                 yield Newer(place, why, f"trial {number}", None, whole=True)
     for place, (budget, trial, index) in _numbered(folder, "confirm/*/*", _RETRAINING):
         what = f"trial {trial}'s retraining {index} to {budget} kimg"
         if retraining := study.confirmation.find(trial, index, budget):
-            yield from _newer(place, what, retraining, step)
+            yield from _newer(place, what, retraining, step, fids)
         else:
             yield Newer(place, f"{place}: the ledger knows no such retraining", what, None, whole=True)
     for place, (trial,) in _numbered(folder, "noise/*/*", _NOISE):
@@ -69,10 +81,10 @@ def kimg_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _newer(place: Path, what: str, training: TrialRecord | Retraining, step: int) -> Iterator[Newer]:
+def _newer(place: Path, what: str, training: TrialRecord | Retraining, step: int, fids: bool) -> Iterator[Newer]:
     known, attempt, newest = training.kimg, _attempt(place), _newest(place)
     lost = f"{what} after {known} kimg" if known else what
-    if other := _other_fid(place, training):
+    if fids and (other := _other_fid(place, training)):
         yield Newer(place, other, what, known, whole=True)
     elif attempt > training.attempts:
         why = f"{place}: {what} is at attempt {attempt}, in the ledger at {training.attempts}"

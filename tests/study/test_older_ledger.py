@@ -195,7 +195,7 @@ def test_what_a_crash_leaves_is_no_sign_and_what_it_cannot_is(config: StudyConfi
     (folder.path / "confirm" / "3-kimg" / "trial-00000-seed-1").mkdir(parents=True)
     report = next(folder.checkpoints(1).glob("kimg-*")) / "report.json"
     report.write_text(report.read_text().replace('"fid": ', '"fid": 9'))
-    newer = {one.place.relative_to(folder.path).as_posix(): one for one in newer_trainings(folder, study)}
+    newer = {one.place.relative_to(folder.path).as_posix(): one for one in newer_trainings(folder, study, fids=True)}
     assert list(newer) == [
         "trials/00000",
         "trials/00001",
@@ -217,3 +217,13 @@ def test_another_studys_ledger_is_refused(config: StudyConfig, tmp_path: Path) -
     assert "or another one" in refused
     folder.head.unlink()
     assert "report.json: fid is " in str(refusal(folder)), "without the mark the checkpoints tell"
+
+
+def test_a_checkpoint_with_another_fid_is_no_sign_where_the_mark_agrees(config: StudyConfig) -> None:
+    folder = config.folder
+    report = next(folder.checkpoints(0).glob("kimg-*")) / "report.json"
+    report.write_text(report.read_text().replace('"fid": ', '"fid": 9'))
+    assert "report.json: fid is " in str(refusal(folder))
+    with Ledger.open(folder.ledger, schema="toy", create=False) as ledger:
+        ledger.mark(folder.head)
+    assert refusal(folder) is None, "it is damaged, which who reads it says"
