@@ -61,6 +61,13 @@ ELSEWHERE = (
     ("a crash within a commit; the journal stays, is deleted or damaged", "rolled back, or refused", JOURNAL),
     ("a checkpoint damaged, missing, or cut off at any step", "the one before, or refused", CHECKPOINT),
     ("MLflow: an error at any call", "nothing lost, nothing twice", f"{PROJECTION}::{ANY_CALL}"),
+    (
+        "MLflow's store: SIGKILL at any moment while it is made; half made, damaged, another's",
+        "none, a whole one, or refused",
+        "tests/study/test_mlflow_database.py",
+    ),
+    ("MLflow experiments renamed, archived, doubled", "each run once, or named", "tests/study/test_mlflow_names.py"),
+    ("servers that drip or flood, in every way", "ended at a stated limit", "tests/study/test_mlflow_exchange.py"),
     ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
     (
         "a file to write that is a device, a pipe, a link, a folder, a socket",

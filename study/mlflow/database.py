@@ -158,6 +158,8 @@ def _examine(file: Path, thorough: bool = False) -> _Found:
             return _Found(_Standing.ABSENT)
     except FileNotFoundError:
         return _Found(_Standing.ABSENT)
+    except OSError as error:
+        raise GanStudyError(f"MLflow's store {file} cannot be opened: {error.strerror}") from error
     try:
         with closing(_connected(file)) as connection:
             if thorough and (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
