@@ -3,6 +3,10 @@
 Only names and help live here, so that `--help` is quick: each command imports what it needs when it runs.
 """
 
+from study.own_path import keep_to_own_code
+
+keep_to_own_code(started=__name__ == "__main__")
+
 import os
 import sys
 from importlib.metadata import version

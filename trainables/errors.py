@@ -36,3 +36,7 @@ class CorruptInput(CorruptFile, InvalidInput):
 
 class Diverged(GanStudyError):
     """A loss, gradient, weight or metric of a trial became non-finite."""
+
+
+class OtherCode(GanStudyError):
+    """A worker has other code than the driver."""

@@ -26,7 +26,7 @@ from study.running.cluster import connected
 from study.running.halt import Halt
 from study.running.ray_start import RayStart
 from trainables.errors import GanStudyError
-from trainables.faults import is_disk_full
+from trainables.faults import cause_of, end_with_raylet, is_disk_full
 from trainables.peers import Group
 from trainables.prepare import Prepared
 from trainables.threads import fixed_threads
@@ -122,6 +122,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> 
 
 def _work(options: dict[str, Any]) -> None:
     """What each process does."""
+    end_with_raylet()
     plan: Plan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
@@ -133,6 +134,8 @@ def _work(options: dict[str, Any]) -> None:
         try:
             run(plan, prepared, lambda text, done: told.put((text, done)), peers)
         except Exception as error:
+            if isinstance(error, ImportError):
+                error = GanStudyError(f"{cause_of(error)}; install what is missing, then the same command goes on")
             if isinstance(error, GanStudyError) or is_disk_full(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend
                 threading.Event().wait()  # the driver ends all

@@ -4,16 +4,16 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 
+from study.running.own_ray import own_ray
 from study.running.ray_environment import where_from
 from study.running.ray_errors import ray_failed
+from study.running.same_code import DriverPath, check_workers, driver_code
 from trainables.errors import GanStudyError
 
 _CONNECT_SECONDS = 5.0
@@ -41,7 +41,8 @@ class RayStart:
         self.address = address
         # "local": ray.init() alone would join any cluster that a file on this machine still names.
         own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
-        self._options: dict[str, Any] = {"address": address} if address else own
+        self._options: dict[str, Any] = {"job_config": DriverPath(), **({"address": address} if address else own)}
+        driver_code()  # as it is now: it may be edited while the data are prepared
         self._error: BaseException | None = None
         self._left = False
         self._settled = threading.Event()
@@ -54,10 +55,10 @@ class RayStart:
             self._thread.start()
 
     def wait(self) -> None:
-        """Return when Ray is there.
+        """Return when Ray is there, and its workers run the driver's code.
 
         Raises:
-            GanStudyError: if there is no Ray at `address`, or none starts.
+            GanStudyError: if there is no Ray at `address`, none starts, or its workers would run other code.
         """
         self.begin()
         if not self._settled.wait(_PATIENCE):
@@ -95,39 +96,14 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_other(self.address)
-            with nullcontext() if self.address else _as_ours():
+            with nullcontext() if self.address else own_ray():
                 ray.init(**self._options, log_to_driver=False, logging_level=logging.CRITICAL)  # it is raised, too
+            check_workers()
         except BaseException as error:
             self._error = error
         self._settled.set()
         self._over.wait()
         ray.shutdown()
-
-
-@contextmanager
-def _as_ours() -> Iterator[None]:
-    """Change two things in how Ray starts its servers.
-
-    It starts the server of its dashboard without a dashboard too, and waits a second for it. And its servers are in
-    our process group: a SIGTERM to that (`timeout`), or a closed terminal, would end them under a driver that is still
-    ending cleanly; Ray's library ends the process of a driver whose raylet is gone, in silence.
-    """
-    services: Any = ray._private.services
-    with (
-        _replaced(ray._private.node.Node, "start_api_server", lambda self, **options: None),
-        _replaced(services, "ConsolePopen", partial(services.ConsolePopen, start_new_session=True)),
-    ):
-        yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
-    whole = getattr(owner, name)
-    setattr(owner, name, by)
-    try:
-        yield
-    finally:
-        setattr(owner, name, whole)
 
 
 def _refuse_other(address: str | None) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.air._internal import usage
 from ray.air.execution import PlacementGroupResourceManager
+from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -22,9 +23,11 @@ from study.folder import StudyFolder
 from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
 from study.running.halt import Halt
+from study.running.same_code import driver_code
 from study.study_file.config import StudyConfig
 from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
+from trainables.source import digest
 from trainables.tune import GanTrainable
 
 _NUMBER = "number"
@@ -153,7 +156,10 @@ class Leaving(_Unsaved, Callback):
 
 
 class LostWorkers(_Unsaved, Callback):
-    """Notes in the ledger that a trial's worker was lost: it is started again, or given up."""
+    """Notes in the ledger that a trial's worker was lost: it is started again, or given up.
+
+    One that cannot even import its code is not lost: that is no trial's fault and ends the run.
+    """
 
     def __init__(self, director: Director, halt: Halt) -> None:
         self._director = director
@@ -161,15 +167,27 @@ class LostWorkers(_Unsaved, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count another attempt."""
+        self._check(trial)
         running = self._halt.guard(lambda: self._director.retry(trial.config[_NUMBER]))
         if running:
             trial.config.update(_of_attempt(running))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
+        self._check(trial)
         lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_words(trial)}"
         overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
         self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
+
+    def _check(self, trial: Trial) -> None:
+        file = trial.pickled_error_file
+        error = cloudpickle.loads(Path(file).read_bytes()) if file else None
+        if isinstance(error, ImportError) or (isinstance(error, RayActorError) and error.actor_init_failed):
+            node = f" on {trial.node_ip}" if trial.node_ip else ""
+            self._halt.lose(
+                f"{_name(trial)} cannot begin, for its worker{node} cannot import its code ({_last_words(trial)}); "
+                "install there what the driver has, then the same command goes on"
+            )
 
 
 class Preparing(_Unsaved, Callback):
@@ -211,6 +229,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         Exception: what went wrong in the director (a ledger that cannot be written, above all).
     """
     config, folder = work.config, work.folder
+    code = digest(driver_code(), "trainables")
 
     def config_of(running: Running) -> dict[str, Any]:
         return {
@@ -223,6 +242,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             "threads": slots.threads,
             "device": slots.device,
             "cuda_graphs": config.resources.cuda_graphs,
+            "code": code,
             "deadline_seconds": config.report_deadline_minutes and config.report_deadline_minutes * 60,
             **_of_attempt(running),
         }

@@ -167,14 +167,21 @@ class Struck:
         self.gate.touch()
 
     def start(
-        self, *arguments: str, faults: list[dict[str, Any]] | None = None, command: str = "launch", **env: str
+        self,
+        *arguments: str,
+        faults: list[dict[str, Any]] | None = None,
+        command: str = "launch",
+        cwd: Path | None = None,
+        **env: str,
     ) -> Driver:
-        """Start `ganstudy launch` on the study (or another command)."""
+        """Start `ganstudy launch` on the study (or another command), in a folder."""
         self.file.write_text(yaml.safe_dump(self.config))
         words = [str(self.file)] if command == "launch" else [STUDY["name"], "--storage", str(self.runs)]
-        return self.run([sys.executable, "-m", "study.cli", command, *words, *arguments], faults=faults, **env)
+        return self.run([sys.executable, "-m", "study.cli", command, *words, *arguments], faults, cwd, **env)
 
-    def run(self, line: list[str], faults: list[dict[str, Any]] | None = None, **env: str) -> Driver:
+    def run(
+        self, line: list[str], faults: list[dict[str, Any]] | None = None, cwd: Path | None = None, **env: str
+    ) -> Driver:
         """Start any process as a driver."""
         mark = uuid.uuid4().hex
         environment = {**os.environ, **env, _MARK: mark, "COLUMNS": "200"}
@@ -184,7 +191,13 @@ class Struck:
         log = self.folder / f"log-{len(self.drivers)}"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=environment,
+                cwd=cwd,
+                start_new_session=True,
             )
         driver = Driver(process, mark, log)
         self.drivers.append(driver)
