@@ -1,39 +1,63 @@
 """What a Ray of our own does otherwise than Ray by itself while it starts."""
 
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from study.exit_codes import ENDING
 from study.running import raylet_guard
 
 _GUARD = (sys.executable, "-I", "-S", str(Path(raylet_guard.__file__)))
+_GUARDED = sys.platform == "linux"
+_Server: Any = ray._private.services.ConsolePopen
+
+
+class _OutOfReach(_Server):  # type: ignore[misc]
+    """A server of Ray's that no signal reaches which is for the driver.
+
+    A SIGTERM to all of a process group (`timeout`) or of a job (systemd, Slurm), or a closed terminal, would end the
+    servers under a driver that is still ending cleanly; and Ray's library ends, in silence, the process of a driver
+    whose raylet is gone. Ray itself blocks Ctrl-C in them.
+    """
+
+    def __init__(self, command: list[str], preexec_fn: Callable[[], None], **options: Any) -> None:
+        def prepare() -> None:
+            preexec_fn()
+            if _GUARDED:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+        super().__init__(command, preexec_fn=prepare, start_new_session=True, **options)
+
+    def terminate(self) -> None:
+        """End it; the guard knows the driver's SIGTERM."""
+        if _GUARDED and self.args[: len(_GUARD)] != [*_GUARD]:
+            self.kill()
+        else:
+            super().terminate()
 
 
 @contextmanager
 def own_ray() -> Iterator[None]:
-    """Change three things in how Ray starts its servers.
+    """Keep Ray from starting the server of its dashboard, and its servers from others' signals; guard its raylet.
 
-    It starts the server of its dashboard without a dashboard too, and waits a second for it. Its raylet is guarded, on
-    Linux. And its servers would be in our process group: a SIGTERM to that (`timeout`), or a closed terminal, would end
-    them under a driver that is still ending cleanly, and Ray's library ends the process of a driver whose raylet is
-    gone, in silence.
+    It starts that server without a dashboard too, and waits a second for it. Signals and the guard: on Linux.
     """
-    services: Any = ray._private.services
+    services = ray._private.services
     start = services.start_ray_process
 
     def start_guarded(command: list[str], kind: str, **options: Any) -> Any:
-        guarded = kind == "raylet" and sys.platform == "linux"
+        guarded = kind == "raylet" and _GUARDED
         return start([*_GUARD, *command] if guarded else command, kind, **options)
 
     with (
         _replaced(ray._private.node.Node, "start_api_server", lambda node, **options: None),
         _replaced(services, "start_ray_process", start_guarded),
-        _replaced(services, "ConsolePopen", partial(services.ConsolePopen, start_new_session=True)),
+        _replaced(services, "ConsolePopen", _OutOfReach),
     ):
         yield
 

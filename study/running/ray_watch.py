@@ -20,14 +20,14 @@ Address = tuple[str, int]
 
 _PERIOD = 0.5
 _CONNECT_TIMEOUT = 5.0
-_TIME_TO_END = 10.0  # for the driver's main thread; what is in the ledger is safe anyway
+_TIME_TO_END = 5.0  # for the driver's main thread; what is in the ledger is safe anyway
 
 
 class RayWatch:
     """A thread that asks every half second whether Ray's servers still accept connections.
 
     A server that is busy or stopped does (the kernel answers); one that is dead does not. When one is gone for its
-    patience, the halt is told in one line. If the block has not been left 10 seconds later, the process ends with that
+    patience, the halt is told in one line. If the block has not been left 5 seconds later, the process ends with that
     line: what waits for a dead Ray can wait for ever.
     """
 

@@ -13,34 +13,32 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _DRIVER_DIED = signal.SIGUSR1
-_TIME_TO_END = 0.8  # seconds; after one second Ray kills what it has asked to end
 
 
 def guard(command: list[str]) -> int:
     """Run `command` to its end, then kill what is left of it; return its exit status."""
+    driver = os.getppid()
     heard = {signal.SIGCHLD, signal.SIGTERM, _DRIVER_DIED}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # they are waited for
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(_PR_SET_PDEATHSIG, _DRIVER_DIED, 0, 0, 0)
+    if os.getppid() != driver:
+        return 1  # it died before that
     raylet = os.fork()
     if not raylet:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.execv(command[0], command)
-    status = _wait(raylet, heard)
+    status = _wait(raylet, driver, heard)
     return _end_all(raylet, status)
 
 
-def _wait(raylet: int, heard: set[signal.Signals]) -> int | None:
+def _wait(raylet: int, driver: int, heard: set[signal.Signals]) -> int | None:
     """Return the raylet's exit status, None when it is to be killed."""
-    seconds = 1e6
-    while sign := signal.sigtimedwait(heard, seconds):
-        if sign.si_signo == _DRIVER_DIED:
-            return None
-        if sign.si_signo == signal.SIGTERM:
-            os.kill(raylet, signal.SIGTERM)
-            seconds = _TIME_TO_END
+    while sign := signal.sigwaitinfo(heard):
+        if sign.si_signo == _DRIVER_DIED or (sign.si_signo == signal.SIGTERM and sign.si_pid == driver):
+            return None  # a SIGTERM of others is for the driver, see `own_ray`
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == raylet:
                 return ended[1]
