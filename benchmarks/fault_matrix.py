@@ -52,6 +52,8 @@ ELSEWHERE = (
     ("a checkpoint damaged, missing, or cut off at any step", "the one before, or refused", CHECKPOINT),
     ("MLflow: an error at any call", "nothing lost, nothing twice", f"{PROJECTION}::{ANY_CALL}"),
     ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
+    ("a secret through every option, key and variable", "shown and kept nowhere", "tests/test_secrets.py"),
+    ("names and texts with terminal sequences, markup, HTML", "shown escaped", "tests/study/test_foreign_text.py"),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

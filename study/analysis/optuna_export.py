@@ -7,6 +7,7 @@ import warnings
 from datetime import datetime
 
 import optuna
+import sqlalchemy as sa
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
@@ -38,6 +39,8 @@ def export_optuna(study: StudyRecord, target: str) -> int:
         raise InvalidInput(
             f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
         ) from None
+    except InvalidInput:
+        raise
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
             f"{quoted(target)}: cannot be opened as an Optuna storage: {reason_of(error, 200)}"
@@ -56,7 +59,23 @@ def export_optuna(study: StudyRecord, target: str) -> int:
 
 
 def _storage(target: str) -> BaseStorage:
-    return RDBStorage(target) if "://" in target else JournalStorage(JournalFileBackend(target))
+    """Return the storage.
+
+    Raises:
+        InvalidInput: if it is no URL that can be told apart: of one, drivers' errors name parts of a password.
+        Exception: of SQLAlchemy, a driver or the file system.
+    """
+    if "://" not in target:
+        return JournalStorage(JournalFileBackend(target))
+    try:
+        malformed = "@" in (sa.make_url(target).host or "")
+    except (sa.exc.ArgumentError, ValueError):
+        malformed = True
+    if malformed:
+        raise InvalidInput(
+            f"{quoted(target)}: not a database's URL; write @, : and / in a password as %40, %3A and %2F"
+        )
+    return RDBStorage(target)
 
 
 def _frozen(
