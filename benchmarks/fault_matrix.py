@@ -79,6 +79,8 @@ ELSEWHERE = (
         "the same study; told where it was looked for",
         "tests/test_places_end_to_end.py",
     ),
+    ("a secret through every option, key and variable", "shown and kept nowhere", "tests/test_secrets.py"),
+    ("names and texts with terminal sequences, markup, HTML", "shown escaped", "tests/study/test_foreign_text.py"),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

@@ -25,7 +25,7 @@ _TO_THE_END = re.compile(rf"""(?isx) (?P<key> {_SECRET_NAME} ["']? \s*[=:]\s* | 
 _SECRETLY_NAMED = re.compile(rf"(?ix) {_SECRET_NAME} $")
 _SHORTEST = 6  # characters of a variable's secret that is looked for: a shorter one is part of many words
 _RUN = re.compile(r"\S+", re.ASCII)
-_NO_PORT = re.compile(r"(?<=://)(?![/\[])([^\s/?#:@]*:)(?!\d{1,5}(?![\w-]))[^\s/?#'\"]+", re.ASCII)
+_NO_PORT = re.compile(r"(:/{1,2}(?![/\[])[^\s/?#:@]*:)(?!\d{1,5}(?![\w-]))[^\s/?#'\"]+", re.ASCII)
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
@@ -45,6 +46,8 @@ def export_optuna(study: StudyRecord, target: str) -> int:
         raise InvalidInput(
             f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
         ) from None
+    except InvalidInput:
+        raise
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
             f"{quoted(target)}: cannot be opened as an Optuna storage: {reason_of(error, 200)}"
@@ -63,12 +66,34 @@ def export_optuna(study: StudyRecord, target: str) -> int:
 
 
 def _storage(target: str) -> BaseStorage:
+    """Return the storage.
+
+    Raises:
+        InvalidInput: if it is no URL that can be told apart (of one, drivers' errors name parts of a password), or is
+            there and no file.
+        Exception: of SQLAlchemy, a driver or the file system.
+    """
+    if "://" not in target:
+        file = absolute(Path(target))
+        _check(file)
+        return JournalStorage(JournalFileBackend(str(file)))
+    try:
+        malformed = "@" in (sa.make_url(target).host or "")
+    except (sa.exc.ArgumentError, ValueError):
+        malformed = True
+    if malformed:
+        raise InvalidInput(
+            f"{quoted(target)}: not a database's URL; write @, : and / in a password as %40, %3A and %2F"
+        )
     uri = located_uri(target)
-    file = absolute(Path(target)) if "://" not in target else database_file(uri)
-    if file is not None:
-        check_file(file, "Optuna storage")
-        check_writable(file.parent, "Optuna storage", "choose another place")
-    return RDBStorage(uri) if "://" in target else JournalStorage(JournalFileBackend(str(file)))
+    if (database := database_file(uri)) is not None:
+        _check(database)
+    return RDBStorage(uri)
+
+
+def _check(file: Path) -> None:
+    check_file(file, "Optuna storage")
+    check_writable(file.parent, "Optuna storage", "choose another place")
 
 
 def _frozen(

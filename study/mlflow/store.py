@@ -55,6 +55,8 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
     try:
         parts = urlsplit(uri)
         _ = parts.port
+        if parts.netloc.count("@") > 1:  # which each library that reads it would split elsewhere
+            raise ValueError
     except ValueError:
         raise InvalidInput(f"MLflow URI {quoted(uri)} is malformed: {_RULE}") from None
     if parts.scheme in _HTTP and parts.hostname:
