@@ -46,8 +46,6 @@ def export_optuna(study: StudyRecord, target: str) -> int:
         raise InvalidInput(
             f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
         ) from None
-    except InvalidInput:
-        raise
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
             f"{quoted(target)}: cannot be opened as an Optuna storage: {reason_of(error, 200)}"
