@@ -46,6 +46,16 @@ ELSEWHERE = (
         "study completes",
         "tests/study/test_launch_postgresql.py::test_a_study_on_postgresql_survives_its_driver",
     ),
+    (
+        "others hold the ledger's lock, its tables or its files; stopped in a read or a write",
+        "waited for and named; Ctrl-C works",
+        "tests/study/test_ledger_busy.py",
+    ),
+    (
+        "an older or another ledger, or an older MLflow store, put back",
+        "refused, and the option goes on; MLflow brought up to date",
+        "tests/study/test_older_ledger.py",
+    ),
     ("bad reports of every kind", "trial fails, typed", "tests/study/test_conductor_bad_reports.py"),
     ("a ledger damaged anywhere", "refused, place named", LEDGER),
     ("a crash within a commit; the journal stays, is deleted or damaged", "rolled back, or refused", JOURNAL),
@@ -54,6 +64,16 @@ ELSEWHERE = (
     ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
     ("a secret through every option, key and variable", "shown and kept nowhere", "tests/test_secrets.py"),
     ("names and texts with terminal sequences, markup, HTML", "shown escaped", "tests/study/test_foreign_text.py"),
+    (
+        "a file to write that is a device, a pipe, a link, a folder, a socket",
+        "written to, followed, or one line",
+        "tests/study/test_named_files.py",
+    ),
+    (
+        "a study of relative paths used from elsewhere; its data moved",
+        "the same study; told where it was looked for",
+        "tests/test_places_end_to_end.py",
+    ),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

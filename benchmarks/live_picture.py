@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from study.ledger.events import Ended, Event
-from study.mlflow.store import prepare_environment
+from study.mlflow.settings import prepare_environment
 from study.running.ray_environment import prepare_ray_environment
 from study.study_file.config import read_study
 

@@ -1,14 +1,20 @@
 """A soak: a study of many tiny trials while something is killed every few seconds, then an audit of its ledger.
 
     python benchmarks/soak.py --trials 200 --every 6 --seed 0
+    python benchmarks/soak.py --launches 50
 
 Each time, one of driver, worker and raylet gets SIGKILL; a driver that ended is launched again, until the study is
 done. Afterwards the ledger is read (each row's checksum, and the chain) and held against itself: no result lost,
 none counted twice, decisions equal to a replay of the ledger; and `ganstudy verify` must agree.
+
+With `--launches`, each launch is struck at an instant drawn at random, from its first second on: Ray's start, the
+making of MLflow's store and the study's first rows are among what is cut off. `ganstudy verify` must agree after each.
 """
 
 import argparse
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -66,6 +72,41 @@ def run_to_the_end(study: Struck, seconds: float, rng: random.Random, limit: flo
             raise SystemExit(driver.output)
 
 
+def kill_loop(study: Struck, launches: int, latest: float, rng: random.Random) -> Counter[str]:
+    """Launch again and again, strike each within `latest` seconds, and have each verified; return the ends by kind."""
+    ends: Counter[str] = Counter()
+    for number in range(1, launches + 1):
+        driver = study.start()
+        time.sleep(rng.uniform(0.5, latest))
+        kind = rng.choice(["driver: SIGKILL", "group: SIGTERM", "raylet: SIGKILL", "gcs: SIGKILL", "worker: SIGKILL"])
+        try:
+            if kind == "group: SIGTERM":
+                os.killpg(driver.process.pid, signal.SIGTERM)
+            elif found := {"raylet": driver.raylets, "gcs": driver.gcs, "worker": driver.workers}.get(kind[:-9]):
+                rng.choice(found()).kill()
+            else:
+                driver.process.kill()
+        except (IndexError, psutil.Error):  # none of that kind yet
+            kind = "driver: SIGKILL"
+            driver.process.kill()
+        if kind == "worker: SIGKILL":  # which its study survives
+            time.sleep(rng.uniform(0.5, 10))
+            driver.process.kill()
+        code = driver.wait(120)
+        driver.clean()
+        ends[kind] += 1
+        if "Traceback" in driver.output or code not in (-9, 1, 130):
+            raise SystemExit(f"launch {number}, {kind}: exit {code}\n{driver.output}")
+        said = "nothing begun yet"
+        if study.count("study_opened"):
+            verify = study.start(command="verify")
+            if code := verify.wait():
+                raise SystemExit(f"launch {number}, {kind}: verify ended with {code}\n{verify.output}")
+            said = verify.output.strip().splitlines()[-1]
+        print(f"launch {number:3d}  {kind}  {study.count():4d} reports; verify: {said}", flush=True)
+    return ends
+
+
 def main() -> None:
     """Soak, audit, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,6 +114,10 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=6.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--concurrency", type=int, default=2)
+    parser.add_argument("--launches", type=int, help="strike so many launches instead, each verified")
+    parser.add_argument(
+        "--latest", type=float, default=30.0, help="seconds after which a launch is struck at the latest"
+    )
     parser.add_argument("--limit", type=float, default=7200.0, help="give up after so many seconds")
     arguments = parser.parse_args()
     changes = {
@@ -83,7 +128,15 @@ def main() -> None:
     }
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, struck(Path(folder), **changes) as study:
-        kills, launches = run_to_the_end(study, arguments.every, random.Random(arguments.seed), arguments.limit)
+        rng = random.Random(arguments.seed)
+        if arguments.launches:
+            study.changes["trials"] = 100 * arguments.launches  # more than there is time for
+            ends = kill_loop(study, arguments.launches, arguments.latest, rng)
+            check_promises(study)
+            struck_in = f"{time.monotonic() - began:.0f} s"
+            print(f"{arguments.launches} launches struck, {study.count()} results, {struck_in}; {dict(ends)}")
+            return
+        kills, launches = run_to_the_end(study, arguments.every, rng, arguments.limit)
         found = check_promises(study)
         assert len(found.trials) == arguments.trials, "a trial is lost"
         assert not any(trial.unfinished for trial in found.trials), "a trial has no end"

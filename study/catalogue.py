@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 from study.folder import StudyFolder
+from study.ledger.busy import Wait, for_a_while
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
+from trainables.paths import absolute
 
 STORAGE_VARIABLE = "GANSTUDY_STORAGE"
 DEFAULT_STORAGE = Path("runs")
@@ -15,7 +17,7 @@ DEFAULT_STORAGE = Path("runs")
 
 def storage_root(given: Path | None) -> Path:
     """Return the storage folder: as given, else `$GANSTUDY_STORAGE`, else `runs`."""
-    return (given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)).expanduser().absolute()
+    return absolute(given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE))
 
 
 def find_study(name: str, root: Path | None = None) -> StudyFolder:
@@ -47,13 +49,13 @@ def ledger_place(folder: StudyFolder) -> str | Path:
     return str(url) if url else folder.ledger
 
 
-def open_ledger(folder: StudyFolder) -> Ledger:
-    """Open the ledger of an existing study.
+def open_ledger(folder: StudyFolder, wait: Wait = for_a_while) -> Ledger:
+    """Open the ledger of an existing study; `wait` is asked while another process holds it.
 
     Raises:
         GanStudyError: if it is missing, damaged or cannot be reached.
     """
-    return Ledger.open(ledger_place(folder), schema=folder.name, create=False)
+    return Ledger.open(ledger_place(folder), schema=folder.name, create=False, wait=wait)
 
 
 def load_study(folder: StudyFolder) -> StudyRecord:

@@ -3,6 +3,10 @@
 Only names and help live here, so that `--help` is quick: each command imports what it needs when it runs.
 """
 
+from study.own_path import keep_to_own_code
+
+keep_to_own_code(started=__name__ == "__main__")
+
 import os
 import sys
 from importlib.metadata import version
@@ -11,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from study.console import completion
-from study.console.errors import Commands, run
+from study.console import completion, errors
+from study.console.errors import Commands
 from study.console.options import (
     EPILOG,
     LOOKING,
@@ -21,8 +25,10 @@ from study.console.options import (
     SETTING_UP,
     STUDY,
     Address,
+    DataPlace,
     Device,
     Exported,
+    FromOlder,
     Generator,
     JsonOption,
     Name,
@@ -30,6 +36,8 @@ from study.console.options import (
     StorageOption,
     StudyFile,
     Trial,
+    Weights,
+    home,
 )
 from study.console.screen import Screen
 from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
@@ -49,7 +57,7 @@ spaces_app = typer.Typer(invoke_without_command=True)
 app.add_typer(data_app, name="data", rich_help_panel=LOOKING)
 app.add_typer(spaces_app, name="spaces", rich_help_panel=LOOKING)
 
-console = Screen(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+console = Screen(width=None if (sys.stdout and sys.stdout.isatty()) or "COLUMNS" in os.environ else _PIPE_WIDTH)
 
 
 def _version(wanted: bool) -> None:
@@ -74,6 +82,7 @@ def launch(
     storage: StorageOption = None,
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    from_older: FromOlder = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a dry run as JSON for scripts.")] = False,
 ) -> None:
     """Run a study; the same command again resumes it.
@@ -86,7 +95,7 @@ def launch(
     """
     from study.console import commands
 
-    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, as_json, console))
+    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, from_older, as_json, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -131,7 +140,7 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 @app.command(rich_help_panel=RESULTS)
 def export(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    file: Annotated[Path, typer.Argument(help="The file to write; - for standard output.", callback=home)],
     trial: Trial = None,
     storage: StorageOption = None,
 ) -> None:
@@ -147,7 +156,10 @@ def export(
 @app.command(rich_help_panel=RESULTS)
 def report(
     name: Name,
-    out: Annotated[Path | None, typer.Option(help="Default: report.html in the study's folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Default: report.html in the study's folder; - for standard output.", callback=home),
+    ] = None,
     storage: StorageOption = None,
 ) -> None:
     """Write a study's report: one HTML page that needs nothing else.
@@ -162,7 +174,9 @@ def report(
 @app.command(rich_help_panel=RESULTS)
 def results(
     name: Name,
-    out: Annotated[Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.", callback=home)
+    ] = None,
     table: Annotated[str, typer.Option(help="trials: a row per trial; reports: a row per report.")] = "trials",
     storage: StorageOption = None,
 ) -> None:
@@ -211,8 +225,10 @@ def run_trial(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
     report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many; default: the study's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.", callback=home)] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.", autocompletion=completion.devices)] = "cpu",
+    data: DataPlace = None,
+    weights: Weights = None,
 ) -> None:
     """Run one trial without a study; it repeats the FIDs that the study measured.
 
@@ -220,7 +236,7 @@ def run_trial(
     """
     from study.console import commands
 
-    if not commands.run_trial(file, kimg, report_kimg, out, device, console):
+    if not commands.run_trial(file, kimg, report_kimg, out, device, data, weights, console):
         raise typer.Exit(FAILED)
 
 
@@ -229,7 +245,7 @@ def train(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
     out: Annotated[
-        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.")
+        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.", callback=home)
     ] = None,
     report_kimg: Annotated[
         int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
@@ -250,6 +266,8 @@ def train(
     model: Annotated[
         str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
     ] = None,
+    data: DataPlace = None,
+    weights: Weights = None,
 ) -> None:
     """Train an exported configuration for production; the same command again goes on where it was.
 
@@ -259,9 +277,11 @@ def train(
 
     Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
+    from study.places import Places
     from study.production import train as production
 
-    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model)
+    places = Places(data, weights)
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, places)
     production.train(order, console)
 
 
@@ -275,8 +295,13 @@ def sample(
     label: Annotated[
         int | None, typer.Option("--class", min=0, help="The class of all, of a generator that takes one.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The picture to write; default: samples.png.")] = None,
-    npz: Annotated[Path | None, typer.Option(help="Write the images as an array to this .npz file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The picture; default: samples.png; - for standard output.", callback=home),
+    ] = None,
+    npz: Annotated[
+        Path | None, typer.Option(help="Write the images as an array to this .npz file.", callback=home)
+    ] = None,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
     ] = False,
@@ -300,15 +325,18 @@ def evaluate(
         typer.Option(help="validation or test; default: that of its training.", autocompletion=completion.splits),
     ] = None,
     device: Device = None,
+    data: DataPlace = None,
+    weights: Weights = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
 
     Example: ganstudy evaluate best --split test
     """
+    from study.places import Places
     from study.production import generators
 
-    generators.evaluate(path, split, device, as_json, console)
+    generators.evaluate(path, split, device, as_json, console, Places(data, weights))
 
 
 @app.command(rich_help_panel=PRODUCTION)
@@ -395,14 +423,16 @@ def ui(
 
 
 @app.command(rich_help_panel=STUDY)
-def sync(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+def sync(name: Name, storage: StorageOption = None, from_older: FromOlder = False, as_json: JsonOption = False) -> None:
     """Bring MLflow up to date with a study's ledger.
 
     Example: ganstudy sync quickstart
+
+    Example: ganstudy sync quickstart --from-older-ledger
     """
     from study.console import commands
 
-    commands.sync(name, storage, as_json, console)
+    commands.sync(name, storage, from_older, as_json, console)
 
 
 @app.command(rich_help_panel=STUDY)
@@ -427,7 +457,9 @@ def describe(
             autocompletion=completion.sources,
         ),
     ],
-    path: Annotated[Path | None, typer.Option(help="Where the data lies (folder and npz need it).")] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="Where the data lies (folder and npz need it).", callback=home)
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side (folder needs it).")] = None,
     mode: Annotated[str | None, typer.Option(help="rgb or grey (of a folder).")] = None,
     labels: Annotated[str | None, typer.Option(help="auto: sub-folders are classes; none (of a folder).")] = None,
@@ -485,7 +517,7 @@ def init(
         ),
     ] = "fashion_mnist",
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.")
+        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.", callback=home)
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side; default: as the data is, of a folder 32.")] = None,
 ) -> None:
@@ -525,7 +557,7 @@ def doctor(
 
 def main() -> None:
     """Run the command line: an error meant for people is one line and an exit code."""
-    sys.exit(run(app))
+    errors.main(app)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,21 @@ class StudyFolder:
         return self.path / "ledger.db"
 
     @property
+    def head(self) -> Path:
+        """The mark of the ledger's last row, wherever the ledger is (see `study.ledger.head`)."""
+        return self.path / "ledger.head"
+
+    @property
+    def set_aside(self) -> Path:
+        """What was newer than a ledger that was put back, by the time at which the study went on from it."""
+        return self.path / "set-aside"
+
+    @property
+    def trials(self) -> Path:
+        """The folders of all trials."""
+        return self.path / "trials"
+
+    @property
     def study_file(self) -> Path:
         """The resolved study file."""
         return self.path / "study.yaml"
@@ -76,7 +91,7 @@ class StudyFolder:
 
     def trial(self, number: int) -> Path:
         """The folder of one trial."""
-        return self.path / "trials" / f"{number:05d}"
+        return self.trials / f"{number:05d}"
 
     def samples(self, number: int) -> Path:
         """The sample grids of one trial, `kimg-000010.png` and so on."""

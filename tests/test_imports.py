@@ -62,6 +62,10 @@ def test_modules_that_only_read_results_load_nothing_heavy() -> None:
     assert not loaded_after(code) & {"torch", "ray", "mlflow", "optuna", "pandas", "torchvision"}
 
 
+def test_verify_needs_no_ray() -> None:
+    assert "ray" not in loaded_after("import study.verify.verify")
+
+
 def test_help_loads_nothing_heavy() -> None:
     run = "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
     code = f"from typer.testing import CliRunner\nfrom study.cli import app\n{run}"

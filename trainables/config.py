@@ -22,6 +22,7 @@ from trainables.losses import LOSSES
 from trainables.models import MODELS, Model
 from trainables.models.normalisation import NORMALISATIONS
 from trainables.optimisers import OPTIMISERS, Adam, Optimiser
+from trainables.paths import placed
 from trainables.penalties import PENALTIES, NoPenalty, Penalty
 from trainables.rate_control import RATE_CONTROLS, NoRateControl, RateControl
 from trainables.validation import validated
@@ -117,13 +118,12 @@ class TrialConfig(Variant):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the configuration: what a checkpoint belongs to, also one of an older ganstudy."""
-        data = self.to_dict()
-        for (*place, name), before in _LATER.items():
-            part = reduce(getitem, place, data)
-            if part[name] == before:
-                del part[name]
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) of the configuration, wherever its data lies: what a checkpoint belongs to."""
+        return _digest(placed(self.to_dict(), None))
+
+    def has_digest(self, digest: object) -> bool:
+        """Whether that is the configuration's; of an older ganstudy it told of where the data lay."""
+        return digest in (self.digest, _digest(self.to_dict()))
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "trial configuration") -> Self:
@@ -154,3 +154,11 @@ class TrialConfig(Variant):
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"{path}: cannot be read: {error}") from None
         return cls.from_yaml(text, str(path))
+
+
+def _digest(data: dict[str, Any]) -> str:
+    for (*place, name), before in _LATER.items():
+        part = reduce(getitem, place, data)
+        if part[name] == before:
+            del part[name]
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -26,7 +26,7 @@ class InvalidInput(GanStudyError):
 
 
 class DataNotFound(InvalidInput):
-    """A data set is in none of the places where it was looked for."""
+    """A data set, or an extractor's weights, is in none of the places where it was looked for."""
 
 
 class CorruptFile(GanStudyError):
@@ -39,3 +39,7 @@ class CorruptInput(CorruptFile, InvalidInput):
 
 class Diverged(GanStudyError):
     """A loss, gradient, weight or metric of a trial became non-finite."""
+
+
+class OtherCode(GanStudyError):
+    """A worker has other code than the driver."""

@@ -22,7 +22,7 @@ from trainables.data.source import cache_folder
 from trainables.errors import CorruptFile, InvalidInput
 from trainables.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
 from trainables.extractors_inception import InceptionExtractor
-from trainables.files import write_atomically
+from trainables.files import check_writable, write_atomically
 from trainables.precision import PRECISIONS, Context
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
@@ -159,6 +159,7 @@ def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
     key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
     if not path.is_file():
+        check_writable(path.parent, "cache", "allow it, or set XDG_CACHE_HOME to another folder")
         with fixed_threads(1):
             model = classifier.train(dataset)
             content = serialise(classifier.state_arrays(model), classifier.accuracy(model, dataset.test))

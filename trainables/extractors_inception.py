@@ -16,8 +16,9 @@ from pydantic import Field
 from torch import Tensor
 
 from trainables.data.images import Dataset
-from trainables.errors import CorruptInput, InvalidInput, reason_of
+from trainables.errors import CorruptInput, DataNotFound, reason_of
 from trainables.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
+from trainables.paths import absolute
 from trainables.tensors import as_tensor
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -43,9 +44,9 @@ class InceptionExtractor(ExtractorConfig):
         """Look whether there is a file.
 
         Raises:
-            InvalidInput: when the file is nowhere; says where it was looked for and how to bring it.
+            DataNotFound: when the file is nowhere; says where it was looked for and how to bring it.
         """
-        path = self.weights or cached_path()
+        path = self._path()
         if not path.is_file():
             raise _missing(path)
 
@@ -53,11 +54,14 @@ class InceptionExtractor(ExtractorConfig):
         """Read the weights; looks at no image.
 
         Raises:
-            InvalidInput: when the file is nowhere; says where it was looked for and how to bring it.
+            DataNotFound: when the file is nowhere; says where it was looked for and how to bring it.
             CorruptInput: when it holds something else.
         """
-        arrays = read_weights(self.weights or cached_path())
+        arrays = read_weights(self._path())
         return self.state(dataset, arrays, dataset.size, None)
+
+    def _path(self) -> Path:
+        return absolute(self.weights) if self.weights else cached_path()
 
     @staticmethod
     def build(state: ExtractorState, device: torch.device) -> Extractor:
@@ -74,7 +78,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of torch-fidelity's file by name; never runs what a file may contain.
 
     Raises:
-        InvalidInput: when there is no such file.
+        DataNotFound: when there is no such file.
         CorruptInput: when it is no state dict of that network.
     """
     try:
@@ -94,8 +98,8 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _missing(path: Path) -> InvalidInput:
-    return InvalidInput(
+def _missing(path: Path) -> DataNotFound:
+    return DataNotFound(
         f"inception weights {path}: not there; fetch {URL} on a machine with internet and put it there, "
         "or set evaluation.extractor.weights to where it lies"
     )

@@ -1,8 +1,12 @@
 """What a trial does when the world fails it: a cause with a type, a fence against its own past, a deadline."""
 
+import ctypes
 import errno
 import faulthandler
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +17,7 @@ from trainables.display import one_line
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 DIVERGED, FAILED, HALT = "diverged", "failed", "halt"
-"""How a result says that there will be no other: the trial's end, or (for want of disk space) the study's."""
+"""How a result says that there will be no other: the trial's end, or (for what ails its node) the study's."""
 
 OUT_OF_MEMORY, DEADLINE, CHECKPOINT, INVALID, ERROR = "out_of_memory", "deadline", "checkpoint", "invalid", "error"
 WORKER_LOST = "worker_lost"
@@ -26,8 +30,9 @@ _TYPES: tuple[tuple[type[BaseException], str], ...] = (
     (InvalidInput, INVALID),
     (Exception, ERROR),
 )
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHUT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ALMOST_FULL = 1 << 20  # bytes
+_PR_SET_PDEATHSIG = 1
 
 
 class Fenced(GanStudyError):
@@ -40,13 +45,33 @@ def cause_of(error: Exception) -> str:
     return f"{kind}: {type(error).__name__}: {one_line(str(error), 500)}"
 
 
-def is_disk_full(error: Exception, folder: Path) -> bool:
-    """Tell whether `error` came of a full disk under `folder`. Not every library hands the errno on."""
-    if isinstance(error, OSError) and error.errno in _FULL:
+def end_with_raylet() -> None:
+    """Have Linux end this worker of Ray's when its raylet ends, even in code that holds Python's lock.
+
+    (Ray 2.60: a worker that is busy goes on without a raylet until its task is done.) Elsewhere nothing happens.
+    """
+    raylet = int(os.environ.get("RAY_RAYLET_PID", 0))
+    if sys.platform == "linux" and os.getppid() == raylet:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != raylet:  # it ended just before
+            os._exit(1)
+
+
+def is_disk_shut(error: Exception, folder: Path) -> bool:
+    """Tell whether `error` came of a disk under `folder` that takes no more: a full one, or one gone read-only.
+
+    Not every library hands the errno on.
+    """
+    if isinstance(error, OSError) and error.errno in _SHUT:
         return True
-    if "No space left on device" in str(error):
+    if any(os.strerror(number) in str(error) for number in _SHUT):
         return True
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < _ALMOST_FULL
+
+
+def disk_remedy(cause: str) -> str:
+    """What to do about such an error, by its text."""
+    return "make that writable" if os.strerror(errno.EROFS) in cause else "free space"
 
 
 class Fence:

@@ -1,20 +1,262 @@
-"""Writing files so that a reader sees the old content or the new, never a part."""
+"""Writing files: our own, so that a reader sees the old content or the new, and those that a user names."""
 
+import errno
+import logging
 import os
 import secrets
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from trainables.display import quoted
+from trainables.errors import GanStudyError, InvalidInput
+from trainables.paths import is_address
+
+_log = logging.getLogger(__name__)
+
+STANDARD_OUTPUT = Path("-")
+"""What a user calls it where a file is to be written."""
+
+_MOST_LINKS = 40  # as Linux
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}  # else a device
+_LATER = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}  # no fault of what was asked for
+# Errors of a rename where the file itself can be written to: a folder that is not ours, a file mounted on its own.
+_IN_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` through a temporary file beside it, fsync and rename; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """Write `content` to `path` through a temporary file beside it, fsync and rename; makes the folder.
+
+    A link is followed, and a file that was there keeps its mode, and its owner where the system lets it.
+
+    Raises:
+        OSError: also where something lies that is no file: a study never waits for a pipe's reader.
+    """
+    place, found = _file(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _replace(place, content, found)
+
+
+def write_named(path: Path, content: bytes) -> None:
+    """Write what a command made where its user wants it, as `cat > path` would.
+
+    A link is followed, a device or a pipe written to (a pipe waits for its reader); `-`, /dev/stdout and /dev/fd/N are
+    what is open there. A file is replaced as a whole and keeps mode and owner (another hard link keeps the old
+    content); where that cannot be, it is written in place. Makes the folder.
+
+    Raises:
+        InvalidInput: if it is a folder or a socket, or cannot be written.
+        GanStudyError: if the disk is full, or a pipe's reader goes away.
+    """
+    with _told(path):
+        place = _destination(path)
+        if isinstance(place, int):
+            sys.stdout.flush()  # what was printed before comes before
+            _pour(place, content)
+            return
+        found = _status(place)
+        if found is None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _replace(place, content, None)
+            return
+        _check_kind(found)
+        with _opened(place, found) as descriptor:
+            if stat.S_ISREG(found.st_mode):
+                _overwrite(place, content, found, descriptor)
+            else:
+                _pour(descriptor, content)
+
+
+def check_named(path: Path, option: str) -> None:
+    """Refuse at once what `write_named` would refuse, as far as that can be known without writing.
+
+    Raises:
+        InvalidInput: naming the option.
+    """
+    with _told(path, option):
+        place = _destination(path)
+        if isinstance(place, int):
+            os.fstat(place)
+            return
+        found = _status(place)
+        if found is None:
+            check_writable(place.parent, option, "name another place")
+            return
+        _check_kind(found)
+        if stat.S_ISREG(found.st_mode):
+            os.close(os.open(place, os.O_WRONLY | os.O_CLOEXEC))
+
+
+def check_file(path: Path, what: str) -> None:
+    """Refuse what is there and is no file: for databases, and for a study's own files.
+
+    Raises:
+        InvalidInput: if it is a folder, a device, a pipe or a socket, or cannot be looked at.
+    """
+    with _told(path, what):
+        _file(path)
+
+
+def check_writable(folder: Path, what: str, remedy: str) -> None:
+    """Make and remove a folder in the nearest existing one at or above `folder`.
+
+    Only that tells: root is refused by no permission, but by a read-only file system or a file in the way.
+
+    Raises:
+        InvalidInput: if it cannot be made, or is no folder but an address.
+    """
+    if is_address(folder):
+        raise InvalidInput(
+            f"{what} {quoted(str(folder))}: an address, and a folder on this machine is wanted; {remedy}"
+        )
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folder.lstat()  # its name may be too long
+        Path(tempfile.mkdtemp(prefix=".ganstudy-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise InvalidInput(f"{what} {folder}: cannot be written below {nearest}: {error.strerror}; {remedy}") from None
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` leads to no file that keeps what is written, but to an open descriptor, a device or a pipe."""
+    with suppress(OSError, ValueError):
+        place = _destination(path)
+        if isinstance(place, int):
+            return True
+        found = _status(place)
+        return found is not None and not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
+    return False
+
+
+def is_standard_output(path: Path) -> bool:
+    """Whether what is written to `path` is this process's standard output."""
+    with suppress(OSError, ValueError):
+        return _destination(path) == 1
+    return False
+
+
+def on_read_only(path: Path) -> bool:
+    """Whether the file system that `path` lies on, or would, is mounted read-only."""
+    nearest = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    try:
+        return bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+@contextmanager
+def _told(path: Path, what: str = "") -> Iterator[None]:
+    """Turn what the system says into one line that names the path."""
+    before = f"{what} " if what else ""
+    try:
+        yield
+    except ValueError as error:  # a path that no system has
+        raise InvalidInput(f"{before}{quoted(str(path))}: cannot be written: {error}; name another place") from None
+    except OSError as error:
+        kind = GanStudyError if error.errno in _LATER else InvalidInput
+        raise kind(f"{before}{path}: cannot be written: {error.strerror}; name another place") from None
+
+
+def _destination(path: Path) -> Path | int:
+    """What a path leads to through its links: one that is no link, or an open descriptor of this process.
+
+    A descriptor is no place to open anew: that would cut off the file behind it, and fails for a socket.
+    """
+    if path == STANDARD_OUTPUT:
+        return 1
+    for _ in range(_MOST_LINKS):
+        path = Path(os.path.realpath(path.parent)) / path.name
+        if path.parent == Path(f"/proc/{os.getpid()}/fd") and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _status(place: Path) -> os.stat_result | None:
+    """What the system knows of a path, None if nothing is there."""
+    try:
+        return place.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _file(path: Path) -> tuple[Path, os.stat_result | None]:
+    """The file that a path leads to, and what is known of it if it is there; OSError if that is no file."""
+    place = _destination(path)
+    if isinstance(place, int):
+        raise OSError(errno.EINVAL, "is an open descriptor, no file")
+    found = _status(place)
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise _no_file(found)
+    return place, found
+
+
+def _check_kind(found: os.stat_result) -> None:
+    """OSError if nothing can be written to what is there."""
+    if stat.S_IFMT(found.st_mode) in (stat.S_IFDIR, stat.S_IFSOCK):
+        raise _no_file(found)
+
+
+def _no_file(found: os.stat_result) -> OSError:
+    return OSError(errno.EINVAL, f"is a {_KINDS.get(stat.S_IFMT(found.st_mode), 'device')}, no file")
+
+
+@contextmanager
+def _opened(place: Path, found: os.stat_result) -> Iterator[int]:
+    """A descriptor to write to what is there; of a pipe once it has a reader."""
+    flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
+    pipe = stat.S_ISFIFO(found.st_mode)
+    try:
+        descriptor = os.open(place, flags | (os.O_NONBLOCK if pipe else 0))
+    except OSError as error:
+        if not (pipe and error.errno == errno.ENXIO):
+            raise
+        _log.warning("%s: a pipe that nobody reads yet; waiting for its reader", place)
+        descriptor = os.open(place, flags)
+    try:
+        os.set_blocking(descriptor, True)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _overwrite(place: Path, content: bytes, found: os.stat_result, descriptor: int) -> None:
+    """Replace a file that is open for writing; in place where another cannot take its place, or its owner."""
+    try:
+        _replace(place, content, found, same_owner=True)
+    except OSError as error:
+        if error.errno not in _IN_PLACE:
+            raise
+        os.ftruncate(descriptor, 0)
+        _pour(descriptor, content)
+        os.fsync(descriptor)
+
+
+def _replace(place: Path, content: bytes, found: os.stat_result | None, same_owner: bool = False) -> None:
+    """Put a new file in the place of the one `found` there, with its mode; `same_owner`: or leave that one alone."""
+    temporary = place.with_name(f".ganstudy-{secrets.token_hex(8)}")  # the name itself may be as long as any may
     try:
         with temporary.open("xb") as file:
+            if found is not None:
+                with suppress(*() if same_owner else (PermissionError,)):
+                    os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
+                    os.fchown(file.fileno(), found.st_uid, found.st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _pour(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]

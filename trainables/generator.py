@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from trainables.checkpoint import Checkpoint
 from trainables.config import TrialConfig
-from trainables.data import Dataset, Split
+from trainables.data import DataFacts
 from trainables.data.places import is_file, is_folder
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
 from trainables.files import write_atomically
@@ -197,23 +197,23 @@ class Generator:
 
 
 def judged(
-    checkpoint: Checkpoint, trial: TrialConfig, dataset: Dataset, fid_fingerprint: str, threads: int
+    checkpoint: Checkpoint, trial: TrialConfig, data: DataFacts, fid_fingerprint: str, threads: int
 ) -> tuple[GeneratorFacts, dict[str, Tensor]]:
     """Return facts and weights of the generator that a checkpoint's report is about.
 
     Args:
         checkpoint: of that trial.
         trial: its configuration.
-        dataset: what it was trained on.
+        data: what it was trained on.
         fid_fingerprint: of the report's FID.
         threads: of torch, in that training.
     """
     weights = checkpoint.state["ema" if trial.ema_kimg else "generator"]
     facts = GeneratorFacts(
         trial=trial,
-        channels=dataset.channels,
-        size=dataset.size,
-        class_counts=dataset.class_counts(Split.TRAIN),
+        channels=data.shape[0],
+        size=data.shape[1],
+        class_counts=data.class_counts,
         kimg=int(checkpoint.report["kimg"]),
         fid=checkpoint.report["fid"],
         fid_images=Judgement.of(0, checkpoint.report).images or None,

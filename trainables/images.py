@@ -1,5 +1,6 @@
 """Images between uint8 (data, files, FID) and [-1, 1] (networks), and grids of samples."""
 
+import io
 import os
 from pathlib import Path
 
@@ -34,8 +35,15 @@ def sample_grid(images: Tensor, columns: int = 8, scale: int = 2) -> Image.Image
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write `picture` so that a reader sees a whole file or none; compressed lightly, which is four times as fast."""
+    """Write `picture` so that a reader sees a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    picture.save(temporary, format="PNG", compress_level=1)
+    temporary.write_bytes(as_png(picture))
     temporary.replace(path)
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """The bytes of a PNG file, compressed lightly, which is four times as fast."""
+    content = io.BytesIO()
+    picture.save(content, format="PNG", compress_level=1)
+    return content.getvalue()

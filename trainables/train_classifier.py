@@ -16,7 +16,7 @@ import torch
 from trainables import classifier
 from trainables.data.fashion_mnist import FashionMnist
 from trainables.extractors import SHIPPED_SHA256, serialise, shipped_path
-from trainables.files import write_atomically
+from trainables.files import write_named
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads
 
@@ -59,8 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         "torch": torch.__version__.split("+")[0],
         "script": "python -m trainables.train_classifier",
     }
-    write_atomically(options.output, content)
-    write_atomically(options.output.with_suffix(".json"), (json.dumps(facts, indent=2) + "\n").encode())
+    write_named(options.output, content)
+    write_named(options.output.with_suffix(".json"), (json.dumps(facts, indent=2) + "\n").encode())
     print(f"wrote {options.output} ({len(content)} bytes)")
     pinned = "as pinned" if sha256 == SHIPPED_SHA256 else "not what is pinned: set SHIPPED_SHA256 to it"
     print(f"sha256 {sha256} ({pinned})")

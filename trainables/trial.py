@@ -23,6 +23,7 @@ from trainables.images import sample_grid, save_png
 from trainables.peers import ALONE, Peers
 from trainables.prepare import Prepared
 from trainables.recorded import steps_for
+from trainables.repeats import may_repeat
 from trainables.session import MEANS, Session
 
 Report = dict[str, float]
@@ -92,7 +93,7 @@ class Trial:
         if found := self._checkpoints.latest():
             self._restore_own(found, folder)
             self.unreported = self._last
-        elif reported:
+        elif reported > may_repeat(folder):
             raise CorruptFile(f"{folder}: the trial reported at {reported} kimg and its checkpoints are gone")
 
     def next_report(self, kimg: int) -> Report:
@@ -165,7 +166,7 @@ class Trial:
             self._least = {self._counts.full: checkpoint.report["fid_best"]}
 
     def _restore_own(self, checkpoint: Checkpoint, folder: Path) -> None:
-        if checkpoint.state.get("config") != self.session.config.digest:
+        if not self.session.config.has_digest(checkpoint.state.get("config")):
             raise CorruptInput(f"{folder}: its checkpoints are of another configuration; choose another folder")
         try:
             self.restore(checkpoint)

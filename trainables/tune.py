@@ -1,10 +1,13 @@
 """The Ray Tune trainable: the one file of this package that knows Ray.
 
 A trial ends in one of these ways here, each told as a report, so that no trial's fault reaches Tune as an exception
-(which it would retry): it `diverged`, it `failed` with a typed cause, or the study must `halt` for want of disk space.
+(which it would retry): it `diverged`, it `failed` with a typed cause, or the study must `halt` for what ails its node:
+a full disk, a module that is missing, other code than the driver's.
 """
 
 import math
+import socket
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,20 @@ from ray import tune
 
 from trainables.checkpoint import read_checkpoint, write_checkpoint
 from trainables.config import TrialConfig
-from trainables.errors import Diverged
+from trainables.errors import Diverged, OtherCode
 from trainables.evaluator import Evaluator
-from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
+from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, disk_remedy, end_with_raylet, is_disk_shut
 from trainables.held_out import TEST, judge_best
 from trainables.prepare import Prepared
+from trainables.source import digest, read_code
 from trainables.threads import use_threads
 from trainables.trial import METRICS, Trial
+
+
+@cache
+def own_code() -> str:
+    """Return the hash of this package's source files, as they were when first asked for."""
+    return digest(read_code(["trainables"]), "trainables")
 
 
 class GanTrainable(tune.Trainable):
@@ -30,7 +40,7 @@ class GanTrainable(tune.Trainable):
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
     `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
     `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None),
-    `judged_at` (only with `test`), `full_count_at` and `cuda_graphs` (see `Trial`).
+    `judged_at` (only with `test`), `full_count_at` and `cuda_graphs` (see `Trial`), `code` (`own_code` of the driver).
 
     Results hold `trainables.trial.METRICS` and `attempt`; and `ended` and `cause` when the trial came to its own end:
     `fid` is NaN then, since Tune wants the metric in every result.
@@ -44,6 +54,7 @@ class GanTrainable(tune.Trainable):
         """Build the trial, or keep what went wrong for the first `step`."""
         if prepared is not None and self._prepared is None:
             self._prepared, self._test = prepared, test  # Tune brings them again for each trial: equal, unpacked anew
+        end_with_raylet()
         self._trial: Trial | None = None
         self._failure: dict[str, Any] | None = None
         self._folder = Path(config["folder"])
@@ -53,6 +64,8 @@ class GanTrainable(tune.Trainable):
             self._failure = self._ended(FAILED, overdue)
             return
         try:
+            if config.get("code", own_code()) != own_code():  # of a node that came later, or edited meanwhile
+                raise OtherCode(f"{Path(__file__).parent} is not the driver's")
             with self._watchdog.watching():
                 assert self._prepared is not None
                 self._trial = Trial(
@@ -96,8 +109,12 @@ class GanTrainable(tune.Trainable):
         return {"chosen": chosen, **{TEST + name: value for name, value in test.items()}}
 
     def _failed(self, error: Exception, kimg: int = 0) -> dict[str, Any]:
-        how = HALT if is_disk_full(error, self._folder.parent) else FAILED
-        return self._ended(how, cause_of(error), kimg)
+        cause = cause_of(error)
+        if is_disk_shut(error, self._folder.parent):
+            return self._ended(HALT, f"{cause}; {disk_remedy(cause)}", kimg)
+        if isinstance(error, ImportError | OtherCode):
+            return self._ended(HALT, f"{cause}; install on {socket.gethostname()} what the driver has", kimg)
+        return self._ended(FAILED, cause, kimg)
 
     def _ended(self, how: str, cause: str, kimg: int = 0) -> dict[str, Any]:
         blank = dict.fromkeys(METRICS, math.nan)

@@ -9,12 +9,13 @@ import yaml
 from pydantic import BaseModel, Field
 
 from study.analysis.ranking import rank
-from study.analysis.results import write_file
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed, judge
 from study.ledger.records import StudyRecord, TrialRecord
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import InvalidInput
+from trainables.files import write_named
+from trainables.paths import placed
 from trainables.validation import validated
 
 _HEAD = """\
@@ -40,7 +41,7 @@ class Origin(BaseModel, frozen=True, extra="allow"):
 
 @dataclass(frozen=True)
 class Exported:
-    """A file written by `export`: the trial's configuration, still to be validated, and its origin if it has one."""
+    """A file of `export`'s: the trial's configuration, still to be validated, and its origin if it has one."""
 
     trial: dict[str, Any]
     origin: Origin | None
@@ -64,10 +65,18 @@ def winner(study: StudyRecord) -> TrialRecord | None:
 
 
 def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
-    """Write the configuration of `trial` with its origin, and how it was confirmed if it was, to `file`.
+    """Write what `exported` returns to a file that a user names.
 
     Raises:
-        InvalidInput: if `file` cannot be written.
+        GanStudyError: if it cannot be written.
+    """
+    write_named(file, exported(study, trial, file.name))
+
+
+def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
+    """Return the configuration of `trial` with its origin, and how it was confirmed if it was, as a file `name`.
+
+    Its data is where the study had it last.
     """
     origin = {
         "study": study.config["name"],
@@ -86,9 +95,9 @@ def export(study: StudyRecord, trial: TrialRecord, file: Path) -> None:
     }
     if confirmation := _confirmation(study, trial):
         origin["confirmation"] = confirmation
-    text = _HEAD.format(file=file.name, kimg=trial.kimg)
-    text += yaml.safe_dump({"trial": trial.config, "origin": origin}, sort_keys=False)
-    write_file(file, text.encode())
+    text = _HEAD.format(file=name, kimg=trial.kimg)
+    text += yaml.safe_dump({"trial": placed(trial.config, study.config), "origin": origin}, sort_keys=False)
+    return text.encode()
 
 
 def _full_count_at(study: StudyRecord) -> dict[str, list[int]]:
@@ -118,7 +127,7 @@ def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | No
 
 
 def read_export(file: Path) -> Exported:
-    """Read what `export` wrote, or a bare trial configuration without origin.
+    """Read what `export` made, or a bare trial configuration without origin.
 
     Raises:
         InvalidInput: if it is neither.

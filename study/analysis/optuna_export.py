@@ -5,6 +5,7 @@ It is a copy for looking at: the ledger stays the truth, and nothing is read bac
 
 import warnings
 from datetime import datetime
+from pathlib import Path
 
 import optuna
 import sqlalchemy as sa
@@ -14,10 +15,14 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
+from study.mlflow.database import database_file
 from study.running.sampling import infeasible, verdict
+from study.study_file.addresses import located_uri
 from study.study_file.config import SpaceChoice
 from trainables.display import quoted
 from trainables.errors import InvalidInput, reason_of
+from trainables.files import check_file, check_writable
+from trainables.paths import absolute
 from trainables.validation import validated
 
 
@@ -35,12 +40,12 @@ def export_optuna(study: StudyRecord, target: str) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         made = optuna.create_study(study_name=name, storage=_storage(target), direction="minimize")
+    except InvalidInput:
+        raise
     except optuna.exceptions.DuplicatedStudyError:
         raise InvalidInput(
             f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
         ) from None
-    except InvalidInput:
-        raise
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
             f"{quoted(target)}: cannot be opened as an Optuna storage: {reason_of(error, 200)}"
@@ -62,11 +67,18 @@ def _storage(target: str) -> BaseStorage:
     """Return the storage.
 
     Raises:
-        InvalidInput: if it is no URL that can be told apart: of one, drivers' errors name parts of a password.
+        InvalidInput: if it cannot be written, or is no URL that all read alike: errors would name parts of a password.
         Exception: of SQLAlchemy, a driver or the file system.
     """
-    if "://" not in target:
-        return JournalStorage(JournalFileBackend(target))
+    uri = located_uri(_checked_url(target)) if "://" in target else None
+    file = absolute(Path(target)) if uri is None else database_file(uri)
+    if file is not None:
+        check_file(file, "Optuna storage")
+        check_writable(file.parent, "Optuna storage", "choose another place")
+    return JournalStorage(JournalFileBackend(str(file))) if uri is None else RDBStorage(uri)
+
+
+def _checked_url(target: str) -> str:
     try:
         malformed = "@" in (sa.make_url(target).host or "")
     except (sa.exc.ArgumentError, ValueError):
@@ -75,7 +87,7 @@ def _storage(target: str) -> BaseStorage:
         raise InvalidInput(
             f"{quoted(target)}: not a database's URL; write @, : and / in a password as %40, %3A and %2F"
         )
-    return RDBStorage(target)
+    return target
 
 
 def _frozen(

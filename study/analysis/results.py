@@ -11,7 +11,7 @@ from study.analysis.rung_facts import schedule_of
 from study.ledger.records import StudyRecord
 from trainables.display import shown
 from trainables.errors import InvalidInput
-from trainables.files import write_atomically
+from trainables.files import is_stream, write_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,30 +124,27 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {".csv": _csv, ".json": _json, ".parquet": _parquet}
 
 
+def check_format(file: Path | None) -> Callable[["pd.DataFrame"], bytes]:
+    """Return what makes a file's content, by the ending of its name; CSV for a pipe or a device without one.
+
+    Raises:
+        InvalidInput: for another ending.
+    """
+    if file is None or (not file.suffix and is_stream(file)):
+        return _csv
+    if file.suffix.lower() not in FORMATS:
+        raise InvalidInput(f"--out {file}: choose a name that ends in {', '.join(FORMATS)}")
+    return FORMATS[file.suffix.lower()]
+
+
 def write_results(frame: "pd.DataFrame", file: Path | None) -> None:
-    """Write a frame to a file, in the format that its ending names, or as CSV to standard output.
+    """Write a frame to a file (`check_format`), or as CSV to standard output.
 
     Raises:
         InvalidInput: for another ending, or if the file cannot be written.
     """
+    content = check_format(file)(frame)
     if file is None:
-        sys.stdout.write(_csv(frame).decode())
-        return
-    make = FORMATS.get(file.suffix.lower())
-    if make is None:
-        raise InvalidInput(f"--out {file}: choose a name that ends in {', '.join(FORMATS)}")
-    write_file(file, make(frame))
-
-
-def write_file(file: Path, content: bytes) -> None:
-    """Write what a command made where its user wants it.
-
-    Raises:
-        InvalidInput: if it cannot be written.
-    """
-    try:
-        write_atomically(file, content)
-    except OSError as error:
-        raise InvalidInput(f"{file}: cannot be written: {error.strerror}") from None
-    except ValueError as error:  # a path that no system has
-        raise InvalidInput(f"{str(file)!r}: cannot be written: {error}") from None
+        sys.stdout.write(content.decode())
+    else:
+        write_named(file, content)

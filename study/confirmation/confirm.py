@@ -17,6 +17,8 @@ from study.ledger.events import ConfirmationPlanned, Event
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.mlflow.projection import MlflowProjection
+from study.older.check import check_not_older
+from study.places import BY_LAUNCH, saying
 from study.running.driver import Driver, driving, interruptible
 from study.running.ending import status_of
 from study.running.launch import finish
@@ -26,6 +28,7 @@ from study.study_file.config import StudyConfig
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.faults import Watchdog
+from trainables.files import check_writable
 from trainables.prepare import Prepared, prepare
 from trainables.validation import validated
 
@@ -92,13 +95,15 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     """
     study = load_study(folder)
     _check(folder, study)
+    check_writable(folder.path, "study", "confirm it where it can be written to")
     plan = wanted.plan(study, _test_fingerprint(study))
     due = not study.confirmation.complete or any(retraining.due for retraining in study.confirmation.begun)
     if not due and not _new(study, plan):
         return Confirmed(study)
     config = _config(folder, study)
     say(console, f"preparing {config.data.name}: data, extractor, statistics of validation and test images")
-    prepared = prepare(config.data, config.evaluation, cached=True)
+    with saying(BY_LAUNCH):
+        prepared = prepare(config.data, config.evaluation, cached=True)
     test = prepared.on(Split.TEST)
     _check_fingerprints(study, prepared, test)
 
@@ -114,6 +119,7 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     with driving(trainings, "confirm", start, projection, begin, after_error=status_of(study)) as driver:
         with progress_line(console) as line:
             _run(config, prepared, test, driver, line)
+        driver.disconnect()
         done = finish(driver.ledger, config, driver.thread, console)
         study = fold(driver.ledger.read(), live=False)
         return Confirmed(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
@@ -152,6 +158,7 @@ def _check(folder: StudyFolder, study: StudyRecord) -> None:
     with open_ledger(folder) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"study {folder.name!r} is being run by {owner}: wait for its end, then confirm it")
+        check_not_older(folder, ledger, study)
 
 
 def _new(study: StudyRecord, plan: ConfirmationPlanned) -> bool:

@@ -17,17 +17,20 @@ from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
 from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import progress_line, say, say_behind, show_warnings, suggest
+from study.console.say import goes_on, progress_line, say, say_behind, show_warnings, suggest
 from study.console.screen import Screen
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
-from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
+from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from study.ledger.records import StudyRecord, fold
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
-from study.mlflow.store import prepare_environment
+from study.mlflow.settings import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
 from study.noise.view import plain_noise, print_noise
+from study.older.check import OPTION, check_not_older
+from study.older.go_on import go_on_from_older
+from study.places import Places
 from study.production.run_trial import run_trial as repeat
 from study.running.ending import ending
 from study.running.finished import ended_study, finish_again
@@ -35,12 +38,13 @@ from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
-from study.study_file.yaml_file import read_yaml
+from study.verify import verify as verifying
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.paths import expanded
 from trainables.prepare import check as check_evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
@@ -55,29 +59,31 @@ def launch(
     storage: Path | None,
     address: str | None,
     dry_run: bool,
+    from_older: bool,
     as_json: bool,
     console: Console,
 ) -> int:
     """Run or resume a study; return the exit code."""
     if as_json and not dry_run:
         raise InvalidInput("--json goes with --dry-run; of a study that ran, `ganstudy best NAME --json` tells")
+    if dry_run and from_older:
+        raise InvalidInput(f"{OPTION} sets files aside, and --dry-run does nothing: leave one of them out")
     config = read_study(file, overrides, storage)
     address = cluster_address(address)
     if dry_run:
         return _dry_run(config, as_json, console)
     prepare_environment()
     show_warnings(console)
+    if from_older:
+        with open_ledger(find_study(config.name, config.folder.root)) as ledger:
+            go_on_from_older(config.folder, ledger, lambda text: say(console, text))
     if (ended := ended_study(config)) is not None:
         return _finished(config, ended, again(file, overrides, storage, address), console)
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
 
-    try:
+    with goes_on(again(file, overrides, storage, address)):
         launched = run(config, address, console)
-    except KeyboardInterrupt:  # before trials ran, or the second one
-        raise Interrupted(
-            f"interrupted; no result is lost, go on with: {again(file, overrides, storage, address)}"
-        ) from None
     ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
     if ranked:
         console.print()
@@ -145,9 +151,18 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
     suggest(console, steps)
 
 
-def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
+def run_trial(
+    file: Path,
+    kimg: int,
+    report_kimg: int | None,
+    out: Path | None,
+    device: str,
+    data: Path | None,
+    weights: Path | None,
+    console: Console,
+) -> bool:
     """Run one trial from a file; return whether it repeated the study's FIDs."""
-    return repeat(read_export(file), kimg, report_kimg, out, device, console)
+    return repeat(read_export(file), kimg, report_kimg, out, device, console, Places(data, weights))
 
 
 def noise(
@@ -164,7 +179,9 @@ def noise(
     from study.noise.measure import Wanted, measure
 
     wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
-    with progress_line(Screen(stderr=True) if as_json else console) as show:
+    words = ["noise", name, *(("--trial", str(trial)) if trial is not None else ())]
+    command = typed(*words, "--evaluations", str(evaluations), "--seeds", str(seeds), folder=folder)
+    with goes_on(command), progress_line(Screen(stderr=True) if as_json else console) as show:
         study, measured = measure(folder, wanted, device, show)
     if as_json:
         console.print_json(data=plain_noise(study, measured))
@@ -191,7 +208,10 @@ def confirm(
 
     wanted = Wanted(top, seeds)
     show_warnings(shown)
-    done = run(folder, wanted, cluster, shown)
+    sizes = [word for option, n in (("--top", top), ("--seeds", seeds)) if n is not None for word in (option, str(n))]
+    options = ("--address", address) if address else ()
+    with goes_on(typed("confirm", name, *sizes, *options, folder=folder)):
+        done = run(folder, wanted, cluster, shown)
     if as_json:
         console.print_json(data=plain_confirmation(done.study))
     else:
@@ -201,8 +221,7 @@ def confirm(
     plan = done.study.confirmation.plan
     if done.interrupted and plan:
         size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
-        options = (*size, *(("--address", address) if address else ()))
-        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *options, folder=folder)}")
+        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *size, *options, folder=folder)}")
         return INTERRUPTED if done.by_signal else 0
     if not any(retraining.test for retraining in done.study.confirmation.begun):
         return NO_COMPLETED_TRIAL
@@ -220,14 +239,18 @@ def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
     mlflow_ui.serve(folder, uri, port, uid=study.uid, echo=lambda text: say(console, text))
 
 
-def sync(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
+def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, console: Console) -> None:
     """Bring MLflow up to date."""
     folder = find_study(name, storage)
     projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
     prepare_environment()
-    with open_ledger(folder) as ledger:
+    with goes_on(typed("sync", name, folder=folder)), open_ledger(folder) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
+        if from_older:
+            go_on_from_older(folder, ledger, lambda text: say(Screen(stderr=True) if as_json else console, text))
+        else:
+            check_not_older(folder, ledger, fold(ledger.read(), live=False))
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
             end = ending(fold(ledger.read(), live=False), folder, Path(place))
             counts = bring_up_to_date(ledger.read, projection, end)
@@ -241,9 +264,6 @@ def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     """Check a study against its ledger; return whether all is well."""
     folder = find_study(name, storage)
     prepare_environment()
-    prepare_ray_environment(local=True)
-    from study.verify import verify as verifying  # imports ray
-
     return verifying.report(name, verifying.verify(folder), as_json, console)
 
 
@@ -265,7 +285,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if source in SOURCES:
         variant = SOURCES[source]
-        place = next((name for name in ("path", "root") if name in variant.model_fields), None)
+        place = variant.place_key()
         if path is not None and place is None:
             raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
         if path is not None and place is not None:
@@ -274,7 +294,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
     if Path(source).suffix in (".yaml", ".yml"):
         if given or path is not None:
             raise InvalidInput(f"data describe {source}: the study file says all; leave the options out")
-        config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
+        config = read_study(expanded(Path(source)))
         return config.data, config.evaluation
     raise InvalidInput(f"data {quoted(source)}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
 

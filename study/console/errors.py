@@ -1,18 +1,22 @@
 """How the command line says what went wrong: one line on standard error, and an exit code; no box, no traceback."""
 
 import io
+import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from study.exit_codes import Interrupted
+from study.console.output import OutputFailed, guarded_output, open_standard_streams
+from study.console.unexpected import unexpected
+from study.exit_codes import ENDING, Interrupted
 from trainables.display import one_line
 from trainables.errors import GanStudyError, InvalidInput
 
@@ -30,53 +34,92 @@ class Commands(TyperGroup):
             raise Interrupted("interrupted") from None
 
 
+def main(app: typer.Typer) -> NoReturn:
+    """Run the command that was typed, and end the process with its exit code."""
+    open_standard_streams()
+    code = run(app)
+    ray = sys.modules.get("ray")
+    if _at_work() or (ray is not None and ray.is_initialized()):
+        logging.shutdown()
+        os._exit(code)  # to wait for a Ray that is dead, or a server that hangs, can take for ever
+    sys.exit(code)
+
+
 def run(app: typer.Typer) -> int:
     """Run the command that was typed; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no name ends a command where the terminal lacks its letters
-    with _terminable():
-        return _run(app)
+    try:
+        with guarded_output(), _terminable(), _threads_told():
+            return _run(app)
+    except OutputFailed as error:  # at the last flush
+        return _ended(error)
+
+
+def _at_work() -> bool:
+    """Whether a thread of ours has not come to its end; each is asked to, and waited for as long as makes sense."""
+    return any(thread.name.startswith(f"{PROGRAM}-") for thread in threading.enumerate())
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM as Ctrl-C is taken, wherever a command stands; only the main thread may say so."""
-    # What was told to be ignored (`trap '' TERM`) stays so.
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
-        yield
-        return
+    """Take SIGTERM, and a closed terminal, as Ctrl-C is taken, wherever a command stands; only the main thread may."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # What was told to be ignored (`nohup`, `trap '' TERM`) stays so.
+    numbers = [n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN] if in_main_thread else []
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _threads_told() -> Iterator[None]:
+    """Tell in one line of an exception that ended a thread, too."""
+
+    def tell(ended: threading.ExceptHookArgs) -> None:
+        if isinstance(ended.exc_value, Exception):
+            name = ended.thread.name if ended.thread else "one that has ended"
+            _tell(f"in thread {name}: {unexpected(ended.exc_value)}")
+
+    before, threading.excepthook = threading.excepthook, tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _run(app: typer.Typer) -> int:
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False)
     except GanStudyError as error:
-        _tell(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:  # before a command began
-        _tell("interrupted")
-        return Interrupted.exit_code
-    except typer.Abort:
-        _tell("interrupted")
-        return Interrupted.exit_code
-    except Exception as error:
+        return _ended(error)
+    except (KeyboardInterrupt, typer.Abort):  # the first: before a command began
+        return _ended(Interrupted("interrupted"))
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
         # Typer brings its own copy of click or uses the installed one, by version: told apart by what they offer.
         if not hasattr(error, "format_message"):
-            raise
+            _tell(unexpected(error))
+            return GanStudyError.exit_code
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
             _tell(_usage(error))
         return InvalidInput.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _ended(error: GanStudyError) -> int:
+    if text := str(error):
+        _tell(text)
+    return error.exit_code
 
 
 def _usage(error: Any) -> str:
@@ -88,4 +131,5 @@ def _usage(error: Any) -> str:
 
 
 def _tell(text: str) -> None:
-    print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # whatever it quotes
+    with suppress(OSError):
+        print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # whatever it quotes

@@ -7,6 +7,7 @@ import typer
 
 from study.console import completion
 from study.exit_codes import EXIT_CODES
+from trainables.paths import expanded
 
 STUDY = "A study"
 RESULTS = "Its results"
@@ -17,15 +18,36 @@ SETTING_UP = "Setting up"
 EPILOG = "Exit codes: " + ", ".join(f"{code} {text.split(':')[0].split(';')[0]}" for code, text in EXIT_CODES.items())
 """Under the help."""
 
-StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file (YAML).", show_default=False)]
+
+def home(path: Path | None) -> Path | None:
+    """Replace a leading `~`, which a shell leaves alone in `--out=~/x`; for each option or argument that is a path."""
+    return None if path is None else expanded(path)
+
+
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The study file (YAML).", show_default=False, callback=home)
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", autocompletion=completion.studies)]
 Exported = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A file written by `ganstudy export`, or a trial configuration.")
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A file written by `ganstudy export`, or a trial configuration.", callback=home
+    ),
 ]
-Generator = Annotated[Path, typer.Argument(metavar="PATH", help="A training's folder, or its generator.safetensors.")]
+Generator = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A training's folder, or its generator.safetensors.", callback=home)
+]
+DataPlace = Annotated[
+    Path | None, typer.Option("--data", help="Where the data lies; default: where the study had it.", callback=home)
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Where Inception's weights lie; default: where the study had them.", callback=home),
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set schedule.max_kimg=30")]
 StorageOption = Annotated[
-    Path | None, typer.Option("--storage", help="The folder of studies; default: $GANSTUDY_STORAGE, or runs.")
+    Path | None,
+    typer.Option("--storage", help="The folder of studies; default: $GANSTUDY_STORAGE, or runs.", callback=home),
 ]
 Address = Annotated[
     str | None,
@@ -35,5 +57,12 @@ Trial = Annotated[int | None, typer.Option("--trial", help="This trial instead o
 Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu or cuda; default: cuda where there is one.", autocompletion=completion.devices),
+]
+FromOlder = Annotated[
+    bool,
+    typer.Option(
+        "--from-older-ledger",
+        help="Go on from a ledger that is older than its study, as a copy put back: what is newer is set aside.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -10,7 +10,7 @@ from study.analysis.ranking import Ranked, rank, tied_with_first
 from study.catalogue import find_study, load_study
 from study.confirmation.stats import confirmed
 from study.console.hints import typed
-from study.console.say import say
+from study.console.say import say, say_written
 from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
@@ -68,7 +68,7 @@ def export_trial(name: str, storage: Path | None, file: Path, number: int | None
     exporting.export(study, trial, file)
     fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f} at {trial.kimg_best} kimg"
     mean = f"; confirmed best, mean test FID {best.mean:.2f}" if best and best.mean is not None else ""
-    say(console, f"{file}: trial {trial.number} of {name}{fid}{mean if best and trial is best.trial else ''}")
+    say_written(console, file, f"trial {trial.number} of {name}{fid}{mean if best and trial is best.trial else ''}")
 
 
 def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:

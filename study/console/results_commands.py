@@ -8,14 +8,14 @@ from rich.console import Console
 
 from study.analysis.compare import compare as side_by_side
 from study.analysis.compare import print_comparison
-from study.analysis.results import FORMATS, write_file, write_results
+from study.analysis.results import check_format, write_results
 from study.catalogue import find_study, load_study
-from study.console.hints import shown_path
-from study.console.say import say
+from study.console.say import say, say_written
 from study.loaded import LoadedStudy, load
 from study.report.page import report as page
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.files import write_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,11 @@ def results(name: str, storage: Path | None, table: str, out: Path | None, conso
     """Write a study's trials or reports as a table."""
     if table not in TABLES:
         raise InvalidInput(f"--table {quoted(table)}: choose one of {', '.join(TABLES)}")
-    if out is not None and out.suffix.lower() not in FORMATS:
-        raise InvalidInput(f"--out {out}: choose a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     frame = TABLES[table](load(name, storage))
     write_results(frame, out)
     if out is not None:
-        say(console, f"{out}: {len(frame)} rows, {len(frame.columns)} columns of {name}")
+        say_written(console, out, f"{len(frame)} rows, {len(frame.columns)} columns of {name}")
 
 
 def report(name: str, storage: Path | None, out: Path | None, console: Console) -> None:
@@ -43,8 +42,8 @@ def report(name: str, storage: Path | None, out: Path | None, console: Console) 
     folder = find_study(name, storage)
     file = out or folder.report_file
     content = page(load_study(folder), folder).encode()
-    write_file(file, content)
-    say(console, f"{shown_path(file)}: {len(content) / 1e6:.1f} MB, one file that any browser opens, also offline")
+    write_named(file, content)
+    say_written(console, file, f"{len(content) / 1e6:.1f} MB, one file that any browser opens, also offline")
 
 
 def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Console) -> None:

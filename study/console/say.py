@@ -3,13 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from study.console.screen import ShownFormatter
+from study.console.hints import shown_path
+from study.console.output import OutputClosed
+from study.console.screen import Screen, ShownFormatter
+from study.exit_codes import Interrupted
 from trainables.display import shown
+from trainables.files import is_standard_output
 
 Say = Callable[[str, bool], None]
 """`say(text, done)` shows progress; `done` tells that what the text is about is complete."""
@@ -20,10 +25,31 @@ def say(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, soft_wrap=True, style=style)
 
 
+def say_written(console: Console, file: Path, text: str) -> None:
+    """Say what was written to a file that the user named: on standard error where that is standard output."""
+    say(Screen(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")
+
+
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to type, each with what it is for."""
     for command, what in steps:
         console.print(Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim")), soft_wrap=True)
+
+
+@contextmanager
+def goes_on(command: str) -> Iterator[None]:
+    """Have who interrupts the block, or closes the output of its work, read which command goes on.
+
+    Raises:
+        Interrupted: instead of KeyboardInterrupt.
+        OutputClosed: the same with a text.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; no result is lost, go on with: {command}") from None
+    except OutputClosed:
+        raise OutputClosed(f"nobody reads the output any more; no result is lost, go on with: {command}") from None
 
 
 def say_behind(console: Console, why: str | None, sync: str) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from study.checked_places import check_writable
 from study.doctor.base import Finding, Patient, fail, ok, size, warn
 from trainables.errors import InvalidInput
+from trainables.files import check_writable
 
 _LITTLE_ROOM = 1e9  # bytes: a study of 16 small trials keeps about 0.3 GB
 _SLOW = 0.2  # seconds for one fsync; a report takes one

@@ -1,27 +1,21 @@
 """Doctor: the MLflow store: whether it answers, and whether its clock agrees with ours."""
 
-import base64
 import email.utils
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from study.doctor.base import Finding, Patient, fail, ok, warn
 from study.folder import StudyFolder
+from study.mlflow.database import check_database, check_database_folder, database_file
+from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.store import (
-    check_database_folder,
-    database_file,
     display_uri,
     is_server,
     one_line,
     open_client,
     resolve_uri,
 )
-from trainables.display import one_line as shown_line
 from trainables.errors import InvalidInput
 
 _SECONDS = 5.0
@@ -54,6 +48,7 @@ def check_mlflow(patient: Patient) -> Iterator[Finding]:
 
 def _opened(uri: str, shown: str, file: Path | None) -> Finding:
     try:
+        check_database(uri, "its next launch makes it anew")
         found = open_client(uri).search_experiments(max_results=1000)
     except Exception as error:  # of MLflow, SQLAlchemy or the driver
         return fail("mlflow", f"{shown}: {one_line(error)}", f"mend it, or move {file} away" if file else "mend it")
@@ -64,16 +59,14 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
     advice = "start it (mlflow server), or correct the address; a study runs without it, `ganstudy sync` catches up"
     try:
         before = time.time()
-        with urllib.request.urlopen(_request(f"{uri}/version"), timeout=_SECONDS) as answer:
-            there = answer.read(100).decode("utf-8", "replace").strip()
-            date = answer.headers.get("Date")
+        answer = LimitedSession().get(f"{uri}/version", timeout=_SECONDS)
+        answer.raise_for_status()
         after = time.time()
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        yield fail("mlflow", f"{shown}: {shown_line(str(reason), 200)}", advice)
+    except (LimitExceeded, OSError, ValueError) as error:  # requests' errors are OSErrors
+        yield fail("mlflow", f"{shown}: {one_line(_cause(error))}", advice)
         return
-    yield ok("mlflow", f"{shown}: version {there}, answered in {1000 * (after - before):.0f} ms")
-    skew = _skew(date, (before + after) / 2)
+    yield ok("mlflow", f"{shown}: version {answer.text[:100].strip()}, answered in {1000 * (after - before):.0f} ms")
+    skew = _skew(answer.headers.get("Date"), (before + after) / 2)
     if skew is None:
         return
     if abs(skew) > _SKEW:
@@ -82,16 +75,10 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
         yield ok("mlflow clock", f"within {max(1, round(abs(skew)))} s of ours")
 
 
-def _request(url: str) -> urllib.request.Request:
-    """The request, with user and password of the address as Basic authorisation: urllib takes them for the port."""
-    parts = urlsplit(url)
-    userinfo, at, place = parts.netloc.rpartition("@")
-    request = urllib.request.Request(parts._replace(netloc=place).geturl())
-    if at:
-        user, _, password = userinfo.partition(":")
-        token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {token}")
-    return request
+def _cause(error: BaseException) -> BaseException:
+    """The error beneath those that the layers of an HTTP client wrap around it."""
+    inner = getattr(error, "reason", None) or next((part for part in error.args if isinstance(part, Exception)), None)
+    return _cause(inner) if isinstance(inner, Exception) else error
 
 
 def _skew(date: str | None, here: float) -> float | None:

@@ -17,7 +17,10 @@ from typing import Self
 import sqlalchemy as sa
 
 from study.ledger import store as tables
+from study.ledger.busy import Wait, for_a_while
 from study.ledger.events import Event, to_json
+from study.ledger.head import Head, read_head, write_head
+from study.ledger.modes import PRIVATE
 from study.ledger.rows import FIRST_CRC, Row, StoredRow, store, verify
 from study.ledger.store import NoLedger, Store, open_store
 from trainables.errors import CorruptFile, GanStudyError
@@ -61,21 +64,25 @@ class Ledger:
         self._schema = schema
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, schema: str, create: bool) -> Self:
+    def open(
+        cls, url_or_path: str | Path, *, schema: str, create: bool, mode: int = PRIVATE, wait: Wait = for_a_while
+    ) -> Self:
         """Open the ledger of the study `schema`.
 
         Args:
             url_or_path: the path of an SQLite file (or `sqlite:///PATH`), or `postgresql://USER@HOST/DATABASE`.
             schema: the study's name; on PostgreSQL the schema that holds its tables.
             create: make a ledger where there is none, its folder too.
+            mode: with `create`, the permissions that an SQLite ledger's files are to have at least.
+            wait: asked while another process holds it; a reader's patience is 30 s.
 
         Raises:
             NoLedger: none is there, and `create` is false.
             InvalidInput: no place for a ledger, or foreign data is there.
             CorruptFile: the ledger is damaged or of another format.
-            GanStudyError: it cannot be reached.
+            GanStudyError: it cannot be reached, or others hold it for too long.
         """
-        return cls(open_store(url_or_path, schema=schema, create=create), schema)
+        return cls(open_store(url_or_path, schema=schema, create=create, mode=mode, wait=wait), schema)
 
     @property
     def place(self) -> str:
@@ -90,16 +97,26 @@ class Ledger:
         """
         if after < 0:
             raise ValueError(f"after = {after}: rows are numbered from 1, 0 reads them all")
-        columns = tables.events.c
-        query = sa.select(tables.events).where(columns.seq >= after).order_by(columns.seq)
         with self._store.reading() as connection:
             # First the head: rows that are committed in between are more than it says, never fewer.
             head = connection.execute(sa.select(tables.owner.c.head)).scalar_one()
-            stored = [StoredRow(*row) for row in connection.execute(query)]
+        stored = list(self._stored(after))
         try:
             return list(verify(stored, after=after, head=head))
         except CorruptFile as error:
-            raise CorruptFile(f"ledger {self.place}: {error}; restore it from a copy") from error
+            raise CorruptFile(f"ledger {self.place}: {error}; {tables.RESTORE}") from error
+
+    def _stored(self, start: int) -> Iterator[StoredRow]:
+        """The rows from `start` on, in transactions of a few milliseconds each: rows never change, so that is safe."""
+        columns = tables.events.c
+        while True:
+            query = sa.select(tables.events).where(columns.seq >= start).order_by(columns.seq).limit(_CHUNK)
+            with self._store.reading() as connection:
+                found = connection.execute(query).all()
+            yield from (StoredRow(*row) for row in found)
+            if len(found) < _CHUNK or not isinstance(found[-1].seq, int):  # a damaged one ends it, and is found
+                return
+            start = found[-1].seq + 1
 
     def check_file(self) -> None:
         """Have SQLite look through its whole file, indexes too; a PostgreSQL server looks after its own.
@@ -122,13 +139,14 @@ class Ledger:
         owner = self.owner()
         return owner if owner and owner.live else None
 
-    def own(self, host: str, pid: int, command: str | None = None) -> "Writer":
+    def own(self, host: str, pid: int, command: str | None = None, head: Path | None = None) -> "Writer":
         """Become the one driver of the study, until the writer is closed or this process ends.
 
         Args:
             host: this one's name.
             pid: of this process.
             command: what it runs, for whoever finds the study taken.
+            head: the file that marks the last row (see `study.ledger.head`), None for none.
 
         Raises:
             GanStudyError: another live process owns it; names the process, its host and since when.
@@ -138,9 +156,12 @@ class Ledger:
         with self._store.errors():
             acquired = lock.acquire()
         if not acquired:
+            owner, held = self.owner(), lock.holders()
+            known = owner is not None and any(f"{one} ".startswith(f"process {owner.pid} ") for one in held)
+            others = "" if known else ", ".join(held)
             raise GanStudyError(
-                f"study {self._schema!r} is being run by {self.owner() or 'a process that just began'}: "
-                "wait for it or end it, then try again"
+                f"study {self._schema!r} is being run by {owner or 'a process that just began'}"
+                f"{f' (its lock is held by {others})' if others else ''}: wait for it or end it, then try again"
             )
         try:
             self._store.check_file()
@@ -150,10 +171,37 @@ class Ledger:
             with self._store.writing() as connection:
                 connection.execute(sa.update(tables.owner).values(values))
                 epoch = connection.execute(sa.select(tables.owner.c.epoch)).scalar_one()
+            if head is not None:
+                self.mark(head)
         except BaseException:
             lock.release()
             raise
-        return Writer(self._store, epoch)
+        return Writer(self._store, epoch, head)
+
+    def head(self) -> int:
+        """The number of the last row, 0 if there is none."""
+        with self._store.reading() as connection:
+            return int(connection.execute(sa.select(tables.owner.c.head)).scalar_one())
+
+    def mark(self, path: Path) -> None:
+        """Mark the last row in the file `path`."""
+        with self._store.reading() as connection:
+            seq = connection.scalar(sa.select(tables.owner.c.head))
+            crc = _crc(connection, seq)
+        if isinstance(seq, int) and isinstance(crc, int):
+            write_head(path, Head(seq, crc))
+
+    def differs(self, path: Path) -> str | None:
+        """Say how this ledger differs from the one whose last row is marked in `path`; None if it goes on from it."""
+        mark = read_head(path)  # before the ledger is read, which may go on meanwhile
+        if mark is None:
+            return None
+        with self._store.reading() as connection:
+            seq = connection.scalar(sa.select(tables.owner.c.head))
+            crc = _crc(connection, mark.seq)
+        if isinstance(seq, int) and seq < mark.seq:
+            return f"row {mark.seq} was written, and it ends at row {seq}"
+        return None if crc == mark.crc else f"its row {mark.seq} is not the one that was written"
 
     def close(self) -> None:
         """Close the connections; a writer still open keeps its own lock."""
@@ -171,8 +219,9 @@ class Ledger:
 class Writer:
     """The right to append to a ledger; a context manager. For one thread of the process that got it."""
 
-    def __init__(self, store: Store, epoch: int) -> None:
+    def __init__(self, store: Store, epoch: int, head: Path | None = None) -> None:
         self._store = store
+        self._head = head
         self._process = os.getpid()
         self._open = True
         self.epoch = epoch
@@ -207,6 +256,8 @@ class Writer:
                 connection.execute(sa.insert(tables.events), part)
             if rows:
                 connection.execute(sa.update(tables.owner).values(head=rows[-1].seq))
+        if rows and self._head is not None:
+            write_head(self._head, Head(rows[-1].seq, rows[-1].crc))
         return [first and event.key not in known for event, first in zip(events, firsts, strict=True)]
 
     def _check_epoch(self, connection: sa.Connection) -> int:
@@ -220,11 +271,9 @@ class Writer:
 
     def _crc_of(self, connection: sa.Connection, head: int) -> int:
         """The checksum of the last row, from which the chain goes on."""
-        if head == 0:
-            return FIRST_CRC
-        crc = connection.scalar(sa.select(tables.events.c.crc).where(tables.events.c.seq == head))
+        crc = _crc(connection, head)
         if not isinstance(crc, int):
-            raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; restore it from a copy")
+            raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; {tables.RESTORE}")
         return crc
 
     def _rows(self, new: Sequence[tuple[Event, str]], head: int, crc: int) -> Iterator[StoredRow]:
@@ -255,6 +304,13 @@ def _owner(connection: sa.Connection, live: bool) -> Owner:
     who, pid, since, epoch = connection.execute(query).one()
     command, at, host = str(who).rpartition("@")
     return Owner(host, pid, since, epoch, live, command if at else None)
+
+
+def _crc(connection: sa.Connection, seq: int | None) -> int | None:
+    """The checksum of a row, of all up to it; None if it is missing."""
+    if seq == 0:
+        return FIRST_CRC
+    return connection.scalar(sa.select(tables.events.c.crc).where(tables.events.c.seq == seq))
 
 
 def _known_keys(connection: sa.Connection, keys: Sequence[str]) -> set[str]:

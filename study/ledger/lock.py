@@ -15,6 +15,8 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from study.ledger.busy import file_holders
+from study.ledger.modes import PRIVATE, have_file
 from trainables.errors import GanStudyError
 
 # A probe holds the file's lock for microseconds, and a server notices the end of an owner that was killed within
@@ -33,6 +35,9 @@ class OwnerLock(Protocol):
 
     def is_held(self) -> bool:
         """Whether anyone holds it now, in any process."""
+
+    def holders(self) -> list[str]:
+        """Name the processes that hold it, as far as that is known."""
 
 
 class _Forkable(Protocol):
@@ -58,13 +63,13 @@ def _at_fork(lock: _Forkable) -> None:
 class FileLock:
     """flock on a file that never goes away: released by the kernel when the holder ends, however it ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, mode: int = PRIVATE) -> None:
+        self._path, self._mode = path, mode
         self._fd: int | None = None
 
     def _open(self, flags: int) -> int:
         try:
-            return os.open(self._path, flags | os.O_CLOEXEC, 0o644)
+            return os.open(self._path, flags | os.O_CLOEXEC)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -72,10 +77,8 @@ class FileLock:
 
     def acquire(self) -> bool:
         """Take the lock, or return False within a fraction of a second."""
-        try:
-            fd = self._open(os.O_RDWR | os.O_CREAT)
-        except FileNotFoundError as error:
-            raise GanStudyError(f"cannot create the lock {self._path}: its folder is gone") from error
+        have_file(self._path, self._mode)
+        fd = self._open(os.O_RDWR)
         for _ in range(_TRIES):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,6 +119,10 @@ class FileLock:
         finally:
             os.close(fd)
         return False
+
+    def holders(self) -> list[str]:
+        """Ask the kernel."""
+        return file_holders(self._path, "FLOCK")
 
 
 class AdvisoryLock:
@@ -173,6 +180,10 @@ class AdvisoryLock:
         with self._engine.connect() as connection:
             found = connection.scalar(query, {"high": self._key >> 32, "low": self._key & 0xFFFFFFFF})
         return bool(found)
+
+    def holders(self) -> list[str]:
+        """Leave it at the ledger's word: nobody else takes a lock of this name."""
+        return []
 
     def drop_in_child(self) -> None:
         """Let a forked child's copy of the socket go without a word to the server."""

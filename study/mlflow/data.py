@@ -1,11 +1,15 @@
 """The data set as MLflow keeps inputs of a run: name, fingerprint, source, shape, counts."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from study.ledger.events import StudyOpened
+from trainables.data.images import DataFacts
 from trainables.display import redacted
+from trainables.paths import DATA_PLACES
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -15,18 +19,23 @@ if TYPE_CHECKING:
 DATA = "data"
 """Where the opening launch writes `data_facts`, among the study's versions."""
 
-PLACES = ("root", "path")
-"""Keys of a data source that name places on one machine: at most their last part is told in MLflow."""
-
 SPLITS = ("train", "validation", "test")
 _DIGEST_LENGTH = 36  # the most that MLflow takes
 
 
 def data_facts(prepared: "Prepared") -> dict[str, Any]:
-    """Return what the ledger keeps of a data set: `shape` (C, H, W), `images` of each split, `classes`."""
-    data = prepared.dataset
-    images = {name: len(getattr(data, name)) for name in SPLITS}
-    return {"shape": [int(side) for side in data.train.images.shape[1:]], "images": images, "classes": data.classes}
+    """Return what the ledger keeps of a data set: what it takes to say what a generator was trained on."""
+    facts = prepared.dataset.facts
+    return asdict(facts) | {"shape": list(facts.shape), "class_counts": list(facts.class_counts)}
+
+
+def known_data(versions: Mapping[str, Any]) -> DataFacts | None:
+    """Return the data set as the ledger knows it; None from one of an older ganstudy."""
+    facts = dict(versions.get(DATA, {}))
+    if not {field.name for field in fields(DataFacts)} <= facts.keys():
+        return None
+    lists = {"shape": tuple(facts["shape"]), "class_counts": tuple(facts["class_counts"])}
+    return DataFacts(**facts | lists)
 
 
 def data_input(opened: StudyOpened) -> "DatasetInput":
@@ -35,7 +44,8 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
 
     asked, facts = dict(opened.config.get("data", {})), opened.versions.get(DATA, {})
     name = str(asked.get("name", "unknown"))
-    source = {key: PurePath(value).name if key in PLACES else value for key, value in asked.items() if value}
+    # Of places on one machine at most their last part is told.
+    source = {key: PurePath(value).name if key in DATA_PLACES else value for key, value in asked.items() if value}
     evaluation = opened.config.get("evaluation", {})
     judged = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
     images = facts.get("images", {})

@@ -1,4 +1,4 @@
-"""An experiment in MLflow, and its runs: each uid once."""
+"""An experiment in MLflow, whatever it is called by now, and its runs: each uid once."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -6,25 +6,63 @@ from typing import TYPE_CHECKING
 from study.mlflow.runs import UID
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
-_PAGE = 500  # runs in one answer of a search
+_PAGE = 200  # runs in one answer of a search
+_EXPERIMENTS = 100  # in one answer of a search, and asked for runs at once
 _DUPLICATE = "/duplicate"
 _log = logging.getLogger(__name__)
 
 
-def made_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+def holding_experiment(client: "MlflowClient", name: str, uid: str) -> "Experiment | None":
+    """Return the experiment that has the runs of `uid`; None if there is none.
+
+    People rename and archive experiments, and make others of the name, so that the runs' tags decide. Of several that
+    have such runs one that is not deleted comes first, then the one that has the name, then the oldest.
+
+    Args:
+        client: MLflow's client.
+        name: that the experiment was given.
+        uid: the study's, or a training's.
+    """
+    named = client.get_experiment_by_name(name)
+    there = named is not None and named.lifecycle_stage != "deleted"
+    if named is not None and there and _runs_of(client, [named.experiment_id], uid, most=1):
+        return named
+    holding = {run.info.experiment_id for run in runs_anywhere(client, uid)}
+    found = [client.get_experiment(experiment_id) for experiment_id in holding]
+    oldest = sorted(found, key=lambda one: (one.creation_time or 0, one.experiment_id))
+    return min(oldest, key=lambda one: (one.lifecycle_stage == "deleted", one.name != name), default=None)
+
+
+def runs_anywhere(client: "MlflowClient", uid: str) -> "list[Run]":
+    """Return all runs that have `uid` or one below it, in whatever experiment, those that were deleted too."""
+    from mlflow.entities import ViewType
+
+    found: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(ViewType.ALL, _EXPERIMENTS, page_token=token)
+        if page:
+            found += _runs_of(client, [experiment.experiment_id for experiment in page], uid)
+        token = page.token
+        if not token:
+            return found
+
+
+def made_experiment(client: "MlflowClient", name: str, uid: str, artifacts: str | None) -> str:
     """Return the id of an experiment, made or restored where need be.
 
     Args:
         client: MLflow's client.
-        name: the experiment's.
+        name: that a new experiment is given.
+        uid: of the runs that it holds if it is there.
         artifacts: where a new experiment keeps its artifacts, None where the server decides.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
+    found = holding_experiment(client, name, uid) or client.get_experiment_by_name(name)
     if found is None:
         # The kind whose page opens on runs and charts, not on traces of language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -37,14 +75,14 @@ def made_experiment(client: "MlflowClient", name: str, artifacts: str | None) ->
             assert found is not None
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-        _log.warning("MLflow experiment %s had been deleted: restored it", name)
+        _log.warning("MLflow experiment %s had been deleted: restored it", found.name)
     return found.experiment_id
 
 
 def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
     """Return all runs by uid; of two with one uid the one with the smaller id stays, and the other is deleted."""
     runs: dict[str, Run] = {}
-    for run in all_runs(client, experiment_id):
+    for run in _in_order(_search(client, [experiment_id], "")):
         uid = run.data.tags.get(UID, "")
         if uid in runs or uid.endswith(_DUPLICATE):
             _remove_duplicate(client, run, uid)
@@ -53,18 +91,27 @@ def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
     return runs
 
 
-def all_runs(client: "MlflowClient", experiment_id: str) -> "list[Run]":
-    """Return all runs, those that were deleted last, in order of their ids."""
+def _in_order(runs: "list[Run]") -> "list[Run]":
+    """Those that were deleted last, in order of their ids."""
+    return sorted(runs, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id))
+
+
+def _runs_of(client: "MlflowClient", experiment_ids: list[str], uid: str, most: int | None = None) -> "list[Run]":
+    found = _search(client, experiment_ids, f"tags.`{UID}` LIKE '{uid}%'", most)
+    return [run for run in found if run.data.tags[UID] == uid or run.data.tags[UID].startswith(f"{uid}/")]
+
+
+def _search(client: "MlflowClient", experiment_ids: list[str], query: str, most: int | None = None) -> "list[Run]":
     from mlflow.entities import ViewType
 
     runs: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment_id], "", ViewType.ALL, _PAGE, None, token)
+        page = client.search_runs(experiment_ids, query, ViewType.ALL, most or _PAGE, None, token)
         runs.extend(page)
         token = page.token
-        if not token:
-            return sorted(runs, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id))
+        if not token or (most is not None and len(runs) >= most):
+            return runs
 
 
 def _remove_duplicate(client: "MlflowClient", run: "Run", uid: str) -> None:

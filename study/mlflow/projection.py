@@ -28,10 +28,11 @@ from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
 from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
-from study.mlflow.store import artifact_location, experiment_name, open_client, resolve_uri
+from study.mlflow.store import artifact_location, display_uri, experiment_name, open_store, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
+from trainables.errors import GanStudyError
 from trainables.image_counts import Judgement, best_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ class MlflowProjection:
         self.counts = Counts()
         self._folder = folder
         self._name = name
-        self._client: MlflowClient | None = None
         self._handlers: dict[type, Callable[[Row, Any], None]] = {
             StudyOpened: self._opened,
             StudyChanged: self._changed,
@@ -97,9 +97,9 @@ class MlflowProjection:
         self.reset()
 
     @property
-    def attached(self) -> bool:
-        """Whether the store's runs are known."""
-        return self._experiment_id is not None
+    def opened(self) -> bool:
+        """Whether the store is there, and its runs are known once rows were projected."""
+        return self._client is not None
 
     @property
     def position(self) -> int:
@@ -115,6 +115,7 @@ class MlflowProjection:
 
     def reset(self) -> None:
         """Forget the store and the rows: what to do after any error."""
+        self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
         self._position = 0
         self._runs: dict[str, ProjectedRun] = {}
@@ -127,18 +128,28 @@ class MlflowProjection:
         self._view, self._view_saved = "", False
         self._searched_now = False
 
-    def attach(self) -> None:
-        """Open the store, make or restore the experiment, and find all runs with one search.
+    def open(self) -> None:
+        """Have the store there, and answer.
+
+        Raises:
+            GanStudyError: if its database is something else.
+            Exception: whatever MLflow raised.
+        """
+        self.reset()
+        client = open_store(self.uri, self._folder)
+        client.search_experiments(max_results=1)
+        self._client = client
+
+    def attach(self, uid: str) -> None:
+        """Find the experiment of the study `uid`, made or restored where need be, and all its runs with one search.
 
         Of two runs with one uid (two processes at once) the one with the smaller id stays, whoever looks.
         """
-        self.reset()
         if self._client is None:
-            if self.uri.startswith("sqlite:"):
-                self._folder.path.mkdir(parents=True, exist_ok=True)
-            self._client = open_client(self.uri)
+            self.open()
+        assert self._client is not None
         experiment_id = made_experiment(
-            self._client, experiment_name(self._name), artifact_location(self.uri, self._folder)
+            self._client, experiment_name(self._name), uid, artifact_location(self.uri, self._folder)
         )
         found_runs = single_runs(self._client, experiment_id)
         self._runs = {uid: ProjectedRun.found(run) for uid, run in found_runs.items()}
@@ -151,6 +162,19 @@ class MlflowProjection:
         self._experiment_id = experiment_id
         self._searched_now = True
 
+    def _check_not_beyond(self, head: int, study: str) -> None:
+        """Refuse a store that, when it was attached, had rows of `study` after the ledger's last, `head`.
+
+        Raises:
+            GanStudyError: if so.
+        """
+        mine = (run.sent_seq for uid, run in self._runs.items() if uid.partition("/")[0] == study)
+        if (row := max(mine, default=0)) > head:
+            raise GanStudyError(
+                f"MLflow at {display_uri(self.uri)} has row {row} of {self._name}, whose ledger ends at row {head}: an "
+                f"older ledger was put back; `ganstudy sync {self._name} --from-older-ledger` goes on from it"
+            )
+
     def project(self, rows: Sequence[Row], ending: bool = False) -> None:
         """Take rows, in order; rows already taken are skipped. After an exception call again with all rows.
 
@@ -162,9 +186,10 @@ class MlflowProjection:
             Exception: whatever MLflow raised; the projection has been reset.
         """
         try:
-            if not self.attached:
-                self.attach()
             for row in rows:
+                if self._experiment_id is None and isinstance(row.event, StudyOpened):
+                    self.attach(row.event.uid)
+                    self._check_not_beyond(rows[-1].seq, row.event.uid)
                 if row.seq <= self._position:
                     continue
                 self._page.take(row)

@@ -1,16 +1,18 @@
-"""Which MLflow store a study uses, and how it is opened: addresses, credentials, patience, quiet.
+"""Which MLflow store a study uses, and how it is opened: addresses and credentials.
 
 MLflow itself is imported only by the functions that need it (it takes more than a second).
 """
 
-import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+
 from study.folder import StudyFolder
+from study.mlflow.database import database_file, ready_database, sqlite_uri
+from study.mlflow.settings import prepare_environment
 from trainables.display import one_line as shown_line
 from trainables.display import quoted, redacted
 from trainables.errors import InvalidInput
@@ -20,27 +22,11 @@ if TYPE_CHECKING:
 
 EXPERIMENT_PREFIX = "ganstudy/"
 
+_MOST_TEXT = 10_000  # characters of an error: some quote a whole answer
 _HTTP = ("http", "https")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+_SQLITE = ("sqlite", "sqlite+pysqlite")
 _RULE = "use http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE"
-
-ENVIRONMENT = {
-    # No retries inside MLflow: it would repeat a create call whose answer was lost and so make a second run.
-    # The projection's own retry looks first. With MLflow's defaults a dead server holds each call for 246 s.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-"""MLflow's own settings as this program wants them; a variable that the user has set wins."""
-
-
-def prepare_environment() -> None:
-    """Set `ENVIRONMENT` where the user has not. Call once, before MLflow is imported anywhere."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
 
 
 def experiment_name(name: str) -> str:
@@ -65,7 +51,7 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
         InvalidInput: if `uri` is of a kind that MLflow 3 or this program does not use.
     """
     if uri is None:
-        return f"sqlite:///{folder.mlflow_db.absolute()}"
+        return sqlite_uri(folder.mlflow_db.absolute())
     try:
         parts = urlsplit(uri)
         _ = parts.port
@@ -75,46 +61,48 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
         raise InvalidInput(f"MLflow URI {quoted(uri)} is malformed: {_RULE}") from None
     if parts.scheme in _HTTP and parts.hostname:
         return uri.rstrip("/")
-    if parts.scheme == "sqlite" and re.match(r"sqlite:///[^/?]|sqlite:////[^/?]", uri):
-        return uri
+    if parts.scheme in _SQLITE and (file := _named_file(uri)) is not None:
+        return sqlite_uri(file)
     if parts.scheme in _POSTGRESQL and parts.path.strip("/"):
         return re.sub(r"^postgresql://", "postgresql+psycopg://", uri)
     raise InvalidInput(f"MLflow URI {quoted(uri)} is not supported: {_RULE}")
 
 
-def database_file(uri: str) -> Path | None:
-    """Return the file behind `uri` (as from `resolve_uri`), None if it is a server's."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:") else None
-
-
-def check_database_folder(uri: str) -> None:
-    """Refuse a database file that could never be made.
-
-    Raises:
-        InvalidInput: if `uri` (as from `resolve_uri`) is a file in a folder that is not there, or is a folder.
-    """
-    file = database_file(uri)
-    if file is not None and not file.parent.is_dir():
-        raise InvalidInput(
-            f"MLflow URI {quoted(uri)}: there is no folder {file.parent}; make it, or correct mlflow.uri"
-        )
-    if file is not None and file.is_dir():
-        raise InvalidInput(f"MLflow URI {quoted(uri)}: is a folder; name a file in it")
+def _named_file(uri: str) -> Path | None:
+    """Return the file that an SQLite address names; None if it names none, or more than that."""
+    try:
+        url = sa.make_url(uri)
+    except (sa.exc.ArgumentError, ValueError):
+        return None
+    plain = not (url.host or url.username or url.query) and url.database not in (None, "", "/", ":memory:")
+    return Path(str(url.database)) if plain else None
 
 
 def open_client(uri: str) -> "MlflowClient":
-    """Return MLflow's client on `uri` (as from `resolve_uri`), with its chatter below a warning turned off.
+    """Return MLflow's client on `uri` (as from `resolve_uri`), each of whose exchanges with a server ends.
 
-    The first call for a database creates its tables (about 2 s): let one process, the driver, make it.
+    Of a database use `check_database` first, or `open_store`: in a file that is not whole it makes tables at once.
     """
     prepare_environment()
     from mlflow.tracking import MlflowClient
 
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # It logs an error of its database with a traceback, and raises it as well: we tell it, in one line.
-    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
+    from study.mlflow.private import limit_exchanges
+
+    limit_exchanges()
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def open_store(uri: str, folder: StudyFolder) -> "MlflowClient":
+    """Return MLflow's client to write a study to `uri` with, whose database is made first if need be.
+
+    Raises:
+        GanStudyError: if the database is something else than a store of this MLflow's.
+    """
+    ours = database_file(uri) == folder.mlflow_db.absolute()
+    if ours:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    ready_database(uri, folder.mlflow_artifacts.absolute().as_uri(), ours)
+    return open_client(uri)
 
 
 def artifact_location(uri: str, folder: StudyFolder) -> str | None:
@@ -124,4 +112,4 @@ def artifact_location(uri: str, folder: StudyFolder) -> str | None:
 
 def one_line(error: BaseException, limit: int = 300) -> str:
     """Return `error` with its class in one line, for a log or a status line."""
-    return shown_line(f"{type(error).__name__}: {error}", limit)
+    return shown_line(f"{type(error).__name__}: {error}"[:_MOST_TEXT], limit)

@@ -8,6 +8,7 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from study.mlflow.private import monitor_thread
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -60,5 +61,5 @@ class SystemMetrics:
             self._monitor = None
 
     def _alive(self) -> bool:
-        thread = self._monitor._process if self._monitor else None
+        thread = monitor_thread(self._monitor) if self._monitor else None
         return thread is not None and thread.is_alive()

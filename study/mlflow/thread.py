@@ -27,8 +27,8 @@ def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = N
     Raises:
         Exception: whatever MLflow or the ledger raised.
     """
-    if not projection.attached:
-        projection.attach()  # before the rows are read: while the server is down that is all that happens
+    if not projection.opened:
+        projection.open()  # before the rows are read: while the server is down that is all that happens
     while rows := read(projection.position):
         projection.project(rows, ending=finish is not None)
     if finish is not None:

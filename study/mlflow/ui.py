@@ -11,17 +11,18 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 from study.folder import StudyFolder
+from study.mlflow.database import check_database, database_file
+from study.mlflow.exchange import LimitedSession, LimitExceeded
+from study.mlflow.experiment import holding_experiment
+from study.mlflow.settings import prepare_environment
 from study.mlflow.store import (
     display_uri,
     experiment_name,
     is_server,
     one_line,
     open_client,
-    prepare_environment,
     resolve_uri,
 )
 from study.mlflow.view import TAG_PREFIX, view_id, view_url
@@ -61,8 +62,10 @@ def serve(
     if is_server(store):
         _show(find_study(store, folder.name, uid), open, echo)
         return
-    if uri is None and not folder.mlflow_db.exists():
+    file = database_file(store)
+    if file is not None and not file.exists():
         raise GanStudyError(f"study {folder.name!r} is not in MLflow yet: run `ganstudy sync {folder.name}`")
+    check_database(store, f"run `ganstudy sync {folder.name}`, which makes it anew")
     port = free_port(port)
     with _server(store, folder, port) as server:
         try:
@@ -83,8 +86,10 @@ def find_study(server: str, name: str, uid: str | None = None) -> str:
     client = open_client(server)
     shown = display_uri(server)
     try:
-        experiment = client.get_experiment_by_name(experiment_name(name))
-        if experiment is not None and uid is None:
+        experiment = None
+        if uid is not None:
+            experiment = holding_experiment(client, experiment_name(name), uid)
+        elif (experiment := client.get_experiment_by_name(experiment_name(name))) is not None:
             query = "tags.`ganstudy.kind` = 'study'"
             runs = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["start_time DESC"])
             uid = runs[0].data.tags["ganstudy.study"] if runs else None
@@ -134,11 +139,12 @@ def _server(store: str, folder: StudyFolder, port: int) -> Iterator["subprocess.
         "--workers",
         "1",
     ]
-    command += ["--artifacts-destination", str(folder.mlflow_artifacts.absolute())]
+    command += ["--artifacts-destination", folder.mlflow_artifacts.absolute().as_uri()]
     command += ["--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 1"]
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": store,  # not an argument: `ps` would show a database's password
+        "PYTHONSAFEPATH": "1",  # nothing that lies in the study's folder hides a module
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job processes are for language models
     }
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -160,15 +166,16 @@ def _server(store: str, folder: StudyFolder, port: int) -> Iterator["subprocess.
 
 
 def _await_health(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
-    opener = build_opener(ProxyHandler({}))  # the loopback address goes through no proxy
+    session = LimitedSession()
+    session.trust_env = False  # the loopback address goes through no proxy
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with opener.open(f"http://{HOST}:{port}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (URLError, OSError):
-            time.sleep(0.1)
+            if session.get(f"http://{HOST}:{port}/health", timeout=5).ok:
+                return
+        except (LimitExceeded, OSError):  # requests' errors are OSErrors
+            pass
+        time.sleep(0.1)
     log.seek(0)
     said = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     reason = shown_line(said[-1], 300) if said else "it said nothing"

@@ -19,10 +19,13 @@ from study.console.say import Say
 from study.console.tables import duration, number
 from study.device import device_of
 from study.folder import StudyFolder
+from study.ledger.busy import Endless
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
+from study.older.check import check_not_older
+from study.places import BY_LAUNCH, Places, saying
 from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.image_counts import ImageCounts
@@ -94,10 +97,11 @@ def measure(folder: StudyFolder, wanted: Wanted, device: str | None, say: Say) -
     if not any(wanted.missing(trial, study.noise).values()):
         return study, trial
     device = device_of("cpu" if device is None and study.config["resources"]["gpus"] == 0 else device)
-    with open_ledger(folder) as ledger:
+    with open_ledger(folder, Endless()) as ledger:
         if owner := ledger.live_owner():
             raise GanStudyError(f"{folder.name} is being run by {owner}: wait for its end, then measure its noise")
-        with ledger.own(socket.gethostname(), os.getpid(), "noise") as writer:
+        check_not_older(folder, ledger, study)
+        with ledger.own(socket.gethostname(), os.getpid(), "noise", folder.head) as writer:
             return _measure(folder, wanted, device, say, ledger, writer)
 
 
@@ -110,7 +114,8 @@ def _measure(
     if missing[EVALUATION]:
         best_checkpoint(folder, trial, _OTHERWISE)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    prepared = prepare(config.data, config.evaluation, cached=True)
+    with saying(BY_LAUNCH):
+        prepared = prepare(*Places.of(study.config).found(config), cached=True)
     if prepared.fingerprint != study.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so its noise cannot be "

@@ -7,20 +7,25 @@ from rich.console import Console
 
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
-from study.catalogue import find_study, load_study
+from study.catalogue import find_study, load_study, open_ledger
 from study.console.hints import typed
 from study.console.reading import chosen_trial
 from study.console.say import say
 from study.console.tables import counts_line
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
+from study.mlflow.data import known_data
+from study.mlflow.database import check_database, check_database_folder, database_file
+from study.mlflow.experiment import holding_experiment
 from study.mlflow.runs import find_run
-from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
+from study.mlflow.store import display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import flatten
+from study.older.check import check_not_older
+from study.places import BY_LAUNCH, Places, saying
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
 from trainables.config import TrialConfig
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.generator import Generator, GeneratorFacts, judged
 
@@ -47,16 +52,19 @@ def promote(
     """
     folder = find_study(name, storage)
     study = load_study(folder)
+    with open_ledger(folder) as ledger:
+        if not ledger.live_owner():
+            check_not_older(folder, ledger, study)
     chosen = winner(study) if trial is None else chosen_trial(study, trial)
     if chosen is None:
         say(console, f"no trial of {name} has reported yet; {counts_line(study)}")
         return False
     called = registered_name(model or name)
     uri = _store(folder, study)
-    generator, dataset = _generator(folder, study, chosen)
+    generator, data = _generator(folder, study, chosen)
     found = f"Generator of trial {chosen.number} of the study `{name}`."
     tags = {"ganstudy.study": study.uid, "ganstudy.study_name": name, "ganstudy.trial": str(chosen.number)}
-    text = description(generator.facts, dataset, found, called, uri)
+    text = description(generator.facts, data, found, called, uri)
     try:
         client = open_client(uri)
         experiment_id, run_id = _run(client, folder, study, chosen)
@@ -79,6 +87,8 @@ def _store(folder: StudyFolder, study: StudyRecord) -> str:
     file = database_file(uri)
     if file is not None and not file.exists():
         raise _unknown(folder, uri)
+    check_database_folder(uri)
+    check_database(uri, f"`{typed('sync', folder.name, folder=folder)}` makes it anew")
     return uri
 
 
@@ -87,19 +97,22 @@ def _unknown(folder: StudyFolder, uri: str) -> GanStudyError:
     return GanStudyError(f"study {folder.name!r} is not in MLflow at {display_uri(uri)} yet: run `{sync}`")
 
 
-def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, Dataset]:
-    """The judged generator of the trial's best FID, and the data that tells its shape and classes."""
+def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
+    """The judged generator of the trial's best FID, and what is known of the data."""
     if trial.kimg_best is None or trial.fid_best is None:
         raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
     checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    dataset = config.data.load()
-    return Generator(*judged(checkpoint, config, dataset, study.fingerprint, threads_per_trial(study.config))), dataset
+    data = known_data(study.versions)
+    if data is None:
+        with saying(BY_LAUNCH):
+            data = Places.of(study.config).found(config)[0].load().facts
+    return Generator(*judged(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
 
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:
     """MLflow's ids of the experiment and of the trial's run, or of the study's where somebody deleted that."""
-    experiment = client.get_experiment_by_name(experiment_name(folder.name))
+    experiment = holding_experiment(client, experiment_name(folder.name), study.uid)
     for uid in (f"{study.uid}/{trial.number}", study.uid):
         if experiment is None:
             break

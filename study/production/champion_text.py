@@ -8,7 +8,7 @@ from study.console.say import say
 from study.console.tables import number
 from study.mlflow.store import display_uri
 from study.production.model_card import data_text
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.generator import GeneratorFacts
 
 ALIAS = "champion"
@@ -38,10 +38,12 @@ def usage(facts: GeneratorFacts, name: str, uri: str) -> list[str]:
         uri: of the MLflow store; credentials in it are left out.
     """
     shape = f"{_SHOWN} x {facts.channels} x {facts.size} x {facts.size}"
+    # From a folder with `?`, `#` or `%` in its name MLflow loads only what it has copied elsewhere.
+    module, copied = (", tempfile", ", dst_path=tempfile.mkdtemp()") if "%" in uri else ("", "")
     lines = [
-        "import mlflow, torch",
+        f"import mlflow{module}, torch",
         f'mlflow.set_tracking_uri("{display_uri(uri)}")',
-        f'model = mlflow.pytorch.load_model("{model_uri(name)}")',
+        f'model = mlflow.pytorch.load_model("{model_uri(name)}"{copied})',
     ]
     inputs = [facts.trial.latent.in_torch(str(_SHOWN))]
     if facts.trial.uses_labels:
@@ -50,13 +52,13 @@ def usage(facts: GeneratorFacts, name: str, uri: str) -> list[str]:
     return [*lines, f"images = model({', '.join(inputs)})  # float32, {shape}, from 0 to 1"]
 
 
-def description(facts: GeneratorFacts, dataset: Dataset, found: str, name: str, uri: str) -> str:
+def description(facts: GeneratorFacts, data: DataFacts, found: str, name: str, uri: str) -> str:
     """Return the model version's page in Markdown; `found` is a sentence on where the generator is from."""
     parts = [f"{found}{_quality(facts)}", f"## Use\n\n{_signature(facts)}", _code(usage(facts, name, uri))]
     parts.append(f"The champion may be another by now; `models:/{name}/NUMBER` loads this version by its number.")
     if facts.trial.uses_labels:
         parts.append("Load it with `mlflow.pytorch`, as here: MLflow's `pyfunc` can only give a model one tensor.")
-    return "\n\n".join([*parts, data_text(facts, dataset)])
+    return "\n\n".join([*parts, data_text(facts, data)])
 
 
 def about(name: str) -> str:

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from study.checked_places import check_writable
-from study.console.say import say
+from study.console.say import say, say_written
 from study.console.tables import number, plain_table
 from study.device import device_of
+from study.places import BY_OPTION, Places, saying
 from study.production.product import picture
 from trainables.data import Split
 from trainables.display import quoted
 from trainables.errors import InvalidInput
-from trainables.files import write_atomically
+from trainables.files import check_named, write_named
 from trainables.generator import Generator, Samples
-from trainables.images import save_png
+from trainables.images import as_png
 from trainables.judging import judge
 from trainables.prepare import prepare
 
@@ -62,23 +62,22 @@ def sample(path: Path, wanted: Wanted, device: str | None, console: Console) -> 
         raise InvalidInput(f"-n {count}: a picture holds at most {_LARGEST_PICTURE} images; use --npz FILE instead")
     for file, option in ((out, "--out"), (wanted.npz, "--npz")):
         if file is not None:
-            _check_file(file, option)
+            check_named(file, option)
     generator = Generator.read(path, device_of(device))
     draw = generator.interpolate if wanted.interpolate else generator.sample
     drawn = draw(count, wanted.seed, wanted.label)
-    try:
-        if out is not None:
-            columns = count if wanted.interpolate else min(8, count) if count <= _GRID else math.isqrt(count - 1) + 1
-            save_png(picture(drawn.images, columns), out)
-            say(console, f"{out}: {count} images")
-        if wanted.npz is not None:
-            write_atomically(wanted.npz, _archive(drawn))
-            say(console, f"{wanted.npz}: {count} images")
-    except OSError as error:
-        raise InvalidInput(f"{out or wanted.npz}: cannot be written: {error.strerror}") from None
+    if out is not None:
+        columns = count if wanted.interpolate else min(8, count) if count <= _GRID else math.isqrt(count - 1) + 1
+        write_named(out, as_png(picture(drawn.images, columns)))
+        say_written(console, out, f"{count} images")
+    if wanted.npz is not None:
+        write_named(wanted.npz, _archive(drawn))
+        say_written(console, wanted.npz, f"{count} images")
 
 
-def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, console: Console) -> None:
+def evaluate(
+    path: Path, split: str | None, device: str | None, as_json: bool, console: Console, places: Places
+) -> None:
     """Print all metrics of the generator at `path`, with the fingerprint that says what they mean.
 
     Raises:
@@ -90,9 +89,10 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
         raise InvalidInput(f"--split {quoted(split)}: choose {' or '.join(splits)}")
     generator = Generator.read(path, device_of(device))
     facts = generator.facts
-    own = facts.trial.evaluation
+    data, own = places.found(facts.trial)
     evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
-    prepared = prepare(facts.trial.data, evaluation, cached=True)
+    with saying(BY_OPTION):
+        prepared = prepare(data, evaluation, cached=True)
     metrics = judge(generator, prepared)
     if as_json:
         plain: dict[str, Any] = {
@@ -120,14 +120,6 @@ def evaluate(path: Path, split: str | None, device: str | None, as_json: bool, c
             f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
             "extractor is another now, so the two cannot be compared",
         )
-
-
-def _check_file(file: Path, option: str) -> None:
-    if b"\0" in bytes(file):
-        raise InvalidInput(f"{option} {quoted(str(file))}: a path cannot hold a null character; correct it")
-    if file.is_dir():
-        raise InvalidInput(f"{option} {file}: is a folder; name a file")
-    check_writable(file.parent, option, "choose another place")
 
 
 def _archive(drawn: Samples) -> bytes:

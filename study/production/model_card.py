@@ -7,7 +7,7 @@ import yaml
 from study.analysis.export import Origin
 from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
 from trainables.display import in_markdown
 from trainables.generator import GeneratorFacts
@@ -40,7 +40,7 @@ def model_card(
             "Samples, not picked: `ganstudy sample` with its defaults draws these.",
             _what(facts),
             _quality(facts, prepared, measured),
-            data_text(facts, prepared.dataset),
+            data_text(facts, prepared.dataset.facts),
             _origin(facts, measured, origin),
             _use(facts, folder),
             "## Configuration",
@@ -88,13 +88,13 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> s
     return f"## Quality\n\n{_table(heads, rows)}\n\n{scale} {prints}{best}"
 
 
-def data_text(facts: GeneratorFacts, data: Dataset) -> str:
+def data_text(facts: GeneratorFacts, data: DataFacts) -> str:
     """Return what the generator was trained on, and under which licence, as a section of Markdown."""
     name = facts.trial.data.name
     classes = f" in {data.classes} classes" if data.classes else ""
     return (
-        f"## Data\n\n`{name}`: {len(data.train)} images{classes} were trained on; digest of the data `{data.digest}`.\n"
-        f"\nLicence of the data: {LICENCES[name]}"
+        f"## Data\n\n`{name}`: {data.images['train']} images{classes} were trained on; digest of the data "
+        f"`{data.digest}`.\n\nLicence of the data: {LICENCES[name]}"
     )
 
 

@@ -5,7 +5,6 @@ else of it is used: the first process does what the one of a training on one dev
 """
 
 import os
-import queue
 import tempfile
 import threading
 from contextlib import suppress
@@ -24,10 +23,11 @@ from study.production.plan import Plan
 from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
+from study.running.halt import Halt
 from study.running.ray_start import RayStart
 from trainables.display import one_line
 from trainables.errors import GanStudyError
-from trainables.faults import is_disk_full
+from trainables.faults import cause_of, end_with_raylet, is_disk_shut
 from trainables.peers import Group
 from trainables.prepare import Prepared
 from trainables.threads import fixed_threads
@@ -60,16 +60,16 @@ def _stop(plan: Plan, say: Say, error: BaseException) -> None:
 
 
 def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
-    lost: queue.SimpleQueue[str] = queue.SimpleQueue()
+    halt = Halt()
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
     threads = plan.origin.threads
     unused = tempfile.TemporaryDirectory(prefix="ganstudy-", ignore_cleanup_errors=True)
-    with unused as storage, connected(RayStart(None, cpus=plan.devices * threads), lost.put):
+    with unused as storage, connected(RayStart(None, cpus=plan.devices * threads), halt):
         told = Queue(actor_options={"num_cpus": 0})
         share = plan.config.batch_size // plan.devices
         say(f"{plan.devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
         try:
-            _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, lost, say)
+            _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, halt, say)
         except RayError as error:  # its servers or one of its own processes died
             cause = _cause(error)
             raise GanStudyError(f"Ray failed ({cause}); the same command goes on from the last report") from error
@@ -102,12 +102,11 @@ def _resources(plan: Plan) -> dict[str, float]:
     return {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if plan.device == "cuda" else {})
 
 
-def _attend(fit: "ObjectRef[str | None]", told: Queue, lost: "queue.SimpleQueue[str]", say: Say) -> None:
+def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> None:
     """Say what the first process says until all have ended."""
     over = False
     while not over:
-        if not lost.empty():
-            raise GanStudyError(lost.get())
+        halt.check()
         over = bool(ray.wait([fit], timeout=0)[0])  # asked before the last words are heard
         with suppress(Empty):
             while True:
@@ -124,6 +123,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, lost: "queue.SimpleQueue[
 
 def _work(options: dict[str, Any]) -> None:
     """What each process does."""
+    end_with_raylet()
     plan: Plan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
@@ -135,7 +135,9 @@ def _work(options: dict[str, Any]) -> None:
         try:
             run(plan, prepared, lambda text, done: told.put((text, done)), peers)
         except Exception as error:
-            if isinstance(error, GanStudyError) or is_disk_full(error, plan.folder.path):
+            if isinstance(error, ImportError):
+                error = GanStudyError(f"{cause_of(error)}; install what is missing, then the same command goes on")
+            if isinstance(error, GanStudyError) or is_disk_shut(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend
                 threading.Event().wait()  # the driver ends all
             raise

@@ -9,11 +9,13 @@ import torch
 from study.analysis.export import Origin, read_export
 from study.cores import usable_cores
 from study.device import device_of
-from study.mlflow.store import check_database_folder
+from study.mlflow.database import check_database_folder
+from study.places import AS_CONFIGURED, Places
 from study.production.champion_registry import registered_name
 from study.production.folder import ProductionFolder
 from study.production.product import Choice
 from study.production.recorder import checked_uri
+from study.study_file.addresses import located_uri
 from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig
 from trainables.display import quoted
@@ -38,6 +40,7 @@ class Order:
         mlflow: address of an MLflow store to record the training in; None: do not.
         devices: train on so many devices at once, each with its part of every batch.
         register: register the generator in that MLflow store.
+        places: of the data and the extractor's weights.
         model: as this; None: under the study's name, or the folder's where there is no study.
     """
 
@@ -52,6 +55,7 @@ class Order:
     devices: int = 1
     register: bool = False
     model: str | None = None
+    places: Places = AS_CONFIGURED
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Plan:
     mlflow: str | None
     devices: int
     model: str | None
+    places: Places
 
 
 def make_plan(order: Order) -> Plan:
@@ -87,7 +92,7 @@ def make_plan(order: Order) -> Plan:
     stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
     if stands > order.kimg:
         raise InvalidInput(f"--kimg {order.kimg}: {folder.path} stands at {stands} kimg; give that or more")
-    mlflow = None if order.mlflow is None else checked_uri(order.mlflow)
+    mlflow = None if order.mlflow is None else checked_uri(located_uri(order.mlflow))
     if mlflow is not None:
         check_database_folder(mlflow)
     model = _model(order, origin, folder)
@@ -105,6 +110,7 @@ def make_plan(order: Order) -> Plan:
         mlflow=mlflow,
         devices=order.devices,
         model=model,
+        places=order.places,
     )
 
 

@@ -96,7 +96,7 @@ def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts
     if checkpoint.report.get("fid") != report["fid"]:
         raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
     prepared = training.prepared
-    return judged(checkpoint, training.config, prepared.dataset, prepared.fingerprint, training.origin.threads)
+    return judged(checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads)
 
 
 def _on_test(training: Finished, generator: Generator) -> dict[str, Any] | None:

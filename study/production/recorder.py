@@ -11,11 +11,11 @@ from rich.console import Console
 from study.analysis.export import Origin
 from study.console.say import Say
 from study.folder import StudyFolder
-from study.mlflow.experiment import made_experiment
+from study.mlflow.database import database_file, ready_database
+from study.mlflow.experiment import holding_experiment, made_experiment
 from study.mlflow.images import PROBABILITIES, SAMPLES
 from study.mlflow.runs import RUNNING, ProjectedRun, find_run
 from study.mlflow.store import (
-    database_file,
     display_uri,
     experiment_name,
     is_server,
@@ -29,7 +29,7 @@ from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
 from study.production.folder import Measured, ProductionFolder
 from trainables.config import TrialConfig
-from trainables.data import Dataset
+from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.generator import Generator
 
@@ -91,8 +91,8 @@ class Recorder:
             self._say(f"MLflow at {display_uri(self._uri)}: {one_line(error)}; {again}", True)
 
     def _send(self, uri: str, measured: Measured, status: str, files: bool) -> None:
-        client = open_client(uri)
-        experiment = _experiment(client, uri, self._folder)
+        client = _client(uri, self._folder)
+        experiment = made_experiment(client, EXPERIMENT, measured.uid, _artifacts(uri, self._folder))
         found = find_run(client, experiment, measured.uid)
         run = ProjectedRun.found(found) if found else ProjectedRun(measured.uid)
         if run.sent_seq < 0:  # new, or made by a sending that then failed
@@ -125,7 +125,9 @@ class Recorder:
             return {}
         tags = _origin_tags(origin)
         text = f"Production training of trial {origin.trial} of study {origin.study}."
-        experiment = client.get_experiment_by_name(experiment_name(origin.study))
+        experiment = None
+        if origin.study_uid:
+            experiment = holding_experiment(client, experiment_name(origin.study), origin.study_uid)
         uid = f"{origin.study_uid}/{origin.trial}"
         run = find_run(client, experiment.experiment_id, uid) if experiment else None
         if run:
@@ -135,9 +137,7 @@ class Recorder:
         return tags | {"mlflow.note.content": text}
 
 
-def register(
-    uri: str, model: str, folder: ProductionFolder, dataset: Dataset, origin: Origin, console: Console
-) -> None:
+def register(uri: str, model: str, folder: ProductionFolder, data: DataFacts, origin: Origin, console: Console) -> None:
     """Register the training's generator as `model` and make it the champion: it is what a study is done for.
 
     Raises:
@@ -151,14 +151,14 @@ def register(
         found = f"{found[:-1]}, whose configuration is that of trial {origin.trial} of the study `{origin.study}`."
         tags |= _origin_tags(origin)
     try:
-        client = open_client(uri)
-        experiment = _experiment(client, uri, folder)
-        run = find_run(client, experiment, "" if measured is None else measured.uid)
+        client = _client(uri, folder)
+        experiment = holding_experiment(client, EXPERIMENT, measured.uid) if measured else None
+        run = find_run(client, experiment.experiment_id, measured.uid) if experiment and measured else None
         if run is None:
             raise GanStudyError(f"MLflow at {display_uri(uri)} has not this training; give the same command again")
-        text = description(generator.facts, dataset, found, model, uri)
+        text = description(generator.facts, data, found, model, uri)
         params = flatten(generator.facts.trial.to_dict())
-        entry = Entry(model, about(model), experiment, run.info.run_id, tags, text, params)
+        entry = Entry(model, about(model), run.info.experiment_id, run.info.run_id, tags, text, params)
         registered = register_generator(client, generator, entry)
     except GanStudyError:
         raise
@@ -178,6 +178,12 @@ def _origin_tags(origin: Origin) -> dict[str, str]:
     }
 
 
-def _experiment(client: "MlflowClient", uri: str, folder: ProductionFolder) -> str:
+def _client(uri: str, folder: ProductionFolder) -> "MlflowClient":
+    ready_database(uri, _artifacts(uri, folder) or "", ours=False)
+    return open_client(uri)
+
+
+def _artifacts(uri: str, folder: ProductionFolder) -> str | None:
+    """Where a new experiment keeps its artifacts: beside the database; None where the server decides."""
     beside = (database_file(uri) or folder.metrics).absolute().parent / "mlartifacts"
-    return made_experiment(client, EXPERIMENT, None if is_server(uri) else beside.as_uri())
+    return None if is_server(uri) else beside.as_uri()

@@ -8,18 +8,25 @@ from pathlib import Path
 from rich.console import Console
 
 from study.analysis.export import Exported, Origin
-from study.checked_places import check_writable
 from study.console.say import say
 from study.device import device_of
+from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
+from trainables.files import check_writable
 from trainables.prepare import prepare
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 
 
 def run_trial(
-    exported: Exported, kimg: int, report_kimg: int | None, folder: Path | None, device: str, console: Console
+    exported: Exported,
+    kimg: int,
+    report_kimg: int | None,
+    folder: Path | None,
+    device: str,
+    console: Console,
+    places: Places = AS_CONFIGURED,
 ) -> bool:
     """Train the exported configuration to `kimg`, printing each report beside what the study measured.
 
@@ -30,6 +37,7 @@ def run_trial(
         folder: keeps checkpoints and samples (and is continued from); None for a temporary one.
         device: "cpu" or "cuda".
         console: where to print.
+        places: of the data and the extractor's weights.
 
     Returns:
         Whether every FID that the study also measured came out the same to the last bit.
@@ -47,7 +55,8 @@ def run_trial(
     if folder is not None:
         check_writable(folder, "--out", "choose another folder")
     # Not from the cache: this is the independent check of a study's FIDs, so it measures all of them anew.
-    prepared = prepare(config.data, config.evaluation)
+    with saying(BY_OPTION):
+        prepared = prepare(*places.found(config))
     known: dict[int, float] = {}
     if origin.fid_fingerprint == prepared.fingerprint:
         known = dict(origin.fids)

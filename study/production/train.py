@@ -8,12 +8,14 @@ from rich.console import Console
 
 from study.console.hints import shown_path, typed
 from study.console.say import progress_line, say
+from study.places import BY_OPTION, saying
 from study.production.plan import Order, make_plan
 from study.production.recorder import register
 from study.production.run import measured_so_far, run
 from study.running.ray_environment import prepare_ray_environment
 from trainables.errors import GanStudyError
-from trainables.faults import is_disk_full
+from trainables.faults import is_disk_shut
+from trainables.files import on_read_only
 from trainables.prepare import prepare
 from trainables.threads import fixed_threads
 
@@ -37,7 +39,8 @@ def train(order: Order, console: Console) -> None:
                 show(text, done)
 
         try:
-            prepared = prepare(plan.config.data, plan.config.evaluation, cached=True)
+            with saying(BY_OPTION):
+                prepared = prepare(*plan.places.found(plan.config), cached=True)
             measured_so_far(plan, prepared)
             if plan.devices == 1:
                 run(plan, prepared, tell)
@@ -50,11 +53,12 @@ def train(order: Order, console: Console) -> None:
             tell("interrupted; the same command goes on from its last report", True)
             raise
         except Exception as error:
-            if isinstance(error, GanStudyError) or not is_disk_full(error, plan.folder.path):
+            if isinstance(error, GanStudyError) or not is_disk_shut(error, plan.folder.path):
                 raise
-            raise GanStudyError(f"{plan.folder.path}: the disk is full; make room, the same command goes on") from error
+            what = "is read-only; make it writable" if on_read_only(plan.folder.path) else "is full; make room"
+            raise GanStudyError(f"{plan.folder.path}: the disk {what}, the same command goes on") from error
     shown = shown_path(plan.folder.path)
     for words in (["sample", shown, "-n", "64", "--out", "grid.png"], ["evaluate", shown, "--split", "test"]):
         say(console, f"  {typed(*words)}")
     if plan.mlflow and plan.model:
-        register(plan.mlflow, plan.model, plan.folder, prepared.dataset, plan.origin, console)
+        register(plan.mlflow, plan.model, plan.folder, prepared.dataset.facts, plan.origin, console)

@@ -1,7 +1,7 @@
 """The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import ray
 
 from study.analysis.export import threads_per_trial
+from study.running.halt import Halt
+from study.running.ray_errors import ray_failed
 from study.running.ray_start import RayStart
 from study.running.ray_watch import Address, RayWatch
 from study.study_file.config import StudyConfig
-from trainables.errors import InvalidInput
+from trainables.errors import GanStudyError, InvalidInput
 
 _PATIENCE = 30.0  # seconds without the GCS; Ray itself gives up after 60
 _OWN_PATIENCE = 1.0
@@ -34,21 +36,34 @@ class Slots:
 
 
 @contextmanager
-def connected(start: RayStart, lost: Callable[[str], None]) -> Iterator[None]:
+def connected(start: RayStart, halt: Halt) -> Iterator[None]:
     """Be connected to Ray while the block runs, and watch it.
 
     Args:
         start: of Ray, begun or not; ended with the block.
-        lost: told, from another thread, if Ray dies; the block is then to be left soon, and the process ends with it.
+        halt: told, from another thread, if Ray dies; the block is then to be left soon.
 
     Raises:
-        GanStudyError: if Ray cannot be reached.
+        GanStudyError: if Ray cannot be reached, or has died under what failed in the block.
     """
     with start:
         start.wait()
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
-        with RayWatch(_servers(patience=_PATIENCE if start.address else _OWN_PATIENCE), lost):
-            yield
+        try:
+            servers = _servers(patience=_PATIENCE if start.address else _OWN_PATIENCE)
+        except Exception as error:  # it has died since
+            raise ray_failed(start.address, error) from error
+        with RayWatch(servers, halt) as watch:
+            try:
+                yield
+            except Exception as error:
+                if not isinstance(error, GanStudyError):
+                    watch.look()
+                    if halt.lost:
+                        raise GanStudyError(halt.lost) from error
+                raise
+        if halt.at_once:
+            start.leave()
 
 
 def _servers(patience: float) -> dict[str, tuple[Address, float]]:

@@ -12,7 +12,7 @@ from typing import Any
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.ledger.ledger import Row, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
-from study.running.asha import ExactAsha
+from study.running.asha import Asha
 from study.running.sampling import Sampling
 from study.running.taking import Over, take
 from study.running.warm_start import lessons
@@ -82,7 +82,7 @@ class Conductor:
         self._ceiling = ceiling
         self.full_count_at: tuple[int, ...] = (config.schedule.max_kimg,)
         """Budgets (kimg) at which trials are judged by `evaluation.count` images."""
-        self._asha = ExactAsha(config.schedule, config.seed)
+        self._asha = Asha(config.schedule, config.seed)
         self._running: dict[int, Running] = {}
         self._unfinished: deque[Running] = deque()
         self._ahead: Running | None = None

@@ -5,11 +5,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.exit_codes import ENDING
+from study.ledger.busy import Endless, Wait, for_a_while
 from study.ledger.ledger import Ledger, Writer
+from study.ledger.modes import MODES
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.store import display_uri
@@ -37,6 +40,8 @@ class Driver:
     thread: ProjectionThread
     halt: Halt
     projection: MlflowProjection
+    disconnect: Callable[[], None]
+    """Ends Ray, or leaves it; what follows needs none. The block's end does it too."""
 
     def behind(self, done: bool) -> str | None:
         """Why MLflow lacks something, None if all is `done` (what closing the thread returned)."""
@@ -67,10 +72,15 @@ def driving(
         GanStudyError: if another driver runs this study, or the ledger or Ray fails.
     """
     halt = Halt()
-    with connected(start, halt.lose):
+    with ExitStack() as ray:
+        ray.enter_context(connected(start, halt))
         slots = plan_slots(config)
         _create(config.folder.path)
-        with study_ledger(config) as ledger, ledger.own(socket.gethostname(), os.getpid(), command) as writer:
+        host, head = socket.gethostname(), config.folder.head
+        with (
+            study_ledger(config, wait=Endless(lambda: halt.asked)) as ledger,
+            ledger.own(host, os.getpid(), command, head) as writer,
+        ):
             begin(ledger, writer)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
@@ -78,22 +88,24 @@ def driving(
                     reader.read, projection, _MLFLOW_EVERY, system, _MLFLOW_LATER_BY, _MLFLOW_SHARE
                 )
                 try:
-                    yield Driver(slots, ledger, writer, thread, halt, projection)
+                    yield Driver(slots, ledger, writer, thread, halt, projection, ray.close)
                 except BaseException:
                     thread.close(_MLFLOW_SECONDS_AFTER_ERROR, Finish(after_error))
                     raise
 
 
-def study_ledger(config: StudyConfig, create: bool = True) -> Ledger:
+def study_ledger(config: StudyConfig, create: bool = True, wait: Wait = for_a_while) -> Ledger:
     """Open the study's ledger, or make it."""
-    folder = config.folder
-    return Ledger.open(config.storage.ledger or folder.ledger, schema=folder.name, create=create)
+    folder, mode = config.folder, MODES[config.storage.readers]
+    place = config.storage.ledger or folder.ledger
+    return Ledger.open(place, schema=folder.name, create=create, mode=mode, wait=wait)
 
 
 @contextmanager
 def interruptible(halt: Halt) -> Iterator[None]:
-    """End the run cleanly on the first Ctrl-C or SIGTERM; the next one is not held back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """End the run cleanly on the first Ctrl-C, SIGTERM or SIGHUP; the next one is not held back."""
+    heard = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    before = {number: handler for number, handler in heard.items() if handler != signal.SIG_IGN}
 
     def ask(number: int, frame: object) -> None:
         halt.ask(f"interrupted by {signal.Signals(number).name}", by_signal=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from study.analysis.export import export, winner
+from study.analysis.export import exported, winner
 from study.folder import StudyFolder
-from study.ledger.records import StudyRecord
+from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish
 from study.report.page import report
@@ -25,9 +25,9 @@ def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
         place: the folder to write to.
     """
     artifacts: dict[str, Path | str] = {"study.yaml": yaml.safe_dump(study.config, sort_keys=False)}
-    if best := winner(study):
-        artifacts["best.yaml"] = place / folder.best_file.name
-        export(study, best, place / folder.best_file.name)
+    best = winner(study)
+    if best and (file := _best(study, best, place / folder.best_file.name)):
+        artifacts["best.yaml"] = file
     if page := _report(study, folder, place / folder.report_file.name):
         artifacts["report.html"] = page
     return Finish(status_of(study), artifacts)
@@ -36,6 +36,16 @@ def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
 def status_of(study: StudyRecord) -> FinalStatus:
     """How a study stands that no driver runs any more."""
     return "finished" if study.complete else "interrupted"
+
+
+def _best(study: StudyRecord, best: TrialRecord, file: Path) -> Path | None:
+    """Write the configuration of the best trial; a study never fails for want of that file either."""
+    try:
+        write_atomically(file, exported(study, best, file.name))
+    except OSError as error:
+        _log.warning("%s could not be written (%s); again: ganstudy export", file, error.strerror)
+        return None
+    return file
 
 
 def _report(study: StudyRecord, folder: StudyFolder, file: Path) -> Path | None:

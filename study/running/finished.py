@@ -1,10 +1,11 @@
 """A launch of a study that has ended already: nothing to run, so no Ray; what else a launch does is done."""
 
-from study.catalogue import load_study, open_ledger
+from study.catalogue import open_ledger
 from study.folder import StudyFolder
-from study.ledger.records import StudyRecord
+from study.ledger.records import StudyRecord, fold
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.thread import sync
+from study.older.check import check_not_older
 from study.running.ending import ending, status_of
 from study.study_file.config import StudyConfig
 from trainables.errors import GanStudyError, InvalidInput
@@ -23,7 +24,8 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
         with open_ledger(folder) as ledger:
             if ledger.live_owner():
                 return None
-        study = load_study(folder)
+            study = fold(ledger.read(), live=False)
+            check_not_older(folder, ledger, study)
     except (GanStudyError, OSError):
         return None
     return study if _same(study, config) and status_of(study) == "finished" else None
@@ -32,7 +34,7 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
 def _same(study: StudyRecord, config: StudyConfig) -> bool:
     """Whether the study was last launched with these settings; those newer than it count as at their defaults."""
     try:
-        return validated(StudyConfig, study.config, "settings").to_dict() == config.to_dict()
+        return validated(StudyConfig, study.config, "settings").located().to_dict() == config.to_dict()
     except InvalidInput:
         return False
 

@@ -9,16 +9,17 @@ from uuid import uuid4
 import yaml
 from rich.console import Console
 
-from study.checked_places import check_writable
 from study.console.say import say
 from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import Ledger, NoLedger, Row, Writer
 from study.ledger.records import StudyRecord, fold
 from study.mlflow.data import DATA, data_facts
+from study.mlflow.database import check_database_folder
 from study.mlflow.projection import MlflowProjection
-from study.mlflow.store import check_database_folder, resolve_uri
+from study.mlflow.store import resolve_uri
 from study.mlflow.system import check_system_metrics
 from study.mlflow.thread import ProjectionThread
+from study.older.check import check_not_older
 from study.running.cluster import plan_slots
 from study.running.driver import driving, study_ledger
 from study.running.ending import ending
@@ -29,7 +30,7 @@ from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
-from trainables.files import write_atomically
+from trainables.files import check_file, check_writable, write_named
 from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
@@ -67,7 +68,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
 
     def begin(ledger: Ledger, writer: Writer) -> None:
         _open_study(ledger.read(), config, prepared, earlier, writer)
-        write_atomically(config.folder.study_file, _resolved_yaml(config).encode())
+        write_named(config.folder.study_file, _resolved_yaml(config).encode())
 
     with RayStart(address) as start:
 
@@ -83,6 +84,7 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
 
         with driving(config, "launch", start, projection, begin) as driver:
             run(config, prepared, driver, console)
+            driver.disconnect()
             done = finish(driver.ledger, config, driver.thread, console)
             study = fold(driver.ledger.read(), live=False)
             return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
@@ -97,7 +99,7 @@ def _check_existing(config: StudyConfig) -> bool:
     Raises:
         InvalidInput: if the study has begun with other settings, or its folder is a link.
         CorruptFile: if it has begun and its ledger is damaged, empty or gone: to begin afresh would hide that.
-        GanStudyError: if a live driver runs it.
+        GanStudyError: if a live driver runs it, or its ledger is older than what lies beside it.
     """
     folder = config.folder
     if folder.path.is_symlink():
@@ -110,11 +112,13 @@ def _check_existing(config: StudyConfig) -> bool:
             if owner := ledger.live_owner():
                 raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
             rows = ledger.read()
+            if rows:
+                study = fold(rows, live=False)
+                check_not_older(folder, ledger, study)
+                refuse_changes(study.config, config.to_dict(), folder.path)
     except NoLedger:
         pass
-    if rows:
-        refuse_changes(fold(rows, live=False).config, config.to_dict(), folder.path)
-    elif folder.study_file.exists() or folder.trial(0).exists():
+    if not rows and (folder.study_file.exists() or folder.trial(0).exists()):
         raise CorruptFile(
             f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
             "copy, or choose another name"
@@ -128,7 +132,10 @@ def _check_places(config: StudyConfig) -> None:
     Raises:
         InvalidInput: naming the first.
     """
-    check_writable(config.folder.path, "storage", "set storage.path")
+    folder = config.folder
+    check_writable(folder.path, "storage", "set storage.path")
+    for ours in (folder.study_file, folder.best_file, folder.report_file):  # a pipe there would hold the study up
+        check_file(ours, "study's file")
     check_system_metrics(config.mlflow.system_metrics)
     if config.mlflow.uri is not None:  # else it lies in the study's folder
         check_database_folder(resolve_uri(config.mlflow.uri, config.folder))

@@ -1,19 +1,27 @@
 """Ray's start in a thread of its own, so that a driver prepares its data meanwhile."""
 
 import logging
+import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 
+from study.running.own_ray import own_ray
+from study.running.ray_environment import where_from
+from study.running.ray_errors import ray_failed
+from study.running.same_code import DriverPath, check_workers, driver_code
 from trainables.errors import GanStudyError
 
 _CONNECT_SECONDS = 5.0
-_START_SECONDS = 10.0
+_GREETING_SECONDS = 20.0  # a Ray may be busy
+_PATIENCE = 240.0  # seconds for Ray and a worker; Ray itself gives up after 30 on most of what it waits for
+_END_SECONDS = 10.0
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # HTTP/2's, and empty settings
+_SETTINGS = 4
 
 
 class RayStart:
@@ -33,8 +41,10 @@ class RayStart:
         self.address = address
         # "local": ray.init() alone would join any cluster that a file on this machine still names.
         own = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
-        self._options: dict[str, Any] = {"address": address} if address else own
+        self._options: dict[str, Any] = {"job_config": DriverPath(), **({"address": address} if address else own)}
+        driver_code()  # as it is now: it may be edited while the data are prepared
         self._error: BaseException | None = None
+        self._left = False
         self._settled = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, name="ganstudy-ray-start", daemon=True)
@@ -45,34 +55,39 @@ class RayStart:
             self._thread.start()
 
     def wait(self) -> None:
-        """Return when Ray is there.
+        """Return when Ray is there, and its workers run the driver's code.
 
         Raises:
-            GanStudyError: if there is no Ray at `address`, or none starts.
+            GanStudyError: if there is no Ray at `address`, none starts, or its workers would run other code.
         """
         self.begin()
-        self._settled.wait()
-        if isinstance(self._error, ConnectionError | RuntimeError | ValueError | TimeoutError):
-            place = f"Ray at {self.address}" if self.address else "a local Ray"
-            said = str(self._error).strip().splitlines()
-            reason = said[0] if said else type(self._error).__name__
-            raise GanStudyError(f"cannot reach {place}: {reason}; check `ray status`, or leave --address out") from None
-        if self._error:
+        if not self._settled.wait(_PATIENCE):
+            self._error = TimeoutError(f"no answer within {_PATIENCE:g} s")
+        if isinstance(self._error, GanStudyError):
             raise self._error
+        if self._error:
+            raise ray_failed(self.address, self._error) from self._error
 
     def end(self) -> None:
         """Disconnect, and end a Ray of our own; one that is still starting, or hangs, is left after some seconds."""
         self._over.set()
         if self._begun:
-            self._thread.join(None if self._settled.is_set() else _START_SECONDS)
+            self._thread.join(_END_SECONDS)
+
+    def leave(self) -> None:
+        """Leave Ray to end with this process: if it is dead or dying, its library ends whoever talks to it."""
+        self._left = True
 
     def __enter__(self) -> Self:
         """Start nothing yet."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
-        """End what has begun."""
-        self.end()
+        """End what has begun; at an interrupt leave it."""
+        if kind is KeyboardInterrupt:
+            self.leave()
+        if not self._left:
+            self.end()
 
     @property
     def _begun(self) -> bool:
@@ -80,9 +95,10 @@ class RayStart:
 
     def _live(self) -> None:
         try:
-            _refuse_dead(self.address)
-            with nullcontext() if self.address else _without_api_server():
-                ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
+            _refuse_other(self.address)
+            with nullcontext() if self.address else own_ray():
+                ray.init(**self._options, log_to_driver=False, logging_level=logging.CRITICAL)  # it is raised, too
+            check_workers()
         except BaseException as error:
             self._error = error
         self._settled.set()
@@ -90,20 +106,8 @@ class RayStart:
         ray.shutdown()
 
 
-@contextmanager
-def _without_api_server() -> Iterator[None]:
-    """Keep Ray from starting the server of its dashboard, which it does without a dashboard too, and waits a second."""
-    node = ray._private.node.Node
-    whole = node.start_api_server
-    node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        node.start_api_server = whole  # type: ignore[method-assign]
-
-
-def _refuse_dead(address: str | None) -> None:
-    """Refuse an address where nobody listens: Ray itself would go on trying for minutes.
+def _refuse_other(address: str | None) -> None:
+    """Refuse an address where nobody listens, or no Ray: Ray itself would go on trying for minutes.
 
     Raises:
         GanStudyError: naming the address.
@@ -112,7 +116,22 @@ def _refuse_dead(address: str | None) -> None:
     if not host:
         return
     try:
-        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(connection):
+                raise ConnectionError("what listens there is no Ray; give the port of its GCS (6379 by default)")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise GanStudyError(f"no Ray at {address}: {reason}; check `ray status`, or leave --address out") from None
+        raise GanStudyError(
+            f"no Ray at {address}{where_from(address)}: {error.strerror or error}; check `ray status`, or leave "
+            "--address out"
+        ) from None
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether it greets as every gRPC server does, Ray's GCS among them."""
+    connection.settimeout(_GREETING_SECONDS)
+    connection.sendall(_PREFACE)
+    try:
+        head = connection.recv(9)  # of a frame: its length in three bytes, then its type
+    except TimeoutError:
+        raise ConnectionError(f"what listens there says nothing for {_GREETING_SECONDS:g} s") from None
+    return len(head) > 3 and head[3] == _SETTINGS

@@ -8,10 +8,12 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from study.exit_codes import FAILED, INTERRUPTED
+from study.running.halt import Halt
 from trainables.display import one_line
 
 Address = tuple[str, int]
@@ -19,27 +21,25 @@ Address = tuple[str, int]
 _PERIOD = 0.5
 _CONNECT_TIMEOUT = 5.0
 _TIME_TO_END = 10.0  # for the driver's main thread; what is in the ledger is safe anyway
-EXIT_CODE = 1
 
 
 class RayWatch:
     """A thread that asks every half second whether Ray's servers still accept connections.
 
     A server that is busy or stopped does (the kernel answers); one that is dead does not. When one is gone for its
-    patience, `lost` is told in one line. If the block has not been left 10 seconds later, or anyway when it is left,
-    the process ends with that line: to disconnect from a dead Ray can take for ever.
+    patience, the halt is told in one line. If the block has not been left 10 seconds later, the process ends with that
+    line: what waits for a dead Ray can wait for ever.
     """
 
-    def __init__(self, servers: Mapping[str, tuple[Address, float]], lost: Callable[[str], None]) -> None:
+    def __init__(self, servers: Mapping[str, tuple[Address, float]], halt: Halt) -> None:
         """Prepare the watch.
 
         Args:
             servers: for each server's name its address and for how many seconds it may be gone.
-            lost: told once, from the watch's thread.
+            halt: told once, from the watch's thread.
         """
         self._servers = servers
-        self._lost = lost
-        self._reason: str | None = None
+        self._halt = halt
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ganstudy-ray-watch", daemon=True)
 
@@ -49,11 +49,15 @@ class RayWatch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
-        """End; and if Ray is gone, end the process."""
+        """End."""
         self._ended.set()
         self._thread.join()
-        if self._reason:
-            _leave(self._reason)
+
+    def look(self) -> None:
+        """Tell the halt if a server is gone at this moment, whatever its patience: something has failed."""
+        for name, (address, _) in self._servers.items():
+            if not _accepts(address):
+                self._lose(name)
 
     def _watch(self) -> None:
         misses = dict.fromkeys(self._servers, 0.0)
@@ -61,12 +65,14 @@ class RayWatch:
             for name, (address, patience) in self._servers.items():
                 misses[name] = 0.0 if _accepts(address) else misses[name] + _PERIOD
                 if misses[name] > patience:
-                    place = f"{address[0]}:{address[1]}"
-                    self._reason = f"{name} at {place} is gone; nothing is lost: the same command goes on"
-                    self._lost(self._reason)
+                    self._lose(name)
                     if not self._ended.wait(_TIME_TO_END):
-                        _leave(self._reason)
+                        _leave(self._halt)
                     return
+
+    def _lose(self, name: str) -> None:
+        host, port = self._servers[name][0]
+        self._halt.lose(f"{name} at {host}:{port} is gone; nothing is lost: the same command goes on")
 
 
 def _accepts(address: Address) -> bool:
@@ -77,8 +83,10 @@ def _accepts(address: Address) -> bool:
         return False
 
 
-def _leave(reason: str) -> None:
+def _leave(halt: Halt) -> None:
     """End the process, for which a dead Ray's own threads would wait."""
-    sys.stdout.flush()
-    print(f"ganstudy: {one_line(reason)}", file=sys.stderr, flush=True)
-    os._exit(EXIT_CODE)
+    text, code = halt.lost, FAILED
+    if halt.by_signal:
+        text, code = f"{halt.reason}; nothing is lost: the same command goes on", INTERRUPTED
+    print(f"ganstudy: {one_line(text or '')}", file=sys.stderr, flush=True)
+    os._exit(code)

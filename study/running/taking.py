@@ -44,10 +44,11 @@ def take(
         end: the last kimg that it may report.
 
     Raises:
-        GanStudyError: if the worker's disk is full; the training goes on when the command is given again.
+        GanStudyError: if the worker's disk takes no more, or its code is not the driver's; the training goes on when
+            the command is given again.
     """
     if result.get("ended") == HALT:
-        raise GanStudyError(f"{what} cannot go on: {result['cause']}; free space, then {command} again")
+        raise GanStudyError(f"{what} cannot go on: {result['cause']}, then {command} again")
     if ended := result.get("ended"):
         return Over(TrialState(ended), str(result["cause"]))
     try:

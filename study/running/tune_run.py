@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.air._internal import usage
+from ray.air.execution import PlacementGroupResourceManager
+from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -21,10 +23,12 @@ from study.folder import StudyFolder
 from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
 from study.running.halt import Halt
+from study.running.same_code import driver_code
 from study.study_file.config import StudyConfig
 from trainables.display import one_line
 from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
+from trainables.source import digest
 from trainables.tune import GanTrainable
 
 _NUMBER = "number"
@@ -134,8 +138,29 @@ class LedgerScheduler(_Unsaved, FIFOScheduler):
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
+class _Left(BaseException):
+    """Ends Tune's run as it stands. No `Exception`: Tune would clean up, and talk to a Ray that may be dying."""
+
+
+class Leaving(_Unsaved, Callback):
+    """Leaves Tune at its next step when the halt asks for an end at once."""
+
+    def __init__(self, halt: Halt) -> None:
+        self._halt = halt
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Leave, if so."""
+        if self._halt.at_once:
+            raise _Left
+
+    on_step_end = on_step_begin
+
+
 class LostWorkers(_Unsaved, Callback):
-    """Notes in the ledger that a trial's worker was lost: it is started again, or given up."""
+    """Notes in the ledger that a trial's worker was lost: it is started again, or given up.
+
+    One that cannot even import its code is not lost: that is no trial's fault and ends the run.
+    """
 
     def __init__(self, director: Director, halt: Halt) -> None:
         self._director = director
@@ -143,15 +168,27 @@ class LostWorkers(_Unsaved, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count another attempt."""
+        self._check(trial)
         running = self._halt.guard(lambda: self._director.retry(trial.config[_NUMBER]))
         if running:
             trial.config.update(_of_attempt(running))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
+        self._check(trial)
         lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_words(trial)}"
         overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
         self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
+
+    def _check(self, trial: Trial) -> None:
+        file = trial.pickled_error_file
+        error = cloudpickle.loads(Path(file).read_bytes()) if file else None
+        if isinstance(error, ImportError) or (isinstance(error, RayActorError) and error.actor_init_failed):
+            node = f" on {trial.node_ip}" if trial.node_ip else ""
+            self._halt.lose(
+                f"{_name(trial)} cannot begin, for its worker{node} cannot import its code ({_last_words(trial)}); "
+                "install there what the driver has, then the same command goes on"
+            )
 
 
 class Preparing(_Unsaved, Callback):
@@ -193,6 +230,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         Exception: what went wrong in the director (a ledger that cannot be written, above all).
     """
     config, folder = work.config, work.folder
+    code = digest(driver_code(), "trainables")
 
     def config_of(running: Running) -> dict[str, Any]:
         return {
@@ -205,11 +243,12 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             "threads": slots.threads,
             "device": slots.device,
             "cuda_graphs": config.resources.cuda_graphs,
+            "code": code,
             "deadline_seconds": config.report_deadline_minutes and config.report_deadline_minutes * 60,
             **_of_attempt(running),
         }
 
-    _have_tune_start_soon()
+    _adapt_tune()
     budget = work.time_budget_minutes
     shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
     tuner = tune.Tuner(
@@ -228,7 +267,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             name=folder.ray.name,
             storage_path=str(folder.path),
             stop=Ending(halt),
-            callbacks=[LostWorkers(director, halt), Preparing(director, halt)],
+            callbacks=[Leaving(halt), LostWorkers(director, halt), Preparing(director, halt)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),
             verbose=0,
@@ -236,21 +275,29 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
     )
     try:
         tuner.fit()
+    except _Left:
+        pass
+    except Exception:
+        if not halt.asked:  # else it came of what halts the run
+            raise
     finally:
         shutil.rmtree(folder.ray, ignore_errors=True)
-    if halt.error:
-        raise halt.error
+    halt.check()
 
 
-def _have_tune_start_soon() -> None:
-    """Keep Tune from two things that a first trial would wait for.
+def _adapt_tune() -> None:
+    """Keep Tune from two things that a first trial would wait for, and from one that may hang.
 
     It gives workers variables of their own, so Ray lets those lie that it has started and starts others (2 s). None is
     needed: a worker here has the driver's environment, and on other nodes no trial asks for any; least of all for the
     driver's cloud keys, which Ray would log for all to read: the driver alone talks to MLflow's store.
 
     And it imports MLflow and other loggers (2 s), to count for its makers how many of its callbacks are of these.
+
+    Its placement groups end with the driver. When what holds them is collected as garbage, in whatever thread, it asks
+    Ray to remove them, and a dead Ray never answers.
     """
+    PlacementGroupResourceManager.__del__ = lambda manager: None  # type: ignore[method-assign]
     class_cache.DEFAULT_ENV_VARS.clear()
     class_cache.ENV_VARS_TO_PROPAGATE.clear()
     usage.tag_callbacks = lambda callbacks: False

@@ -2,13 +2,34 @@
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import sqlalchemy as sa
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from trainables.paths import absolute
+
 _SECRET = re.compile(r"(?i)^(ssl)?(password|passwd|pwd|secret)$|token$|(access|api|secret)_?key$")
 _TOKENS = ("http", "https")  # where a user's name alone may be a token
+
+
+def located_uri(uri: str) -> str:
+    """The address with the path of an SQLite file made absolute; any other as it is.
+
+    Raises:
+        InvalidInput: as `absolute`.
+    """
+    if not uri.startswith("sqlite:///"):
+        return uri
+    try:
+        url = sa.make_url(uri)
+    except (sa.exc.ArgumentError, ValueError):  # said where it is used
+        return uri
+    if not url.database or url.database.startswith("file:"):
+        return uri
+    return url.set(database=str(absolute(Path(url.database)))).render_as_string(hide_password=False)
 
 
 def address(schemes: Collection[str], password_goes: str) -> AfterValidator:

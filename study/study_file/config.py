@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
 from study.catalogue import storage_root
-from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
+from study.ledger.modes import MODES
 from study.running.sampling import SAMPLERS
-from study.study_file.addresses import address
+from study.study_file.addresses import address, located_uri
 from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
 from study.study_file.schedule import Schedule
 from study.study_file.yaml_file import parse_value, read_yaml
@@ -22,6 +22,7 @@ from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.paths import PLACES, absolute, check_path, located
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
@@ -35,6 +36,7 @@ CHANGEABLE = (
     "storage",
     "resources.cuda_graphs",
     "sampler.ask_ahead",
+    *(".".join(place) for place in PLACES),
 )
 """Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
@@ -118,6 +120,11 @@ class Storage(Variant):
     ledger: Annotated[str | None, address(("postgresql",), "PGPASSWORD or ~/.pgpass")] = Field(
         default=None, description="a PostgreSQL URL; default: SQLite in the study's folder"
     )
+    readers: Annotated[str, KeyOf(MODES)] = Field(
+        default="owner",
+        description="who may read the SQLite ledger's files: owner, group or everyone; who reads one can also hold a "
+        "study up. PostgreSQL has its own grants",
+    )
 
 
 class StudyConfig(Variant):
@@ -173,7 +180,17 @@ class StudyConfig(Variant):
     @property
     def folder(self) -> StudyFolder:
         """Where the study lies on disk."""
-        return StudyFolder(self.storage.path.expanduser().absolute(), self.name)
+        return StudyFolder(absolute(self.storage.path), self.name)
+
+    def located(self) -> Self:
+        """The same, with every path and address of a file meaning the same from whatever folder.
+
+        Raises:
+            InvalidInput: if the current folder was removed, or `~user` is nobody.
+        """
+        config = located(self)
+        uri = config.mlflow.uri and located_uri(config.mlflow.uri)
+        return config.model_copy(update={"mlflow": config.mlflow.model_copy(update={"uri": uri})})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -182,6 +199,8 @@ class StudyConfig(Variant):
 
 def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None = None) -> StudyConfig:
     """Read a study file and apply `--set a.b=c` overrides, and `storage` as the storage folder if it is given.
+
+    Paths in it are made absolute: what is relative is meant from the current folder.
 
     Raises:
         InvalidInput: with one line on the first thing that is wrong.
@@ -204,7 +223,7 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
         recorded = recorded_precision(_fixed(read_yaml(begun))) if begun.is_file() else None
         fixed["precision"] = recorded or settled_precision(config.space.resolve(), config.resources.gpus)
         config = validated(StudyConfig, data, f"study file {path}")
-    return config
+    return config.located()
 
 
 def _fixed(data: Mapping[str, Any]) -> dict[str, Any]:

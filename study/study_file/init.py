@@ -49,7 +49,7 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
     Raises:
         InvalidInput: if there is such a file already, it cannot be written, or the data is not what can be studied.
     """
-    subject = _subject(data, size)
+    subject = _subject(data if data in SOURCES else os.path.expanduser(data), size)  # noqa: PTH111 - maybe no path
     stem = _name(file.stem if file else Path(data).stem or data)
     place = file or Path(f"{stem}.yaml")
     if place.suffix not in (".yaml", ".yml"):

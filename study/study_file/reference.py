@@ -12,8 +12,9 @@ Made from the model that reads it by `python -m study.study_file.reference > doc
 every default filled in, and `--set key.subkey=value` overrides a key on the command line.
 
 A file is YAML 1.2: plain values only, no aliases, no key twice. An unknown key, a value out of range and settings
-that do not go together are refused before any work, each in one line. "On relaunch" says whether a key may differ
-when a study that has begun is launched again.
+that do not go together are refused before any work, each in one line. A path may begin with `~`; a relative one is
+meant from the folder in which `ganstudy launch` is typed, and recorded as an absolute one. "On relaunch" says whether
+a key may differ when a study that has begun is launched again.
 """
 
 

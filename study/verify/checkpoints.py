@@ -1,7 +1,6 @@
 """Compares the checkpoints on disk with the ledger: each whole, each the report it stands for, none missing."""
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from study.analysis.rung_facts import schedule_of
 from study.confirmation.record import Retraining
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
+from study.older.newer import kimg_of, newer_trainings
 from study.verify.check import Discrepancy
 from trainables.image_counts import Judgement, best_of
+from trainables.repeats import may_repeat
 
-_NAME = re.compile(r"kimg-(\d{6,})")
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})
 
 
@@ -28,20 +28,17 @@ def check_checkpoints(folder: StudyFolder, study: StudyRecord, live: bool, count
         Discrepancy: at the first that is missing, or says something else than the ledger.
     """
     step = schedule_of(study.config).report_every
-    if not live:
-        _check_folders(folder, len(study.trials))
+    newer = [] if live else list(newer_trainings(folder, study))
+    if unknown := [one for one in newer if one.kimg is None]:
+        raise Discrepancy(unknown[0].why)
     moving = [trial for trial in study.trials if live and trial.unfinished]
     for trial in study.trials:
         if trial not in moving:
             check_training(folder.checkpoints(trial.number), f"trial {trial.number}", trial, step, counts)
             counts["trials"] += 1
+    if newer:
+        raise Discrepancy(newer[0].why)
     return f"{len(moving)} running trials left out" if moving else None
-
-
-def _check_folders(folder: StudyFolder, trials: int) -> None:
-    for place in sorted(folder.trial(0).parent.glob("*")):
-        if place.name.isdecimal() and int(place.name) >= trials:
-            raise Discrepancy(f"{place}: the ledger knows no such trial, it has {trials}")
 
 
 def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step: int, counts: Counter[str]) -> None:
@@ -55,12 +52,11 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
 
     found: dict[int, dict[str, Any]] = {}
     for path in sorted(place.glob("kimg-*")):
-        if name := _NAME.fullmatch(path.name):
+        if kimg := kimg_of(path):
             verify_checkpoint(path)
-            kimg = int(name[1])
             found[kimg] = _check_report(path, kimg, what, trial, step)
             counts["checkpoints"] += 1
-    if not trial.reports:
+    if trial.kimg <= may_repeat(place.parent):  # nothing reported, or what was set aside is yet to be trained again
         return
     ahead = [Judgement.of(kimg, report) for kimg, report in found.items() if kimg > trial.kimg]
     last_two = [report.kimg for report in trial.reports[-2:]]

@@ -28,7 +28,7 @@ from study.ledger.events import (
 )
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.ledger.rows import Row
-from study.running.asha import ExactAsha
+from study.running.asha import Asha
 from study.running.sampling import Sampling
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig, refuse_changes
@@ -61,7 +61,7 @@ class Replay:
         self._counts = counts
         self._config: StudyConfig
         self._space: Space
-        self._asha: ExactAsha
+        self._asha: Asha
         self._reports: list[Reported] = []
         self._warmed: list[str] = []
         self._trials: dict[int, _Trial] = {}
@@ -112,7 +112,7 @@ class Replay:
         self._config = validated(StudyConfig, event.config, "its configuration")
         self._space = self._config.space.resolve()
         self._full_count_at.add(self._config.schedule.max_kimg)
-        self._asha = ExactAsha(self._config.schedule, self._config.seed)
+        self._asha = Asha(self._config.schedule, self._config.seed)
         for report in self._reports:  # the rungs as a driver that was just launched rebuilds them
             self._trials[report.trial].goes_on = self._judged(report)
 

@@ -20,11 +20,14 @@ from study.ledger.events import (
 from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.mlflow.confirmation import child_name, judged_points
-from study.mlflow.experiment import all_runs
+from study.mlflow.database import check_database, database_file
+from study.mlflow.experiment import runs_anywhere
+from study.mlflow.private import histories
 from study.mlflow.runs import SEQ, UID
-from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
+from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
 from study.verify.check import Discrepancy
+from trainables.errors import GanStudyError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -43,6 +46,7 @@ class _Stored:
     """What MLflow holds of this study."""
 
     runs: "dict[str, list[Run]]"  # by uid
+    experiments: dict[str, str]  # their names, by id
     points: dict[str, Counter[Point]]  # by run
 
 
@@ -51,7 +55,8 @@ def check_mlflow(
 ) -> str | None:
     """Compare what MLflow holds with the ledger.
 
-    A study that is running or interrupted may be ahead of MLflow; one that has ended must be there completely.
+    A study that is running or interrupted may be ahead of MLflow; one that has ended must be there completely. Its runs
+    are found by their tags, so that two experiments with a run of one trial do not go unnoticed.
 
     Args:
         folder: the study's.
@@ -68,17 +73,27 @@ def check_mlflow(
     """
     uri = resolve_uri(study.config["mlflow"]["uri"], folder)
     file = database_file(uri)
-    if file is not None and not (file.is_file() and file.stat().st_size):
+    if file is not None and not file.exists():
+        if _has_ended(study, live) or (file == folder.mlflow_db and folder.mlflow_artifacts.exists()):
+            raise Discrepancy(f"there is no MLflow store at {file}; `ganstudy sync {folder.name}` makes it")
         return f"not checked: there is no MLflow store at {file} yet; `ganstudy sync {folder.name}` makes it"
     names = sorted({name for row in read() for name, *_ in _points(row)})
     try:
-        stored = _read(open_client(uri), experiment_name(folder.name), study.uid, names)
+        check_database(uri, f"`ganstudy sync {folder.name}` makes it anew")
+        stored = _read(open_client(uri), study.uid, names)
+    except GanStudyError as error:
+        raise Discrepancy(str(error)) from error
     except Exception as error:  # of whatever MLflow is built on
         if file is not None:
             raise Discrepancy(f"MLflow at {file}: cannot be read: {one_line(error)}") from error
         return f"not checked: MLflow at {display_uri(uri)} cannot be reached: {one_line(error)}"
     rows = read()
     return _Comparison(folder.name, fold(rows, live), rows, stored, live, counts).run()
+
+
+def _has_ended(study: StudyRecord, live: bool) -> bool:
+    confirming = any(r.unfinished or r.retried for r in study.confirmation.retrainings)
+    return study.complete and not live and not confirming
 
 
 class _Comparison:
@@ -93,8 +108,7 @@ class _Comparison:
                 self._rows[child].append(row)
         self._stored = stored
         self._counts = counts
-        confirming = any(r.unfinished or r.retried for r in study.confirmation.retrainings)
-        self._complete = study.complete and not live and not confirming
+        self._complete = _has_ended(study, live)
         self._sync = f"`ganstudy sync {name}` brings it"
         self._behind = Counter[str]()
 
@@ -132,7 +146,8 @@ class _Comparison:
         runs = self._stored.runs.get(uid, [])
         active = [run for run in runs if run.info.lifecycle_stage != "deleted"]
         if len(active) > 1:
-            raise Discrepancy(f"{what} has {len(active)} MLflow runs: {', '.join(run.info.run_id for run in active)}")
+            ids = ", ".join(run.info.run_id for run in active)
+            raise Discrepancy(f"{what} has {len(active)} MLflow runs: {ids}{self._apart(active)}")
         if active:
             self._counts["runs"] += 1
             return active[0]
@@ -142,6 +157,13 @@ class _Comparison:
             raise Discrepancy(f"{what} has no MLflow run; {self._sync}")
         self._behind["runs"] += 1
         return None
+
+    def _apart(self, runs: "Sequence[Run]") -> str:
+        """Where the runs lie, if not all in one experiment."""
+        names = sorted({self._stored.experiments[run.info.experiment_id] for run in runs})
+        if len(names) < 2:
+            return ""
+        return f" in the experiments {' and '.join(map(repr, names))}; delete the one that is not to stay"
 
     def _watermark(self, run: "Run", what: str) -> int:
         seq = run.data.tags.get(SEQ, "")
@@ -208,30 +230,24 @@ def _shown(point: Point) -> str:
     return f"{name} = {value!r} at step {step}"
 
 
-def _read(client: "MlflowClient", experiment: str, uid: str, names: Sequence[str]) -> _Stored:
+def _read(client: "MlflowClient", uid: str, names: Sequence[str]) -> _Stored:
     runs = defaultdict[str, "list[Run]"](list)
-    for run in _search(client, experiment):
-        found = run.data.tags.get(UID, "")
-        if found == uid or found.startswith(f"{uid}/"):
-            runs[found].append(run)
+    for run in runs_anywhere(client, uid):
+        runs[run.data.tags[UID]].append(run)
     ids = [run.info.run_id for found in runs.values() for run in found]
     points = {run_id: Counter[Point]() for run_id in ids}
     for run_id, point in _history(client, ids, names):
         points[run_id][point] += 1
-    return _Stored(dict(runs), points)
-
-
-def _search(client: "MlflowClient", experiment: str) -> "list[Run]":
-    found = client.get_experiment_by_name(experiment)
-    return all_runs(client, found.experiment_id) if found else []
+    experiments = {run.info.experiment_id for found in runs.values() for run in found}
+    return _Stored(dict(runs), {one: client.get_experiment(one).name for one in experiments}, points)
 
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:
     """Read all points of these metrics: from a database many runs at once, from a server several calls at once."""
-    bulk = getattr(client._tracking_client.store, "get_metric_history_bulk", None)
+    bulk = histories(client)
     if bulk is not None:
         for name, start in itertools.product(names, range(0, len(run_ids), _RUNS_PER_READ)):
-            for metric in bulk(list(run_ids[start : start + _RUNS_PER_READ]), name, _MANY):
+            for metric in bulk(run_ids[start : start + _RUNS_PER_READ], name, _MANY):
                 yield metric.run_id, (name, metric.value, metric.timestamp, metric.step)
         return
     wanted = list(itertools.product(run_ids, names))

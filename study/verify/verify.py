@@ -5,6 +5,7 @@ It reads only, starts no Ray and trains nothing; it may run beside the driver.
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -35,7 +36,7 @@ def verify(folder: StudyFolder) -> list[Check]:
     rows: list[Row] = []
 
     def read(counts: Counter[str]) -> None:
-        rows.extend(_checked_rows(ledger, counts))
+        rows.extend(_checked_rows(ledger, folder.head, counts))
 
     try:
         ledger = open_ledger(folder)
@@ -60,9 +61,11 @@ def verify(folder: StudyFolder) -> list[Check]:
     return checks
 
 
-def _checked_rows(ledger: Ledger, counts: Counter[str]) -> Sequence[Row]:
+def _checked_rows(ledger: Ledger, head: Path, counts: Counter[str]) -> Sequence[Row]:
     """Read the whole ledger: the file, each row's checksum and place, and that each can follow those before it."""
     ledger.check_file()
+    if other := ledger.differs(head):
+        raise Discrepancy(f"ledger {ledger.place}: {other}: an older one, or another, was put in its place")
     rows = ledger.read()
     counts["rows"] += len(rows)
     if not rows:

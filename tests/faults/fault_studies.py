@@ -19,7 +19,7 @@ import yaml
 from study.ledger.events import Reported
 from study.ledger.ledger import Ledger, Row
 from study.ledger.records import StudyRecord, TrialState, fold
-from study.running.asha import ExactAsha
+from study.running.asha import Asha
 from study.study_file.schedule import Schedule
 
 INJECT = Path(__file__).parent / "inject"
@@ -167,14 +167,21 @@ class Struck:
         self.gate.touch()
 
     def start(
-        self, *arguments: str, faults: list[dict[str, Any]] | None = None, command: str = "launch", **env: str
+        self,
+        *arguments: str,
+        faults: list[dict[str, Any]] | None = None,
+        command: str = "launch",
+        cwd: Path | None = None,
+        **env: str,
     ) -> Driver:
-        """Start `ganstudy launch` on the study (or another command)."""
+        """Start `ganstudy launch` on the study (or another command), in a folder."""
         self.file.write_text(yaml.safe_dump(self.config))
         words = [str(self.file)] if command == "launch" else [STUDY["name"], "--storage", str(self.runs)]
-        return self.run([sys.executable, "-m", "study.cli", command, *words, *arguments], faults=faults, **env)
+        return self.run([sys.executable, "-m", "study.cli", command, *words, *arguments], faults, cwd, **env)
 
-    def run(self, line: list[str], faults: list[dict[str, Any]] | None = None, **env: str) -> Driver:
+    def run(
+        self, line: list[str], faults: list[dict[str, Any]] | None = None, cwd: Path | None = None, **env: str
+    ) -> Driver:
         """Start any process as a driver."""
         mark = uuid.uuid4().hex
         environment = {**os.environ, **env, _MARK: mark, "COLUMNS": "200"}
@@ -184,7 +191,13 @@ class Struck:
         log = self.folder / f"log-{len(self.drivers)}"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=environment,
+                cwd=cwd,
+                start_new_session=True,
             )
         driver = Driver(process, mark, log)
         self.drivers.append(driver)
@@ -198,7 +211,8 @@ class Struck:
         """Rows of one kind in the SQLite ledger, while it may be written or not be there."""
         if not (self.path / "ledger.db").exists():
             return 0
-        connection = sqlite3.connect(f"file:{self.path / 'ledger.db'}?mode=ro", uri=True, timeout=30)
+        ledger = (self.path / "ledger.db").as_uri()
+        connection = sqlite3.connect(f"{ledger}?mode=ro", uri=True, timeout=30)
         try:
             return int(connection.execute("SELECT count(*) FROM events WHERE kind = ?", (kind,)).fetchone()[0])
         except sqlite3.OperationalError:
@@ -246,7 +260,7 @@ def check_promises(study: Struck) -> StudyRecord:
     keys = [event.key for event in events]
     assert len(keys) == len(set(keys)), "counted twice"
     config = study.config
-    asha = ExactAsha(Schedule.model_validate(config["schedule"]), config["seed"])
+    asha = Asha(Schedule.model_validate(config["schedule"]), config["seed"])
     attempt: dict[int, int] = {}
     goes_on: dict[int, bool] = {}
     for event in events:

@@ -103,8 +103,8 @@ class Steps:
         writing = Store.writing
 
         @contextmanager
-        def watched(store: Store) -> Iterator[Any]:
-            with writing(store) as connection:
+        def watched(store: Store, **how: Any) -> Iterator[Any]:
+            with writing(store, **how) as connection:
                 yield connection
                 self.take("commit")
 

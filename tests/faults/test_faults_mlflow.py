@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,10 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_studies import Driver, Record, Struck, check_promises, results, wait_until
+import yaml
+from fault_studies import Driver, Record, Struck, check_promises, one_line_error, results, struck, wait_until
+from test_mlflow_exchange import DRIPS, FLOODS, serving
 
+from study.ledger.events import StudyOpened
+from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord
+from study.mlflow.database import sqlite_uri
+from study.mlflow.store import open_client
 from study.running.launch import _MLFLOW_SECONDS_AT_END
+from study.study_file.config import StudyConfig
 
 pytestmark = pytest.mark.slow
 
@@ -171,3 +179,65 @@ def first_points(uri: str) -> bool:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("ganstudy/struck")
     return bool(experiment and any("fid" in r.data.metrics for r in client.search_runs([experiment.experiment_id])))
+
+
+def test_a_study_in_an_odd_folder_whose_store_was_half_made_and_whose_experiment_was_renamed(
+    tmp_path: Path, record: Record
+) -> None:
+    """The whole road once; an earlier launch was killed while MLflow made its tables."""
+    odd = tmp_path / "odd ?#%20 é"
+    with struck(odd, trials=2) as study:
+        study.path.mkdir(parents=True)
+        with sqlite3.connect(study.path / "mlflow.db") as begun:
+            begun.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        driver = study.start()
+        assert driver.wait() == 0, driver.output
+        assert "MLflow is behind" not in driver.output, driver.output
+        assert "half made" in driver.output
+        found = check_promises(study)
+        record("MLflow's store half made by a driver that was killed", "made anew", "so; MLflow complete")
+
+        uri = sqlite_uri(study.path / "mlflow.db")
+        check_shown(uri, found)
+        client = open_client(uri)
+        experiment = client.get_experiment_by_name("ganstudy/struck")
+        assert experiment is not None
+        client.rename_experiment(experiment.experiment_id, "for the paper")
+        done = {name: ran(study, name) for name in ("sync", "verify", "best", "report")}
+        assert "runs=0, points=0" in done["sync"]
+        assert "as the ledger says, all of it" in done["verify"]
+        assert {e.name for e in client.search_experiments()} == {"Default", "for the paper"}
+        record("experiment renamed by hand, then `sync`", "the same runs, no second experiment", "so; `verify` agrees")
+
+        ran(study, "export-optuna", sqlite_uri(odd / "optuna.db"))
+        here = {path.name for path in odd.iterdir()} - {log.log.name for log in study.drivers}
+        assert here == {"runs", "study.yaml", "optuna.db"}
+        assert [path.name for path in tmp_path.iterdir()] == [odd.name]
+        record("`?`, `#`, `%20` in the storage path", "all in it, nothing beside it", "launch to export-optuna: so")
+
+
+def ran(study: Struck, command: str, *arguments: str) -> str:
+    """What a command that must succeed printed."""
+    process = study.start(*arguments, command=command)
+    assert process.wait() == 0, process.output
+    return process.output
+
+
+@pytest.mark.parametrize("how", ["drips", "floods"])
+def test_an_mlflow_server_that_does_not_end(tmp_path: Path, record: Record, how: str) -> None:
+    kind = DRIPS["body"] if how == "drips" else FLOODS["3 GB announced"]
+    with serving(kind, 0.5 if how == "drips" else 0.0) as uri, struck(tmp_path, mlflow={"uri": uri}) as study:
+        config = StudyConfig.model_validate(study.config)
+        study.path.mkdir(parents=True)
+        (study.path / "study.yaml").write_text(yaml.safe_dump(config.to_dict()))
+        with Ledger.open(study.ledger, schema="struck", create=True) as ledger, ledger.own("host", 1) as writer:
+            writer.append(StudyOpened("5f1c2d3e4f5a", config.to_dict(), "sha256:abc", 1.5, 800.0, {}))
+        sync = study.start(command="sync", MLFLOW_HTTP_REQUEST_TIMEOUT="3")
+        before = time.monotonic()
+        code = sync.wait()
+        seconds = time.monotonic() - before
+        assert code == 1, sync.output
+        line = one_line_error(sync.output)
+        limit = "the exchange took longer than 3 s" if how == "drips" else "the answer has more than 16 MiB"
+        assert limit in line
+        record(f"MLflow server {how}, `sync`", "ends in one line at a stated limit", f"`{limit}`", seconds)

@@ -6,6 +6,7 @@ and what happens within one commit is in `test_faults_journal.py`.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from fault_studies import PATIENCE, Record
-from rayless import config_in, launch
+from rayless import config_in, launch, outcome
 
 from study.ledger.events import StudyChanged
 from study.ledger.ledger import Ledger
@@ -68,3 +69,49 @@ def test_more_trials_on_resume_are_recorded_before_they_run(tmp_path: Path) -> N
     assert kinds.index("study_changed") == len(kinds) - 1 - kinds[::-1].index("study_changed")
     assert kinds[: kinds.index("study_changed")].count("trial_proposed") == 4
     assert kinds[kinds.index("study_changed") :].count("trial_proposed") == 2
+
+
+STRUCK_IN_THE_MIDDLE = """
+import subprocess, sys
+from pathlib import Path
+import rayless
+from study.exit_codes import Interrupted
+from study.ledger import busy
+
+HOLD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('BEGIN'); "
+HOLD += "c.execute('SELECT * FROM events').fetchone(); print(flush=True); input()"
+config, result_of, results = rayless.config_in(Path(sys.argv[1])), rayless.result_of, []
+
+def result(*arguments):
+    results.append(arguments)
+    if len(results) == 4:
+        line = [sys.executable, "-c", HOLD, str(config.folder.ledger)]
+        rayless.reader = subprocess.Popen(line, stdin=-1, stdout=-1, start_new_session=True)
+        rayless.reader.stdout.readline()
+    return result_of(*arguments)
+
+def wait(self, seconds, holder, wait=busy.Endless.__call__):
+    print(rayless.reader.pid, holder(), flush=True)
+    wait(self, seconds, holder)
+
+rayless.result_of, busy.Endless.__call__ = result, wait
+try:
+    rayless.launch(config)
+except Interrupted as error:
+    rayless.reader.kill()
+    sys.exit(error.exit_code)
+"""
+
+
+def test_ctrl_c_ends_a_launch_that_waits_for_its_ledger(tmp_path: Path) -> None:
+    """A reader holds the lock and does not let go: what was not written is found again by the next launch."""
+    config = config_in(tmp_path / "struck")
+    path = os.pathsep.join(map(str, (HERE.parents[1], HERE, HERE.parent / "study")))
+    line = [sys.executable, "-c", STRUCK_IN_THE_MIDDLE, str(tmp_path / "struck")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}) as driver:
+        assert driver.stdout is not None
+        reader, _, told = driver.stdout.readline().partition(" ")
+        assert f"ledger.db is locked by process {reader} (python" in told
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(PATIENCE) == 130
+    assert outcome(launch(config)) == outcome(launch(config_in(tmp_path / "whole")))

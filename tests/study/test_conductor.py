@@ -14,7 +14,7 @@ from toys import CEILING, Crash, drive, fid_of, first_trial, open_study, result_
 from study.ledger.events import Event, Reported
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
-from study.running.asha import ExactAsha
+from study.running.asha import Asha
 from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling, told_trial
@@ -123,7 +123,7 @@ def test_decisions_of_a_concurrent_study_are_a_replay_of_its_ledger(tmp_path: Pa
     with pytest.raises(Crash):
         drive(place, config, concurrency=concurrency, crash_after=17)
     study = drive(place, config, concurrency=concurrency)
-    asha = ExactAsha(config.schedule, config.seed)
+    asha = Asha(config.schedule, config.seed)
     decisions = {
         (event.trial, event.kimg): asha.goes_on(event.trial, event.kimg, event.metrics["fid"])
         for event in (row.event for row in rows(place))

@@ -304,7 +304,7 @@ def test_a_lost_worker_fails_only_its_retraining_and_a_full_disk_stops_all(place
             assert confirmer.next() is not None
         confirmer.fail(0, "worker_lost: 4 times")
         with pytest.raises(GanStudyError, match="seed 2 cannot go on: full; free space, then confirm again"):
-            confirmer.report(1, {"ended": "halt", "cause": "full"})
+            confirmer.report(1, {"ended": "halt", "cause": "full; free space"})
         study = fold(ledger.read(), live=False)
     states = {r.index: (r.state, r.cause) for r in study.confirmation.retrainings}
     assert states == {1: (TrialState.FAILED, "worker_lost: 4 times"), 2: (TrialState.INTERRUPTED, None)}

@@ -295,7 +295,7 @@ class Flaky:
 def project_with_failure(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, fail_at: int, after: bool) -> int:
     """Project and finish with one failing call; return the number of calls."""
     flaky = Flaky(open_client(resolve_uri(None, folder)), fail_at, after)
-    monkeypatch.setattr(mlflow_projection, "open_client", lambda uri: flaky)
+    monkeypatch.setattr(mlflow_projection, "open_store", lambda uri, folder: flaky)
     projection = MlflowProjection(None, folder, "digits")
     finish = Finish("interrupted", {"best.yaml": "loss: hinge\n"})
     rows = rows_of(events())
@@ -333,7 +333,7 @@ def test_a_status_that_did_not_arrive_is_sent_by_the_next_projection(
     """The watermark is sent with the values, the status after them: the values are there, the status is not."""
     rows = rows_of(events()[:12])
     projection = MlflowProjection(None, folder, "digits")
-    projection.attach()
+    projection.attach(UID)
     with monkeypatch.context() as patch:
         patch.setattr(projection._client, "set_terminated", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -350,8 +350,8 @@ def test_of_two_processes_at_once_one_set_of_runs_stays(
 ) -> None:
     rows = rows_of(events())
     first, second = (MlflowProjection(None, folder, "digits") for _ in range(2))
-    first.attach()
-    second.attach()
+    first.attach(UID)
+    second.attach(UID)
     first.project(rows[:6])
     second.project(rows[:6])  # it had looked before the other made its runs
     MlflowProjection(None, folder, "digits").project(rows[:8])
@@ -538,7 +538,7 @@ def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder
 def test_an_empty_ledger_makes_no_run(folder: StudyFolder) -> None:
     projection = MlflowProjection(None, folder, "digits")
     assert sync(reader([]), projection, Finish("interrupted")) == Counts()
-    assert state_of(folder) == {"experiment": {}}
+    assert open_client(projection.uri).get_experiment_by_name("ganstudy/digits") is None
 
 
 @given(

@@ -105,7 +105,11 @@ def write_study(root: Path, *events: Event) -> StudyConfig:
     config = toy_config(storage={"path": str(root)})
     config.folder.path.mkdir(parents=True)
     config.folder.study_file.write_text(yaml.safe_dump(config.to_dict()))
-    with Ledger.open(config.folder.ledger, schema="toy", create=True) as ledger, ledger.own("host", 1) as writer:
+    folder = config.folder
+    with (
+        Ledger.open(folder.ledger, schema="toy", create=True) as ledger,
+        ledger.own("host", 1, None, folder.head) as writer,
+    ):
         writer.append(StudyOpened("uid", config.to_dict(), "fingerprint", 0.5, CEILING, {}), *events)
     return config
 

@@ -199,6 +199,7 @@ def test_a_raised_budget_is_replayed_as_it_was_decided(tmp_path: Path) -> None:
     write_checkpoints(config.folder)
     ends = {(t.state, t.kimg) for t in study.trials}
     assert {(TrialState.COMPLETED, 27), (TrialState.STOPPED, 9)} <= ends, "stopped by what was the end"
+    project(config.folder, Finish("finished"))
     assert problems(config.folder) == {}
 
 
@@ -340,7 +341,8 @@ def test_an_outcome_altered_with_all_checksums_is_found_by_the_replay(folder: St
     found = problems(folder)
     assert f"trial {trial.number} stopped at {trial.kimg} kimg by the rung {trial.rung}" in found["decisions"]
     assert "row " in found["decisions"]
-    folder.mlflow_db.unlink()  # so that only the replay can tell
+    folder.mlflow_db.unlink()
+    project(folder, Finish("finished"))  # so that only the replay can tell
     assert f"'{end_key(trial)}'" in only(folder, "decisions")
 
 
@@ -516,6 +518,7 @@ def test_the_best_checkpoint_is_missed(tmp_path: Path) -> None:
     worse = lambda c, kimg: dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg, "fid": 20.0 + kimg}  # noqa: E731
     drive(config.folder.ledger, config, result=worse)
     write_checkpoints(config.folder)
+    project(config.folder, Finish("finished"))
     store = CheckpointStore(config.folder.checkpoints(0))
     assert store.kimgs() == [1, 8, 9]
     assert problems(config.folder) == {}
@@ -581,6 +584,11 @@ def test_a_wrong_state_is_found(folder: StudyFolder, client: Any) -> None:
 def test_a_run_that_is_ahead_of_the_ledger_is_found(folder: StudyFolder, client: Any) -> None:
     client.set_tag(run_of(client, 6).info.run_id, SEQ, "100000")
     assert "has row 100000" in only(folder, "MLflow")
+
+
+def test_a_store_that_is_gone_is_no_excuse(folder: StudyFolder) -> None:
+    folder.mlflow_db.unlink()
+    assert "there is no MLflow store" in only(folder, "MLflow")
 
 
 def test_a_damaged_mlflow_database_is_no_excuse(folder: StudyFolder) -> None:

@@ -1,11 +1,13 @@
 """The watchdog, in a process of its own: a hang ends, says where it was, and is not repeated."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from trainables.errors import reason_of
-from trainables.faults import Watchdog
+from trainables.faults import Watchdog, cause_of, disk_remedy, is_disk_shut
 
 HANG = """
 import sys, threading
@@ -43,3 +45,16 @@ def test_the_reason_of_an_error_is_one_line_and_never_empty() -> None:
     assert reason_of(ValueError("one\n  two\tthree")) == "one two three"
     assert reason_of(ValueError("one\n  two\tthree"), most=5) == "one t"
     assert reason_of(AssertionError()) == reason_of(AssertionError(" \n")) == "AssertionError"
+
+
+def test_a_disk_that_takes_no_more_is_known_and_its_remedy(tmp_path: Path) -> None:
+    for number, remedy in (
+        (errno.ENOSPC, "free space"),
+        (errno.EDQUOT, "free space"),
+        (errno.EROFS, "make that writable"),
+    ):
+        raised = OSError(number, os.strerror(number))
+        for error in (raised, RuntimeError(f"a library's: {raised}")):
+            assert is_disk_shut(error, tmp_path)
+            assert disk_remedy(cause_of(error)) == remedy
+    assert not is_disk_shut(OSError(errno.EACCES, os.strerror(errno.EACCES)), tmp_path)

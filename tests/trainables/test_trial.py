@@ -20,6 +20,7 @@ from trainables.histograms import histogram_picture
 from trainables.images import sample_grid
 from trainables.models import MODELS
 from trainables.prepare import Prepared
+from trainables.repeats import allow_repeat
 from trainables.session import MEANS, Session, Training
 from trainables.trial import METRICS, Report, Trial, report_keys
 
@@ -303,6 +304,11 @@ def test_checkpoints_of_another_configuration_are_not_continued(prepared: Prepar
 def test_checkpoints_that_are_gone_are_missed_where_there_was_a_report(prepared: Prepared, tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match="its checkpoints are gone"):
         Trial(small(), prepared, tmp_path, attempt=2, reported=4)
+    allow_repeat(tmp_path, 3)
+    with pytest.raises(CorruptFile, match="its checkpoints are gone"):
+        Trial(small(), prepared, tmp_path, attempt=2, reported=4)
+    allow_repeat(tmp_path, 4)
+    assert Trial(small(), prepared, tmp_path, attempt=2, reported=4).session.kimg == 0
 
 
 def test_a_folder_that_a_later_attempt_took_over_is_left_alone(prepared: Prepared, tmp_path: Path) -> None:

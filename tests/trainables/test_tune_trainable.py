@@ -1,10 +1,13 @@
 import errno
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from small_trials import EVALUATION, same, small, weights
@@ -14,7 +17,7 @@ from trainables.faults import DIVERGED, FAILED, HALT
 from trainables.prepare import Prepared
 from trainables.session import Session
 from trainables.trial import METRICS, report_keys
-from trainables.tune import GanTrainable
+from trainables.tune import GanTrainable, own_code
 
 Build = Callable[[dict[str, Any]], GanTrainable]
 
@@ -204,6 +207,7 @@ def test_an_error_in_a_step_is_a_result(build: Build, tmp_path: Path, monkeypatc
     [
         OSError(errno.ENOSPC, "full"),
         OSError(errno.EDQUOT, "quota"),
+        OSError(errno.EROFS, "read-only"),
         RuntimeError("No space left on device (28)"),
     ],
 )
@@ -218,6 +222,45 @@ def test_a_full_disk_halts_the_study_and_not_the_trial(
 
     monkeypatch.setattr("trainables.checkpoint.save_file", full)
     assert_ended(trainable.step(), HALT, 2)
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'x'"), ImportError("libcudart.so.12")])
+def test_a_module_that_is_missing_is_no_trials_fault(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ImportError
+) -> None:
+    trainable = build(tune_config(small(), tmp_path))
+
+    def missing(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("trainables.session.Session.train", missing)
+    assert_ended(trainable.step(), HALT, 0, f"error: {type(error).__name__}: {error}; install on ")
+
+
+def test_other_code_than_the_drivers_trains_nothing(build: Build, prepared: Prepared, tmp_path: Path) -> None:
+    trainable = build(tune_config(small(), tmp_path / "other") | {"code": "of another version"})
+    assert_ended(trainable.step(), HALT, 0, "is not the driver's; install on ")
+    assert not (tmp_path / "other").exists()
+    trainable.reset_config(tune_config(small(), tmp_path / "same") | {"code": own_code()})
+    assert trainable.step()["fid"] == fids(small(), prepared, 1)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_a_worker_ends_with_its_raylet_even_where_it_holds_pythons_lock() -> None:
+    child = (
+        "import ctypes; from trainables.faults import end_with_raylet; end_with_raylet(); print(1, flush=True);"
+        "ctypes.PyDLL(None).sleep(99999)"
+    )
+    parent = (
+        "import os, subprocess, sys, time; os.environ['RAY_RAYLET_PID'] = str(os.getpid());"
+        "print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True); time.sleep(99999)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, child], stdout=subprocess.PIPE, text=True) as raylet:
+        assert raylet.stdout is not None
+        worker = psutil.Process(int(raylet.stdout.readline()))
+        assert raylet.stdout.readline() == "1\n"
+        raylet.kill()
+        worker.wait(30)
 
 
 def test_memory_that_runs_out_is_a_type_of_failure(

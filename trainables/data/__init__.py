@@ -4,7 +4,7 @@ from trainables.data.cifar10 import Cifar10
 from trainables.data.digits import Digits
 from trainables.data.fashion_mnist import FashionMnist
 from trainables.data.folder import Folder
-from trainables.data.images import Dataset, LabelledImages, Split
+from trainables.data.images import DataFacts, Dataset, LabelledImages, Split
 from trainables.data.mnist import Mnist
 from trainables.data.npz import Npz
 from trainables.data.source import DataSource
@@ -21,6 +21,7 @@ SOURCES: dict[str, type[DataSource]] = {
 __all__ = [
     "SOURCES",
     "Cifar10",
+    "DataFacts",
     "DataSource",
     "Dataset",
     "Digits",

@@ -20,11 +20,11 @@ from trainables.data.array_cache import ArrayCache
 from trainables.data.collection import Collection, open_collection
 from trainables.data.images import Dataset, LabelledImages
 from trainables.data.picture import MODES, decode, strict_pillow
-from trainables.data.places import expanded
 from trainables.data.source import LARGEST, SMALLEST, DataSource, cache_folder
 from trainables.data.transform import split_indices
 from trainables.display import shown
 from trainables.errors import InvalidInput
+from trainables.paths import absolute
 from trainables.variants import KeyOf
 
 DECODING = 1
@@ -56,7 +56,7 @@ class Folder(DataSource, frozen=True, extra="forbid"):
 
     def load(self) -> Dataset:
         """The three splits."""
-        collection = open_collection(expanded(self.path))
+        collection = open_collection(absolute(self.path))
         names = collection.names
         if len(names) < _FEWEST:
             raise InvalidInput(

@@ -48,6 +48,25 @@ class LabelledImages:
         return len(self.images)
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """What there is to say of a data set without its pixels; a study's ledger keeps it.
+
+    Attributes:
+        shape: of an image, C x H x W.
+        images: how many, by split.
+        classes: how many, None where there are none.
+        class_counts: `train` images of each class; empty where there are none.
+        digest: `Dataset.digest`.
+    """
+
+    shape: tuple[int, int, int]
+    images: dict[str, int]
+    classes: int | None
+    class_counts: tuple[int, ...]
+    digest: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits of images of one shape, all labelled 0..classes-1 or none of them (`classes` is None).
@@ -92,6 +111,13 @@ class Dataset:
         if labels is None or self.classes is None:
             return ()
         return tuple(np.bincount(labels, minlength=self.classes).tolist())
+
+    @property
+    def facts(self) -> DataFacts:
+        """What there is to say of it."""
+        images = {str(split): len(self.split(split)) for split in Split}
+        shape = self.channels, self.size, self.size
+        return DataFacts(shape, images, self.classes, self.class_counts(Split.TRAIN), self.digest)
 
     @property
     def channels(self) -> int:

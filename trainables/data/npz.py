@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.data.images import CHANNELS, Dataset, LabelledImages
-from trainables.data.places import expanded, is_file
+from trainables.data.places import is_file
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize, split_indices
 from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
+from trainables.paths import absolute
 
 _PREFIXES = ("", "validation_", "test_")
 _KEYS = tuple(f"{prefix}{what}" for prefix in _PREFIXES for what in ("images", "labels"))
@@ -35,7 +36,7 @@ class Npz(DataSource, frozen=True, extra="forbid"):
 
     def load(self) -> Dataset:
         """The three splits."""
-        arrays = _read(expanded(self.path))
+        arrays = _read(absolute(self.path))
         given = {p: _part(self.path, arrays, p, self.size) for p in _PREFIXES if f"{p}images" in arrays}
         images, labels = given[""]
         missing = [prefix for prefix in _PREFIXES if prefix not in given]

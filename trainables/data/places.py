@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.data.source import cache_folder
-from trainables.errors import CorruptInput, DataNotFound, InvalidInput, reason_of
+from trainables.errors import CorruptInput, DataNotFound, reason_of
+from trainables.paths import absolute
 
 Search = Callable[[Path], tuple[dict[str, Path], list[str]]]
 """Looks into one folder: the paths of the files found there by their official names, and the names it lacks."""
@@ -67,11 +68,11 @@ class Places:
         return cache_folder() / self.name
 
     def _in_root(self, root: Path) -> dict[str, Path]:
-        found, missing = self.search(expanded(root))
+        found, missing = self.search(absolute(root))
         if missing:
             raise DataNotFound(
-                f"{self.name}: {root} lacks {', '.join(missing)}; correct `root`, or leave it out to look in the "
-                "usual places"
+                f"{self.name}: {absolute(root)} lacks {', '.join(missing)}; correct `root`, or leave it out to look in "
+                "the usual places"
             )
         return found
 
@@ -97,18 +98,6 @@ class Places:
             (partial / self.downloaded).replace(cache / self.downloaded)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def expanded(path: Path) -> Path:
-    """The path with a leading `~` or `~user` replaced.
-
-    Raises:
-        InvalidInput: when there is no such user.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise InvalidInput(f"{path}: there is no such user's home; write the path out") from error
 
 
 def is_file(path: Path) -> bool:

@@ -3,11 +3,13 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel
 
 from trainables.data.images import Dataset
+from trainables.errors import InvalidInput
+from trainables.paths import DATA_PLACES, expanded
 
 if TYPE_CHECKING:
     from trainables.data.places import Places  # which imports this module
@@ -32,12 +34,32 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
         """
 
     @classmethod
+    def place_key(cls) -> str | None:
+        """Which of `DATA_PLACES` says where the images lie; None for what comes with a library."""
+        return next((key for key in DATA_PLACES if key in cls.model_fields), None)
+
+    def at(self, place: Path | None) -> Self:
+        """The same images, which lie at `place` now; None: where they lay.
+
+        Raises:
+            InvalidInput: if they come with a library.
+        """
+        if place is None:
+            return self
+        if (key := self.place_key()) is None:
+            raise InvalidInput(f"data at {place}: {self.name} comes with a library; leave it out")
+        return self.model_copy(update={key: place})
+
+    @classmethod
     def places(cls) -> "Places | None":
         """Where a published data set usually lies; None for what comes with a library or from a path."""
         return None
 
 
 def cache_folder() -> Path:
-    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ganstudy"
+    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist.
+
+    Raises:
+        InvalidInput: if neither that variable nor a home is there.
+    """
+    return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "ganstudy"

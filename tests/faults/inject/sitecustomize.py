@@ -36,6 +36,10 @@ def _hang(fault, trial):
     time.sleep(1e6)
 
 
+def _hang_in_c(fault, trial):
+    ctypes.PyDLL(None).sleep(1_000_000)  # and holds Python's lock
+
+
 def _slow(fault, trial):
     time.sleep(fault["seconds"])
 
@@ -132,6 +136,7 @@ BEFORE = {
     "exit": _exit,
     "os_exit": _exit_at_once,
     "hang": _hang,
+    "hang in C": _hang_in_c,
     "slow": _slow,
     "wait": _wait_for_gate,
     "memory": _out_of_memory,

@@ -1,0 +1,55 @@
+"""What Ray raises while it starts or is joined, exceptions of every kind, in one line that says what to do."""
+
+import resource
+
+from study.running.ray_environment import where_from
+from trainables.errors import GanStudyError, reason_of
+
+_MOST = 300  # characters of what Ray says
+_TOKEN = "set RAY_AUTH_MODE, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the cluster's nodes"
+_FOLDER = "set RAY_TMPDIR to a short path of a folder that can be written to"
+_ADVICE = {
+    "auth": _TOKEN,
+    "token": _TOKEN,
+    "AF_UNIX": _FOLDER,
+    "directory": _FOLDER,
+    "Permission denied": _FOLDER,
+    "No space left": "make room there, or set RAY_TMPDIR to another folder",
+    "ersion mismatch": "install the cluster's versions of Ray and Python here, or these there",
+}
+"""What Ray says -> what to do; the first that fits."""
+_JOINED = "check `ray status`, or leave --address out for a local Ray"
+_STARTED = "see ray/session_latest/logs in /tmp or $RAY_TMPDIR; try again where there is more memory, or less to do"
+_LIMITS = {
+    "v": (resource.RLIMIT_AS, 1 << 10, 32 << 30),
+    "n": (resource.RLIMIT_NOFILE, 1, 4096),
+    "f": (resource.RLIMIT_FSIZE, 1 << 10, 16 << 30),
+    "u": (resource.RLIMIT_NPROC, 1, 1024),
+}
+"""Option of `ulimit` -> (limit, its unit, below what it may be why Ray does not start)."""
+
+
+def ray_failed(address: str | None, error: BaseException) -> GanStudyError:
+    """Return the error to raise.
+
+    Args:
+        address: of the cluster, None for a Ray of our own.
+        error: what Ray raised.
+    """
+    reason = reason_of(error, most=_MOST).rstrip(".")
+    known = next((advice for words, advice in _ADVICE.items() if words in reason), None)
+    if address:
+        return GanStudyError(f"cannot join Ray at {address}{where_from(address)}: {reason}; {known or _JOINED}")
+    if low := _low_limits():
+        known = f"{known}; {low}" if known else low
+    return GanStudyError(f"a local Ray does not start: {reason}; {known or _STARTED}")
+
+
+def _low_limits() -> str | None:
+    """Name the limits of this process that may be why a local Ray does not start."""
+    low = []
+    for option, (number, unit, enough) in _LIMITS.items():
+        limit, _ = resource.getrlimit(number)
+        if limit != resource.RLIM_INFINITY and limit < enough:
+            low.append(f"ulimit -{option} {limit // unit}")
+    return f"raise the limit {' and '.join(low)}" if low else None

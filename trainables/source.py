@@ -1,0 +1,43 @@
+"""Which code a process would run: its packages' source files by hash, where they lie, and versions.
+
+Nothing but the standard library and nothing of this package is used here, for a driver sends this module to its
+workers by value: what they have installed may be another version of it, or nothing.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+Code = dict[str, dict[str, str]]
+"""`files`: SHA-256 of each by its name; `places`: each package's folder; `versions` of distributions. What is missing
+has no entry."""
+
+
+def read_code(packages: Sequence[str], distributions: Sequence[str] = ()) -> Code:
+    """Return what this process would import by the names of `packages`, and has installed; it imports nothing."""
+    files, places, versions = {}, {}, {}
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            continue
+        for folder in map(Path, spec.submodule_search_locations or ()):
+            places[package] = str(folder.resolve())
+            for file in folder.rglob("*.py"):
+                name = file.relative_to(folder).as_posix()
+                files[f"{package}/{name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if spec.submodule_search_locations is None:  # a single file in the package's stead
+            places[package] = str(Path(spec.origin or "").resolve())
+    for name in distributions:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"files": files, "places": places, "versions": versions}
+
+
+def digest(code: Code, package: str) -> str:
+    """Return one hash of all files of a package and their names."""
+    files = sorted((name, hashed) for name, hashed in code["files"].items() if name.startswith(f"{package}/"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()
