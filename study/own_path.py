@@ -24,8 +24,7 @@ def keep_to_own_code(started: bool) -> None:
         found = spec.origin if spec else None
         if found is None or Path(found).resolve() != place / package / "__init__.py":
             what = f"is found in {found}" if found else "is not found"
-            print(
-                f"ganstudy: {package} {what}, and not in {place}, where study lies; mend PYTHONPATH, or install again",
-                file=sys.stderr,
-            )
+            text = f"{package} {what}, and not in {place}, where study lies; mend PYTHONPATH, or install again"
+            shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)  # as `trainables.display` does it
+            print(f"ganstudy: {shown}", file=sys.stderr)
             raise SystemExit(_USAGE)

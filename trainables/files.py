@@ -155,7 +155,7 @@ def _told(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # a path that no system has
-        raise InvalidInput(f"{before}{str(path)!r}: cannot be written: {error}; name another place") from None
+        raise InvalidInput(f"{before}{quoted(str(path))}: cannot be written: {error}; name another place") from None
     except OSError as error:
         kind = GanStudyError if error.errno in _LATER else InvalidInput
         raise kind(f"{before}{path}: cannot be written: {error.strerror}; name another place") from None

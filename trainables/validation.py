@@ -72,7 +72,7 @@ def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str |
     if found["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "expected keys and values below it"
     if found["type"] in ("tuple_type", "list_type"):
-        return f"write it as a list: [{quoted(value)}]" if isinstance(value, str) else "write it as a list: [...]"
+        return f"write it as a list: [{quoted(value)[1:-1]}]" if isinstance(value, str) else "write it as a list: [...]"
     return None
 
 

@@ -67,14 +67,18 @@ def _storage(target: str) -> BaseStorage:
     """Return the storage.
 
     Raises:
-        InvalidInput: if it is no URL that can be told apart (of one, drivers' errors name parts of a password), or is
-            there and no file.
+        InvalidInput: if it cannot be written, or is no URL that all read alike: errors would name parts of a password.
         Exception: of SQLAlchemy, a driver or the file system.
     """
-    if "://" not in target:
-        file = absolute(Path(target))
-        _check(file)
-        return JournalStorage(JournalFileBackend(str(file)))
+    uri = located_uri(_checked_url(target)) if "://" in target else None
+    file = absolute(Path(target)) if uri is None else database_file(uri)
+    if file is not None:
+        check_file(file, "Optuna storage")
+        check_writable(file.parent, "Optuna storage", "choose another place")
+    return JournalStorage(JournalFileBackend(str(file))) if uri is None else RDBStorage(uri)
+
+
+def _checked_url(target: str) -> str:
     try:
         malformed = "@" in (sa.make_url(target).host or "")
     except (sa.exc.ArgumentError, ValueError):
@@ -83,15 +87,7 @@ def _storage(target: str) -> BaseStorage:
         raise InvalidInput(
             f"{quoted(target)}: not a database's URL; write @, : and / in a password as %40, %3A and %2F"
         )
-    uri = located_uri(target)
-    if (database := database_file(uri)) is not None:
-        _check(database)
-    return RDBStorage(uri)
-
-
-def _check(file: Path) -> None:
-    check_file(file, "Optuna storage")
-    check_writable(file.parent, "Optuna storage", "choose another place")
+    return target
 
 
 def _frozen(

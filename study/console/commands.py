@@ -248,7 +248,7 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         if from_older:
-            go_on_from_older(folder, ledger, lambda text: say(Console(stderr=True) if as_json else console, text))
+            go_on_from_older(folder, ledger, lambda text: say(Screen(stderr=True) if as_json else console, text))
         else:
             check_not_older(folder, ledger, fold(ledger.read(), live=False))
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's

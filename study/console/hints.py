@@ -9,6 +9,7 @@ from pathlib import Path
 
 from study.catalogue import storage_root
 from study.folder import StudyFolder
+from trainables.display import printable
 
 _NAME = "ganstudy"
 
@@ -43,7 +44,11 @@ def _for_shell(word: str) -> str:
     """Quote a word; one that cannot be shown as it is by its bytes, in the form of bash, zsh and POSIX since 2024."""
     if word.isprintable():
         return shlex.quote(word)
-    escaped = os.fsencode(word).decode("latin-1").encode("unicode_escape").decode("ascii").replace("'", "\\'")
+    try:
+        name = os.fsencode(word)
+    except UnicodeEncodeError:  # no file has such a name
+        return shlex.quote(printable(word))
+    escaped = name.decode("latin-1").encode("unicode_escape").decode("ascii").replace("'", "\\'")
     return f"$'{escaped}'"
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from study.console.hints import shown_path
 from study.console.output import OutputClosed
-from study.console.screen import ShownFormatter
+from study.console.screen import Screen, ShownFormatter
 from study.exit_codes import Interrupted
 from trainables.display import shown
 from trainables.files import is_standard_output
@@ -27,7 +27,7 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 def say_written(console: Console, file: Path, text: str) -> None:
     """Say what was written to a file that the user named: on standard error where that is standard output."""
-    say(Console(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")
+    say(Screen(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")
 
 
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:

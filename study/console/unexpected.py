@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from importlib.metadata import version
 
+from trainables.display import shown
 from trainables.errors import reason_of
 
 _MOST = 300  # characters of what it says
@@ -49,12 +50,12 @@ def _reason(error: BaseException) -> str:
 
 
 def _keep(error: BaseException) -> str | None:
-    """Write the traceback to a file of the user's alone, in the first temporary folder that takes it."""
+    """Write the traceback, without secrets, to a file of the user's alone, in the first temporary folder."""
     about = f"ganstudy {version('ganstudy')}, Python {platform.python_version()}, {platform.platform()}\n\n"
     try:
         number, path = tempfile.mkstemp(prefix="ganstudy-", suffix=".txt")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(about + "".join(traceback.format_exception(error)))
+            file.write(about + shown("".join(traceback.format_exception(error))))
     except (OSError, MemoryError):
         return None
     return path

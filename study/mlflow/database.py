@@ -19,6 +19,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from study.mlflow.settings import prepare_environment
+from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import check_file, on_read_only
 
@@ -39,7 +40,7 @@ def sqlite_uri(file: Path) -> str:
     try:
         text = sa.URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
     except UnicodeEncodeError:
-        raise InvalidInput(f"{str(file)!r}: an MLflow store needs a path in UTF-8; rename the folder") from None
+        raise InvalidInput(f"{quoted(str(file))}: an MLflow store needs a path in UTF-8; rename the folder") from None
     # Of an address that begins with `sqlite:///` MLflow takes the rest for a path, and makes its folder.
     return text if text.endswith(f"///{file}") else text.replace("sqlite:", "sqlite+pysqlite:", 1)
 
@@ -58,11 +59,15 @@ def check_database_folder(uri: str) -> None:
     """
     file = database_file(uri)
     if file is not None and not file.parent.is_dir():
-        raise InvalidInput(f"MLflow URI {uri!r}: there is no folder {file.parent}; make it, or correct mlflow.uri")
+        raise InvalidInput(
+            f"MLflow URI {quoted(uri)}: there is no folder {file.parent}; make it, or correct mlflow.uri"
+        )
     if file is not None:
-        check_file(file, f"MLflow URI {uri!r}")
+        check_file(file, f"MLflow URI {quoted(uri)}")
         if on_read_only(file):
-            raise InvalidInput(f"MLflow URI {uri!r}: {file.parent} is on a read-only file system; name another place")
+            raise InvalidInput(
+                f"MLflow URI {quoted(uri)}: {file.parent} is on a read-only file system; name another place"
+            )
 
 
 def check_database(uri: str, advice: str) -> None:

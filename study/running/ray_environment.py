@@ -5,6 +5,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import check_writable
 
@@ -55,10 +56,10 @@ def cluster_address(given: str | None) -> str | None:
     scheme, strange, _ = given.partition("://")
     if strange:
         what = _OTHERS.get(scheme, "not an address of Ray; give the GCS's")
-        raise InvalidInput(f"{name} {given!r}: {what} HOST:PORT (6379 by default), or {instead} for a local Ray")
+        raise InvalidInput(f"{name} {quoted(given)}: {what} HOST:PORT (6379 by default), or {instead} for a local Ray")
     host, colon, port = given.rpartition(":")
     if given != "auto" and not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
-        raise InvalidInput(f"{name} {given!r}: use auto, HOST:PORT, or {instead} for a local Ray")
+        raise InvalidInput(f"{name} {quoted(given)}: use auto, HOST:PORT, or {instead} for a local Ray")
     return given
 
 
@@ -90,7 +91,7 @@ def _check_authentication() -> None:
     """Refuse a mode that Ray does not know, which would turn authentication off, and a token's file without a token."""
     mode = os.environ.get("RAY_AUTH_MODE", "disabled")
     if mode.lower() not in _MODES:
-        raise InvalidInput(f"RAY_AUTH_MODE {mode!r}: use one of {', '.join(_MODES)}, or unset it")
+        raise InvalidInput(f"RAY_AUTH_MODE {quoted(mode)}: use one of {', '.join(_MODES)}, or unset it")
     file = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if not file or os.environ.get("RAY_AUTH_TOKEN") or mode.lower() == "disabled":
         return
