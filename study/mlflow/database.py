@@ -210,14 +210,17 @@ def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None
         with _held(left) as free:
             if free:  # its maker was killed
                 _remove(left)
-    new = file.with_name(f".{file.name}.{secrets.token_hex(8)}.making")
-    new.touch(exist_ok=False)
-    try:
-        with _held(new):
-            make_store(sqlite_uri(new), artifacts)
-            put(new, file)
-    finally:
-        _remove(new)
+    for _ in range(_TRIES):
+        new = file.with_name(f".{file.name}.{secrets.token_hex(8)}.making")
+        new.touch(exist_ok=False)
+        try:
+            with _held(new) as ours:
+                if ours and new.exists():  # no other took it for left, before it was locked
+                    make_store(sqlite_uri(new), artifacts)
+                    put(new, file)
+                    return
+        finally:
+            _remove(new)
 
 
 @contextmanager

@@ -229,20 +229,20 @@ from study.mlflow import private
 from study.mlflow.store import open_store, resolve_uri
 from mlflow.store.tracking import sqlalchemy_store  # the imports take longest: only once
 folder = StudyFolder(Path(sys.argv[1]), "digits")
-for line in sys.stdin:
+while sys.stdin.readline():
     child = os.fork()
     if not child:
         open_store(resolve_uri(None, folder), folder).search_experiments()
         os._exit(0)
     print(child, flush=True)
-    if line.strip() == "wait":
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    sys.stdin.readline()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 @contextmanager
 def makers(folder: StudyFolder, count: int) -> "Iterator[list[subprocess.Popen[str]]]":
-    """Processes that fork one that makes the study's store, for each line that they read."""
+    """Processes that fork one that makes the study's store at a line that they read, and wait for it at the next."""
     command = [sys.executable, "-c", MAKE, str(folder.root)]
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(count)]
@@ -274,12 +274,15 @@ def test_whoever_is_killed_while_the_store_is_made_leaves_none_or_a_whole_one(fo
             told(maker, "go")
             child = answer(maker)
             time.sleep(rng.uniform(0.0, 4.0))
-            os.kill(child, signal.SIGKILL)  # a zombie until its maker ends, so that no other has its id
+            os.kill(child, signal.SIGKILL)  # at worst a zombie, for nobody has waited for it
+            told(maker, "wait")
+            answer(maker)
             if folder.mlflow_db.exists():
                 check_database(resolve_uri(None, folder), "it is not whole")
                 folder.mlflow_db.unlink()
-        told(maker, "wait")
+        told(maker, "go")
         answer(maker)
+        told(maker, "wait")
         assert answer(maker) == 0
     check_database(resolve_uri(None, folder), "it is not whole")
     assert [path.name for path in folder.path.iterdir()] == ["mlflow.db"]  # and no leftovers
@@ -290,9 +293,10 @@ def test_of_processes_that_make_it_at_once_all_use_the_same(folder: StudyFolder,
     cut_off(folder.mlflow_db, empty_store)
     with makers(folder, 3) as processes:
         for maker in processes:
-            told(maker, "wait")
+            told(maker, "go")
         for maker in processes:
             answer(maker)
+            told(maker, "wait")
             assert answer(maker) == 0
     assert [path.name for path in folder.path.iterdir()] == ["mlflow.db"]
     check_database(resolve_uri(None, folder), "it is not whole")
