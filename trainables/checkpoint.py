@@ -73,7 +73,7 @@ def verify_checkpoint(folder: Path) -> None:
     try:
         sums: Mapping[str, str] = json.loads((folder / _MANIFEST).read_text())
         wrong = [name for name, expected in sums.items() if _sha256(folder / name) != expected]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CorruptFile(f"checkpoint {folder}: cannot be checked: {error}") from None
     expected = {f"{name}.safetensors" for name in NETWORKS} | {"state.pt", "report.json"}
     if wrong or set(sums) != expected:
@@ -139,7 +139,7 @@ class CheckpointStore:
     def _judgement(self, kimg: int) -> Judgement:
         try:
             return Judgement.of(kimg, json.loads((self.path(kimg) / "report.json").read_text()))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return Judgement(kimg, float("inf"))
 
 

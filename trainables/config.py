@@ -134,7 +134,7 @@ class TrialConfig(Variant):
         """
         try:
             data = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2001-13-45
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2001-13-45; too many levels
             raise InvalidInput(f"{where}: not YAML: {yaml_reason(error)}") from None
         return cls.from_dict(data, where)
 

@@ -173,7 +173,7 @@ def _parse(content: bytes, place: str) -> tuple[dict[str, NDArray[Any]], float]:
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
         digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise CorruptFile(f"{place} not a classifier's weights ({error})") from error
     if weights_digest(arrays) != digest:
         raise CorruptFile(f"{place} weights have SHA-256 {weights_digest(arrays)}, not {digest}")

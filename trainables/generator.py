@@ -264,5 +264,5 @@ def _read(file: Path) -> tuple[GeneratorFacts, dict[str, Tensor]]:
         raise CorruptInput(f"{file}: no safetensors file, or damaged ({reason_of(error, most=120)})") from error
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested more deeply than Python reads
         raise foreign from error

@@ -114,7 +114,7 @@ def _read(path: Path) -> Measured | None:
         if facts.pop("sha256") != _digest(arrays, facts):
             return None
         return Measured(**arrays, **facts)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError):
         return None
 
 

@@ -274,7 +274,7 @@ def from_json(kind: str, body: str) -> Event:
         raise CorruptFile(f"unknown kind {kind!r:.40}: was it written by a newer ganstudy?")
     try:
         values = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptFile(f"its body is no JSON: {error}") from error
     if not isinstance(values, dict):
         raise CorruptFile("its body is no JSON object")

@@ -156,7 +156,7 @@ class ProductionFolder:
             return Measured(**json.loads(self.metrics.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {_CHOOSE}") from None
 
     def write_measured(self, measured: Measured) -> None:

@@ -1,10 +1,13 @@
 """Ray's start in a thread of its own, so that a driver prepares its data meanwhile."""
 
+import ctypes
 import logging
 import os
+import signal
 import socket
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -96,7 +99,7 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_other(self.address)
-            with nullcontext() if self.address else own_ray():
+            with _sigterm_kept(), nullcontext() if self.address else own_ray():
                 ray.init(**self._options, log_to_driver=False, logging_level=logging.CRITICAL)  # it is raised, too
             check_workers()
         except BaseException as error:
@@ -104,6 +107,20 @@ class RayStart:
         self._settled.set()
         self._over.wait()
         ray.shutdown()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Put what the system does at SIGTERM back: Ray's library prints a stack first. Python's own calls need the main
+    thread.
+    """
+    libc = ctypes.CDLL(None)
+    action = ctypes.create_string_buffer(1024)  # a `struct sigaction`, of whatever size
+    libc.sigaction(signal.SIGTERM, None, action)
+    try:
+        yield
+    finally:
+        libc.sigaction(signal.SIGTERM, action, None)
 
 
 def _refuse_other(address: str | None) -> None:

@@ -78,7 +78,7 @@ def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord | Retrain
     try:
         report = json.loads((path / "report.json").read_text())
         complete = report["kimg"] == kimg and isinstance(report["fid"], float)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         complete = False
     if not complete:
         raise Discrepancy(f"{path}/report.json: is no report of {kimg} kimg")

@@ -41,7 +41,7 @@ def _check(folder: StudyFolder, measured: NoiseMeasured) -> bool:
     verify_checkpoint(path)
     try:
         found = json.loads((path / "report.json").read_text())["fid_best"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise Discrepancy(f"{path}/report.json: is no report") from None
     if found != measured.fid:
         raise Discrepancy(f"{path}/report.json: fid_best is {found!r}, in the ledger {measured.fid!r}")

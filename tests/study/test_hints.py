@@ -49,7 +49,32 @@ def test_addresses_of_clusters(given: str | None, address: str | None) -> None:
     assert cluster_address(given) == address
 
 
-@pytest.mark.parametrize("given", ["host", "host:", ":6379", "host:0", "host:99999", "ray://host"])
+@pytest.mark.parametrize("given", ["host", "host:", ":6379", "host:0", "host:99999"])
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(InvalidInput, match="HOST:PORT"):
         cluster_address(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("ray://h:10001", "an address of Ray Client, through which no study runs; give the GCS's HOST:PORT"),
+        ("http://h:8265", "the address of Ray's dashboard, for `ray job submit`; give the GCS's HOST:PORT"),
+        ("https://h", "the address of Ray's dashboard, for `ray job submit`; give the GCS's HOST:PORT"),
+        ("tcp://h:1", "not an address of Ray; give the GCS's HOST:PORT"),
+    ],
+)
+def test_an_address_of_something_else_is_told_as_what_it_is_and_where_it_came_from(
+    given: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(InvalidInput) as typed:
+        cluster_address(given)
+    assert str(typed.value).startswith(f"--address {given!r}: {what}")
+    monkeypatch.setenv("RAY_ADDRESS", given)
+    for said in (given, "auto"):  # which Ray takes from there, too
+        with pytest.raises(InvalidInput) as found:
+            cluster_address(said)
+        assert str(found.value).startswith(f"RAY_ADDRESS {given!r}: {what}")
+        assert str(found.value).endswith("or unset RAY_ADDRESS for a local Ray")
+    assert cluster_address("local") is None

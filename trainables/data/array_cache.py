@@ -55,7 +55,7 @@ class ArrayCache:
         try:
             expected = json.loads(manifest.read_bytes())
             return bool(expected == _manifest(file, shape))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     def _write(self, file: Path, manifest: Path, shape: tuple[int, ...], fill: _Fill) -> None:
