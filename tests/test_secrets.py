@@ -105,6 +105,8 @@ def test_secrets_of_the_environment_are_known_in_any_text(monkeypatch: pytest.Mo
         monkeypatch.delenv(name)
     monkeypatch.setenv("PGPASSWORD", "postgres")
     assert shown("postgresql://h/db") == "postgresql://h/db", "not within another word"
+    monkeypatch.setenv("PWD", "/home/me/work")
+    assert shown("/home/me/work/x.png") == "/home/me/work/x.png", "a folder, and no password"
 
 
 def test_a_shown_value_is_short() -> None:

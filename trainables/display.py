@@ -23,6 +23,7 @@ _SECRET = re.compile(
 )
 _TO_THE_END = re.compile(rf"""(?isx) (?P<key> {_SECRET_NAME} ["']? \s*[=:]\s* | [?&]key=) .+""")
 _SECRETLY_NAMED = re.compile(rf"(?ix) {_SECRET_NAME} $")
+_FOLDERS = ("PWD", "OLDPWD")  # the shell's working directories
 _SHORTEST = 6  # characters of a variable's secret that is looked for: a shorter one is part of many words
 _RUN = re.compile(r"\S+", re.ASCII)
 _NO_PORT = re.compile(r"(:/{1,2}(?![/\[])[^\s/?#:@]*:)(?!\d{1,5}(?![\w-]))[^\s/?#'\"]+", re.ASCII)
@@ -62,7 +63,7 @@ def shown(text: str) -> str:
     """
     text = redacted(text)
     for name, secret in os.environ.items():
-        if len(secret) >= _SHORTEST and _is_secret(name) and secret in text:
+        if len(secret) >= _SHORTEST and name not in _FOLDERS and _is_secret(name) and secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", _HIDDEN, text)
     return printable(text, keep="\n")
 
