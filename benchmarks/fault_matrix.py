@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 END_TO_END, LEDGER, FAULTS = "tests/test_end_to_end.py", "tests/study/test_ledger.py", "tests/faults"
 JOURNAL, CHECKPOINT = "tests/faults/test_faults_journal.py", "tests/trainables/test_checkpoint.py"
 PROJECTION = "tests/study/test_mlflow_projection.py"
+USAGE = "tests/test_cli_usage.py"
 ANY_CALL = "test_an_error_at_any_call_loses_and_doubles_nothing"
 
 # (fault, expected, test): each of these tests injects its fault itself.
@@ -81,6 +82,9 @@ ELSEWHERE = (
     ),
     ("a secret through every option, key and variable", "shown and kept nowhere", "tests/test_secrets.py"),
     ("names and texts with terminal sequences, markup, HTML", "shown escaped", "tests/study/test_foreign_text.py"),
+    ("output that cannot be written, or that nobody reads", "one line, or silence", "tests/test_output.py"),
+    ("what Ray raises while it starts", "one line", f"{USAGE}::test_what_ray_refuses_is_told_in_one_line"),
+    ("folders, tokens and addresses that Ray cannot use", "one line", "tests/study/test_ray_environment.py"),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

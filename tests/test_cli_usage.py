@@ -179,7 +179,7 @@ def test_a_ray_that_never_answers_holds_no_exit(monkeypatch: pytest.MonkeyPatch)
         (FileNotFoundError(2, "No such file or directory", "/gone/ray"), "/gone/ray'; set RAY_TMPDIR to a short path"),
         (OSError("AF_UNIX path length cannot exceed 107 bytes: /long"), "/long; set RAY_TMPDIR to a short path"),
         (RaySystemError("no ground"), "no ground; see "),
-        (AuthenticationError("Token authentication is enabled"), "; set RAY_AUTH_MODE, and RAY_AUTH_TOKEN or "),
+        (AuthenticationError("Token authentication is enabled"), "; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "),
         (SystemExit(15), "15; see "),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

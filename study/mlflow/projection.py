@@ -162,14 +162,22 @@ class MlflowProjection:
         self._experiment_id = experiment_id
         self._searched_now = True
 
-    def _check_not_beyond(self, head: int, study: str) -> None:
-        """Refuse a store that, when it was attached, had rows of `study` after the ledger's last, `head`.
+    def check_not_beyond(self, rows: Sequence[Row]) -> None:
+        """Refuse a store that has rows of the study after the last that the ledger has; looked at once.
+
+        Args:
+            rows: of the ledger, to its end.
 
         Raises:
             GanStudyError: if so.
         """
-        mine = (run.sent_seq for uid, run in self._runs.items() if uid.partition("/")[0] == study)
+        first, head = rows[0].event, rows[-1].seq
+        if self._experiment_id is not None or not isinstance(first, StudyOpened):
+            return
+        self.attach(first.uid)
+        mine = (run.sent_seq for uid, run in self._runs.items() if uid.partition("/")[0] == first.uid)
         if (row := max(mine, default=0)) > head:
+            self.reset()
             raise GanStudyError(
                 f"MLflow at {display_uri(self.uri)} has row {row} of {self._name}, whose ledger ends at row {head}: an "
                 f"older ledger was put back; `ganstudy sync {self._name} --from-older-ledger` goes on from it"
@@ -189,7 +197,6 @@ class MlflowProjection:
             for row in rows:
                 if self._experiment_id is None and isinstance(row.event, StudyOpened):
                     self.attach(row.event.uid)
-                    self._check_not_beyond(rows[-1].seq, row.event.uid)
                 if row.seq <= self._position:
                     continue
                 self._page.take(row)

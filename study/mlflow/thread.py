@@ -30,6 +30,7 @@ def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = N
     if not projection.opened:
         projection.open()  # before the rows are read: while the server is down that is all that happens
     while rows := read(projection.position):
+        projection.check_not_beyond(rows)
         projection.project(rows, ending=finish is not None)
     if finish is not None:
         projection.finish(finish)

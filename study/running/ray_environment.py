@@ -26,9 +26,8 @@ _LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
 }
+_JOINED = {"RAY_gcs_server_port_wait_time_s": "1"}  # tries to join; of 20 each is a warning of its library
 _TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-
-
 _ADDRESS = "RAY_ADDRESS"
 _MODES = ("token", "disabled", "k8s")
 _FOLDERS = ("RAY_TMPDIR", "TMPDIR") if sys.platform == "linux" else ("RAY_TMPDIR",)
@@ -77,7 +76,7 @@ def prepare_ray_environment(local: bool) -> None:
     Raises:
         InvalidInput: if what the user has set cannot be used.
     """
-    for name, value in (_ALWAYS | (_LOCAL if local else {})).items():
+    for name, value in (_ALWAYS | (_LOCAL if local else _JOINED)).items():
         os.environ.setdefault(name, value)
     _check_authentication()
     if local:

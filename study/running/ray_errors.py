@@ -1,16 +1,17 @@
 """What Ray raises while it starts or is joined, exceptions of every kind, in one line that says what to do."""
 
 import resource
+from collections.abc import Iterator
 
 from study.running.ray_environment import where_from
 from trainables.errors import GanStudyError, reason_of
 
 _MOST = 300  # characters of what Ray says
-_TOKEN = "set RAY_AUTH_MODE, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, as on the cluster's nodes"
+_TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of its nodes"
 _FOLDER = "set RAY_TMPDIR to a short path of a folder that can be written to"
 _ADVICE = {
-    "auth": _TOKEN,
-    "token": _TOKEN,
+    "InvalidAuthToken": f"it asks for a token, and got none or another; {_TOKEN}",
+    "uthentication": _TOKEN,
     "AF_UNIX": _FOLDER,
     "directory": _FOLDER,
     "Permission denied": _FOLDER,
@@ -37,12 +38,19 @@ def ray_failed(address: str | None, error: BaseException) -> GanStudyError:
         error: what Ray raised.
     """
     reason = reason_of(error, most=_MOST).rstrip(".")
-    known = next((advice for words, advice in _ADVICE.items() if words in reason), None)
+    said = " ".join(map(str, _chain(error)))  # what it came of may say more
+    known = next((advice for words, advice in _ADVICE.items() if words in said), None)
     if address:
         return GanStudyError(f"cannot join Ray at {address}{where_from(address)}: {reason}; {known or _JOINED}")
     if low := _low_limits():
         known = f"{known}; {low}" if known else low
     return GanStudyError(f"a local Ray does not start: {reason}; {known or _STARTED}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _low_limits() -> str | None:
