@@ -201,6 +201,16 @@ def test_what_ray_refuses_is_told_in_one_line(error: BaseException, says: str, m
     assert "\n" not in str(told.value)
 
 
+def test_a_small_limit_of_memory_is_refused_where_ray_would_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.running import ray_errors
+
+    ray_errors.refuse_small_address_space()
+    monkeypatch.setattr(resource, "getrlimit", lambda number: (6_000_000 << 10,) * 2)
+    with pytest.raises(GanStudyError, match="ulimit -v 6000000 is too small; set [0-9]+ at least, or unlimited"):
+        monkeypatch.setattr("ray._common.utils.get_system_memory", lambda: 24 << 30)
+        ray_errors.refuse_small_address_space()
+
+
 def test_a_limit_that_may_be_why_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from study.running import ray_errors
 

@@ -3,9 +3,13 @@
 import resource
 from collections.abc import Iterator
 
+import ray
+from ray._private import ray_constants
+
 from study.running.ray_environment import where_from
 from trainables.errors import GanStudyError, reason_of
 
+_ADDRESSES = 4 << 30  # bytes of address space that a driver takes besides Ray's objects
 _MOST = 300  # characters of what Ray says
 _TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of its nodes"
 _FOLDER = "set RAY_TMPDIR to a short path of a folder that can be written to"
@@ -45,6 +49,25 @@ def ray_failed(address: str | None, error: BaseException) -> GanStudyError:
     if low := _low_limits():
         known = f"{known}; {low}" if known else low
     return GanStudyError(f"a local Ray does not start: {reason}; {known or _STARTED}")
+
+
+def refuse_small_address_space() -> None:
+    """Refuse a limit of memory (`ulimit -v`) that a local Ray would exceed: its library ends the process there.
+
+    Raises:
+        GanStudyError: naming the limit, and what is enough.
+    """
+    share, most = (
+        ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION,
+        ray_constants.DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES,
+    )
+    enough = min(share * ray._common.utils.get_system_memory(), most) + _ADDRESSES
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < enough:
+        raise GanStudyError(
+            f"a local Ray does not start: it shares a part of this machine's memory among its processes, for which the "
+            f"limit ulimit -v {limit >> 10} is too small; set {int(enough) >> 10} at least, or unlimited"
+        )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

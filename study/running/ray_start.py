@@ -15,7 +15,7 @@ import ray
 
 from study.running.own_ray import own_ray
 from study.running.ray_environment import where_from
-from study.running.ray_errors import ray_failed
+from study.running.ray_errors import ray_failed, refuse_small_address_space
 from study.running.same_code import DriverPath, check_workers, driver_code
 from trainables.errors import GanStudyError
 
@@ -99,6 +99,8 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_other(self.address)
+            if not self.address:
+                refuse_small_address_space()
             with _sigterm_kept(), nullcontext() if self.address else own_ray():
                 ray.init(**self._options, log_to_driver=False, logging_level=logging.CRITICAL)  # it is raised, too
             check_workers()
