@@ -38,8 +38,7 @@ def main(app: typer.Typer) -> NoReturn:
     """Run the command that was typed, and end the process with its exit code."""
     open_standard_streams()
     code = run(app)
-    ray = sys.modules.get("ray")
-    if _at_work() or (ray is not None and ray.is_initialized()):
+    if held_up():
         logging.shutdown()
         os._exit(code)  # to wait for a Ray that is dead, or a server that hangs, can take for ever
     sys.exit(code)
@@ -57,9 +56,11 @@ def run(app: typer.Typer) -> int:
         return _ended(error)
 
 
-def _at_work() -> bool:
-    """Whether a thread of ours has not come to its end; each is asked to, and waited for as long as makes sense."""
-    return any(thread.name.startswith(f"{PROGRAM}-") for thread in threading.enumerate())
+def held_up() -> bool:
+    """Whether Ray, or a thread of ours that was asked to end and waited for as long as makes sense, is still there."""
+    ray = sys.modules.get("ray")
+    at_work = any(thread.name.startswith(f"{PROGRAM}-") for thread in threading.enumerate())
+    return at_work or (ray is not None and ray.is_initialized())
 
 
 @contextmanager
