@@ -131,9 +131,8 @@ def counted(junit: Path, test: str = "") -> tuple[int, int]:
 
 
 def rows(record: Path) -> Iterator[str]:
-    """Yield a line of the table for each fault noted."""
-    for line in record.read_text().splitlines():
-        row = json.loads(line)
+    """Yield a line of the table for each fault noted, in the order of the tests' files."""
+    for row in sorted(map(json.loads, record.read_text().splitlines()), key=lambda row: row["test"].partition("::")[0]):
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
         file, _, name = row["test"].partition("::")
         yield " | ".join(

@@ -168,27 +168,32 @@ class LostWorkers(_Unsaved, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count another attempt."""
-        self._check(trial)
+        if self._cannot_begin(trial):
+            return
         running = self._halt.guard(lambda: self._director.retry(trial.config[_NUMBER]))
         if running:
             trial.config.update(_of_attempt(running))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the trial up. (Tune tells the scheduler of an error even when it will try again.)"""
-        self._check(trial)
+        if self._cannot_begin(trial):
+            return
         lost = f"{WORKER_LOST}: {trial.num_failures} times, last: {_last_words(trial)}"
         overdue = Watchdog(Path(trial.config["folder"]), None).overdue()
         self._halt.guard(lambda: self._director.fail(trial.config[_NUMBER], overdue or lost))
 
-    def _check(self, trial: Trial) -> None:
+    def _cannot_begin(self, trial: Trial) -> bool:
+        """Whether the worker could not import its code; the run is to end then."""
         file = trial.pickled_error_file
         error = cloudpickle.loads(Path(file).read_bytes()) if file else None
-        if isinstance(error, ImportError) or (isinstance(error, RayActorError) and error.actor_init_failed):
+        cannot = isinstance(error, ImportError) or (isinstance(error, RayActorError) and error.actor_init_failed)
+        if cannot:
             node = f" on {trial.node_ip}" if trial.node_ip else ""
             self._halt.lose(
                 f"{_name(trial)} cannot begin, for its worker{node} cannot import its code ({_last_words(trial)}); "
                 "install there what the driver has, then the same command goes on"
             )
+        return cannot
 
 
 class Preparing(_Unsaved, Callback):

@@ -24,7 +24,7 @@ except ConnectionError as error:
 OTHERS = {"no token": {}, "authentication off": {"RAY_AUTH_MODE": "disabled"}}
 
 
-def test_every_local_ray_gets_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_local_ray_gets_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     for name in names:
         monkeypatch.setenv(name, "")  # so that it is put back afterwards
@@ -41,7 +41,8 @@ def test_every_local_ray_gets_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch
     prepare_ray_environment(local=True)
     assert os.environ["RAY_AUTH_TOKEN"] != first
     monkeypatch.delenv("RAY_AUTH_TOKEN")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "mine")
+    (tmp_path / "mine").write_text(first)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "mine"))
     prepare_ray_environment(local=True)
     assert "RAY_AUTH_TOKEN" not in os.environ
 
