@@ -43,7 +43,7 @@ def test_a_report_in_time_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_reason_of_an_error_is_one_line_and_never_empty() -> None:
     assert reason_of(ValueError("one\n  two\tthree")) == "one two three"
-    assert reason_of(ValueError("one\n  two\tthree"), most=5) == "one t"
+    assert reason_of(ValueError("one\n  two\tthree"), most=6) == "one..."
     assert reason_of(AssertionError()) == reason_of(AssertionError(" \n")) == "AssertionError"
 
 
