@@ -51,7 +51,7 @@ def test_addresses_of_clusters(given: str | None, address: str | None) -> None:
 
 @pytest.mark.parametrize("given", ["host", "host:", ":6379", "host:0", "host:99999"])
 def test_what_is_no_address_is_refused(given: str) -> None:
-    with pytest.raises(InvalidInput, match="HOST:PORT"):
+    with pytest.raises(InvalidInput, match="use auto, HOST:PORT"):
         cluster_address(given)
 
 
