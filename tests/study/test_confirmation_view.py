@@ -115,8 +115,8 @@ def test_the_exit_code_is_of_the_plan_just_run(
     record = with_found({**POOR, 1: "diverged"}, {**GOOD, 1: "diverged"})
     (plan,) = record.confirmation.plans
     plans = (plan, replace(plan, number=2, seeds=seeds))
-    record = replace(record, confirmation=replace(record.confirmation, plans=plans))
     config = toy_config(storage={"path": str(tmp_path)})
+    record = replace(record, config=config.to_dict(), confirmation=replace(record.confirmation, plans=plans))
     big_ledger(config, tmp_path, trials=4)
     monkeypatch.setattr(confirm, "load_study", lambda folder: record)
     assert CliRunner().invoke(cli.app, ["confirm", "toy", "--storage", str(tmp_path)]).exit_code == code

@@ -31,7 +31,13 @@ if sys.argv[1].isdecimal():
     sys.exit(int(sys.argv[1]))
 time.sleep(1e6)
 """
-DRIVER = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
+# As Ray does, it ends the raylet by SIGTERM to what it started: when told so by SIGUSR1.
+DRIVER = """
+import signal, subprocess, sys
+guard = subprocess.Popen(sys.argv[1:])
+signal.signal(signal.SIGUSR1, lambda *_: guard.terminate())
+sys.exit(guard.wait())
+"""
 
 
 class Family:
@@ -78,10 +84,16 @@ def test_all_end_with_the_raylet(family: Family) -> None:
 
 @pytest.mark.parametrize("family", ["lasting", "deaf"], indirect=True)
 def test_all_end_when_ray_asks_the_raylet_to(family: Family) -> None:
-    assert family.guard is not None
-    family.guard.terminate()
+    family.driver.send_signal(signal.SIGUSR1)
     family.driver.wait(30)
     assert family.gone()
+
+
+@pytest.mark.parametrize("family", ["lasting"], indirect=True)
+def test_a_sigterm_of_others_is_for_the_driver(family: Family) -> None:
+    assert family.guard is not None
+    family.guard.terminate()
+    assert len(psutil.wait_procs([family.guard, *family.all], timeout=1)[1]) == 3
 
 
 @pytest.mark.parametrize("family", ["7"], indirect=True)
