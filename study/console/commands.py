@@ -257,7 +257,7 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
     if as_json:
         console.print_json(data=asdict(counts))
     else:
-        say(console, f"MLflow is up to date: {counts}")
+        say(console, f"MLflow is up to date; sent: {counts}")
 
 
 def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> bool:
