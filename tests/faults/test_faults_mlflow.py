@@ -204,7 +204,7 @@ def test_a_study_in_an_odd_folder_whose_store_was_half_made_and_whose_experiment
         assert experiment is not None
         client.rename_experiment(experiment.experiment_id, "for the paper")
         done = {name: ran(study, name) for name in ("sync", "verify", "best", "report")}
-        assert "runs=0, points=0" in done["sync"]
+        assert "sent: 0 runs, 0 points" in done["sync"]
         assert "as the ledger says, all of it" in done["verify"]
         assert {e.name for e in client.search_experiments()} == {"Default", "for the paper"}
         record("experiment renamed by hand, then `sync`", "the same runs, no second experiment", "so; `verify` agrees")
