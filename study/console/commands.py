@@ -15,7 +15,7 @@ from study.analysis.ranking import rank
 from study.catalogue import find_study, load_study, open_ledger
 from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
-from study.console.hints import again, shown_path, typed
+from study.console.hints import again, counted, shown_path, typed
 from study.console.reading import print_ranking
 from study.console.say import goes_on, progress_line, say, say_behind, show_warnings, suggest
 from study.console.screen import Screen
@@ -257,7 +257,7 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
     if as_json:
         console.print_json(data=asdict(counts))
     else:
-        say(console, f"MLflow is up to date; sent: {counts}")
+        say(console, f"MLflow is up to date; sent: {counted(asdict(counts))}")
 
 
 def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> bool:

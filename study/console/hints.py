@@ -1,10 +1,10 @@
-"""Commands that ganstudy tells people to type next, so that they can be pasted as they are."""
+"""Parts of messages: commands to type next, which can be pasted as they are, and counts in words."""
 
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from study.catalogue import storage_root
@@ -59,3 +59,8 @@ def _program() -> str:
         return _NAME
     found = shutil.which(_NAME)
     return _NAME if found and Path(found).samefile(here) else shown_path(here.absolute())
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return `{"reports": 1234, "images": 1}` as `1,234 reports, 1 image`."""
+    return ", ".join(f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in counts.items())

@@ -47,10 +47,6 @@ class Counts:
     points: int = 0
     images: int = 0
 
-    def __str__(self) -> str:
-        """As `9 runs, 659 points, 1 image`."""
-        return ", ".join(f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in vars(self).items())
-
     def __add__(self, other: "Counts") -> "Counts":
         """Sum up."""
         return Counts(self.runs + other.runs, self.points + other.points, self.images + other.images)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from study.console.hints import counted
 from trainables.errors import GanStudyError
 
 
@@ -24,8 +25,7 @@ class Check:
     @property
     def checked(self) -> str:
         """For people: `1,234 reports, 57 checkpoints`."""
-        parts = (f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in self.counts.items())
-        return ", ".join(parts) or "nothing to check"
+        return counted(self.counts) or "nothing to check"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

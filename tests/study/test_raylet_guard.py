@@ -34,8 +34,8 @@ time.sleep(1e6)
 # As Ray does, it ends the raylet by SIGTERM to what it started: when told so by SIGUSR1.
 DRIVER = """
 import signal, subprocess, sys
-guard = subprocess.Popen(sys.argv[1:])
 signal.signal(signal.SIGUSR1, lambda *_: guard.terminate())
+guard = subprocess.Popen(sys.argv[1:])
 sys.exit(guard.wait())
 """
 
