@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.config import TrialConfig
 from trainables.data.source import DataSource
 from trainables.errors import DataNotFound, InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
+from trainables.gan.config import TrialConfig
 from trainables.paths import DATA_PLACES
 
 BY_OPTION = "--data PATH names another place, --weights FILE that of Inception's weights"

@@ -14,8 +14,8 @@ from study.ledger.events import AttemptStarted, StudyOpened, TrialProposed
 from study.ledger.ledger import Ledger
 from study.study_file.config import StudyConfig
 from study.study_file.keys import Key, study_keys
-from trainables.config import TrialConfig
 from trainables.display import one_line, quoted, redacted, shown
+from trainables.gan.config import TrialConfig
 
 SECRET = "hunter2x"
 STUDY: dict[str, Any] = {

@@ -14,12 +14,12 @@ from typing import Any
 from ray import tune
 
 from trainables.checkpoint import read_checkpoint, write_checkpoint
-from trainables.config import TrialConfig
 from trainables.errors import Diverged, OtherCode
-from trainables.evaluator import Evaluator
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, disk_remedy, end_with_raylet, is_disk_shut
+from trainables.gan.config import TrialConfig
 from trainables.held_out import TEST, judge_best
-from trainables.prepare import Prepared
 from trainables.source import digest, read_code
 from trainables.threads import use_threads
 from trainables.trial import METRICS, Trial

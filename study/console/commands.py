@@ -43,11 +43,11 @@ from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import check as check_evaluation
+from trainables.evaluation.prepare import describe as describe_data
+from trainables.evaluation.prepare import prepare
 from trainables.paths import expanded
-from trainables.prepare import check as check_evaluation
-from trainables.prepare import describe as describe_data
-from trainables.prepare import prepare
 from trainables.validation import validated
 
 _SHOWN_AT_END = 10

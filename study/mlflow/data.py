@@ -14,7 +14,7 @@ from trainables.paths import DATA_PLACES
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-    from trainables.prepare import Prepared
+    from trainables.evaluation.prepare import Prepared
 
 DATA = "data"
 """Where the opening launch writes `data_facts`, among the study's versions."""

@@ -24,9 +24,9 @@ from study.older.check import check_not_older
 from study.places import BY_LAUNCH, Places, saying
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
-from trainables.config import TrialConfig
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
+from trainables.gan.config import TrialConfig
 from trainables.generator import Generator, GeneratorFacts, judged
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import yaml
 
 from study.ledger.lock import FileLock
 from study.study_file.yaml_file import read_yaml
-from trainables.config import TrialConfig
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
 from trainables.files import check_writable, write_atomically
+from trainables.gan.config import TrialConfig
 from trainables.generator import FILE
 from trainables.paths import placed
 

@@ -17,11 +17,11 @@ from study.production.product import picture
 from trainables.data import Split
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.evaluation.prepare import prepare
 from trainables.files import check_named, write_named
 from trainables.generator import Generator, Samples
 from trainables.images import as_png
 from trainables.judging import judge
-from trainables.prepare import prepare
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
 _LARGEST_PICTURE = 10_000  # images

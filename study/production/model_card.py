@@ -10,9 +10,9 @@ from study.production.folder import Measured, ProductionFolder
 from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
 from trainables.display import in_markdown
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared
 from trainables.generator import GeneratorFacts
-from trainables.image_counts import ImageCounts
-from trainables.prepare import Prepared
 
 _MEANINGS = {
     "fid": "Fréchet distance of features (lower is better)",

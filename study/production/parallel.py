@@ -27,10 +27,10 @@ from study.running.halt import Halt
 from study.running.ray_start import RayStart
 from trainables.display import one_line
 from trainables.errors import GanStudyError
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import cause_of, end_with_raylet, is_disk_shut
-from trainables.peers import Group
-from trainables.prepare import Prepared
 from trainables.threads import fixed_threads
+from trainables.world import DistributedWorld
 
 _RESTARTS = 3  # after the death of a process; what happens again and again is no accident
 _COLLECTIVE_SECONDS = 4 * 3600  # others wait so long for the first to evaluate; a death is noticed at once
@@ -127,13 +127,13 @@ def _work(options: dict[str, Any]) -> None:
     plan: Plan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
-    peers = Group()
+    world = DistributedWorld()
     with fixed_threads(plan.origin.threads):
-        if peers.rank:
-            follow(plan, prepared, peers)
+        if world.rank:
+            follow(plan, prepared, world)
             return
         try:
-            run(plan, prepared, lambda text, done: told.put((text, done)), peers)
+            run(plan, prepared, lambda text, done: told.put((text, done)), world)
         except Exception as error:
             if isinstance(error, ImportError):
                 error = GanStudyError(f"{cause_of(error)}; install what is missing, then the same command goes on")

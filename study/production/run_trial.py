@@ -11,10 +11,10 @@ from study.analysis.export import Exported, Origin
 from study.console.say import say
 from study.device import device_of
 from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
-from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
+from trainables.evaluation.prepare import prepare
 from trainables.files import check_writable
-from trainables.prepare import prepare
+from trainables.gan.config import TrialConfig
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 

@@ -26,8 +26,8 @@ from study.running.halt import Halt
 from study.running.same_code import driver_code
 from study.study_file.config import StudyConfig
 from trainables.display import one_line
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import WORKER_LOST, Watchdog
-from trainables.prepare import Prepared
 from trainables.source import digest
 from trainables.tune import GanTrainable
 

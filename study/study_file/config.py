@@ -21,7 +21,7 @@ from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
 from trainables.paths import PLACES, absolute, check_path, located
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant

@@ -11,7 +11,7 @@ from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.older.newer import kimg_of, newer_trainings
 from study.verify.check import Discrepancy
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 from trainables.repeats import may_repeat
 
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})

@@ -27,12 +27,12 @@ from study.running.finished import ended_study
 from study.study_file.addresses import located_uri
 from study.study_file.config import StudyConfig, read_study, refuse_changes
 from study.verify.decisions import Replay
-from trainables.config import TrialConfig
 from trainables.data import Digits, Npz
 from trainables.errors import DataNotFound, InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
 from trainables.paths import placed
-from trainables.prepare import prepare
 
 STUDY: dict[str, Any] = {
     "name": "toy",

@@ -37,8 +37,8 @@ def test_the_same_code_is_the_same() -> None:
         ("places", "trainables", "/else/trainables", "/else/trainables, and not "),
         ("versions", "torch", "1.0", "torch 1.0, the driver has "),
         ("versions", "torch", None, "torch is missing, the driver has "),
-        ("files", "trainables/step.py", "0" * 64, "trainables/step.py in "),
-        ("files", "trainables/step.py", None, "trainables/step.py in "),
+        ("files", "trainables/gan/step.py", "0" * 64, "trainables/gan/step.py in "),
+        ("files", "trainables/gan/step.py", None, "trainables/gan/step.py in "),
         ("files", "study/more.py", "0" * 64, "study/more.py in "),
     ],
 )

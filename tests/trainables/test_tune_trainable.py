@@ -12,10 +12,10 @@ import pytest
 import torch
 from small_trials import EVALUATION, same, small, weights
 
-from trainables.config import TrialConfig
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import DIVERGED, FAILED, HALT
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.trial import METRICS, report_keys
 from trainables.tune import GanTrainable, own_code
 
@@ -233,7 +233,7 @@ def test_a_module_that_is_missing_is_no_trials_fault(
     def missing(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("trainables.session.Session.train", missing)
+    monkeypatch.setattr("trainables.gan.session.Session.train", missing)
     assert_ended(trainable.step(), HALT, 0, f"error: {type(error).__name__}: {error}; install on ")
 
 
@@ -271,7 +271,7 @@ def test_memory_that_runs_out_is_a_type_of_failure(
     def none_left(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 80 GiB")
 
-    monkeypatch.setattr("trainables.session.Session.train", none_left)
+    monkeypatch.setattr("trainables.gan.session.Session.train", none_left)
     assert_ended(trainable.step(), FAILED, 0, "out_of_memory: OutOfMemoryError: tried to allocate 80 GiB")
 
 
