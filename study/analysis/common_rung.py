@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.analysis.ranking import best_up_to, common_budget
+from study.analysis.scales import Scale, shown, spans_decades
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.svg import Scale, shown, spans_decades
 
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 _FEW = 6  # different numbers, up to which a parameter is shown as choices

@@ -16,7 +16,7 @@ from study.ledger.records import StudyRecord
 from study.mlflow.data import DATA, SPLITS
 from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
-from study.report.charts import words
+from study.report.words import words
 from study.running.trial_resources import held_device, trial_resources
 
 STANDS = {

@@ -6,8 +6,7 @@ from typing import Any
 from study.analysis.ranking import rank
 from study.analysis.results import FORMATS, trials_frame
 from study.ledger.records import StudyRecord, TrialRecord
-from study.report.charts import words
-from study.report.facts import state
+from study.report.words import state, words
 
 TABLE = "trials.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
