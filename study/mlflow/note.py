@@ -1,11 +1,9 @@
-"""The description on a study's page in MLflow: what was studied, what came out, what it cost, where to look."""
+"""The description on a study's page in MLflow: what came out and what it cost, which MLflow does not show by itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from study.analysis.cost import cost, saved, wall_seconds
-from study.analysis.images_judged import images_judged
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
@@ -13,7 +11,6 @@ from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord
-from study.mlflow.data import DATA, SPLITS
 from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
 from study.report.words import words
@@ -65,14 +62,12 @@ def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, fil
         best_run: MLflow's id of the best trial's run, empty if there is no best trial or no run.
         files: what to call each file of the study's run that there is, by name.
     """
-    lines = [f"**{study.config['name']}** {STANDS[stands]}. {_sentence(counts_line(study))}", ""]
+    end = schedule_of(study.config).max_kimg
+    state = f"**{study.config['name']}** {STANDS[stands]}. {counts_line(study)}. Each trains up to {end:,} kimg."
     rows = {
         "Best": _best(study, links, best_run),
         "Confirmed": _confirmed(study),
-        "Data": _data(study),
-        "Space": _space(study.config),
         "Warm start": words_of_earlier(study.earlier),
-        "Budget": _budget(study.config),
         "Spent": _spent(study),
         "Saved": _saved(study),
         "See": " · ".join(
@@ -83,17 +78,13 @@ def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, fil
             )
         ),
     }
-    lines += ["| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
+    lines = [state, "", "| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
     return redact("\n".join(lines))
 
 
 def trial_note(proposed: TrialProposed) -> str:
     """Return the description of one trial: its configuration in a few words, and who proposed it."""
     return redact(f"{words(proposed)}\n\nProposed by {proposed.origin}")
-
-
-def _sentence(text: str) -> str:
-    return f"{text}."
 
 
 def _best(study: StudyRecord, links: Links, best_run: str) -> str:
@@ -115,36 +106,6 @@ def _confirmed(study: StudyRecord) -> str:
     what = f"trial {found.trial.number}, mean FID **{number(found.mean)}** on test images over {len(found.tests)} seeds"
     bias = "" if found.bias is None else f"; selection bias {found.bias:+.2f}"
     return f"{what}{bias}"
-
-
-def _data(study: StudyRecord) -> str:
-    asked, facts = study.config.get("data", {}), study.versions.get(DATA, {})
-    parts = [str(asked.get("name", "?"))]
-    if shape := facts.get("shape"):
-        parts.append(f"{' x '.join(map(str, shape[1:]))} pixels, {'grey' if shape[0] == 1 else 'colour'}")
-    images = facts.get("images", {})
-    parts += [f"{images[split]:,} {split}" for split in SPLITS if split in images]
-    judged = study.config.get("evaluation", {})
-    fid = [images_judged(study)] if "count" in judged else []
-    fid += [f"against {judged['split']} images"] if "split" in judged else []
-    return f"{', '.join(parts)}. FID of {' '.join(fid)}, fingerprint `{study.fingerprint}`"
-
-
-def _space(config: Mapping[str, Any]) -> str:
-    space, sampler = config.get("space", {}), config.get("sampler", {})
-    changed = [name for key in ("narrow", "fix") for name in space.get(key, {})]
-    parts = [f"`{space.get('base', '?')}`", *([f"with {', '.join(changed)} narrowed or fixed"] if changed else [])]
-    sampled = f"{sampler.get('name', '?')} after {sampler.get('startup_trials', '?')} random trials"
-    return f"{' '.join(parts)}; sampler {sampled}; seed {config.get('seed', 0)}"
-
-
-def _budget(config: Mapping[str, Any]) -> str:
-    schedule = schedule_of(config)
-    rungs = ", ".join(map(str, schedule.rungs()))
-    stop = f"; at {rungs} kimg about one in {schedule.reduction_factor} goes on" if rungs else "; none is stopped early"
-    return (
-        f"{config['trials']:,} trials of up to {schedule.max_kimg:,} kimg (thousands of real images shown to D){stop}"
-    )
 
 
 def _spent(study: StudyRecord) -> str:
