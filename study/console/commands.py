@@ -40,6 +40,7 @@ from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.nested import flatten
 from trainables.prepare import check as check_evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
@@ -252,7 +253,7 @@ def describe(
     if as_json:
         console.print_json(data=facts)
         return
-    rows = [[key, str(value)] for key, value in _flat(facts)]
+    rows = [[key, str(value)] for key, value in flatten(facts).items()]
     console.print(folded_table([("", "left"), ("", "left")], rows))
 
 
@@ -273,13 +274,6 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
         config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
         return config.data, config.evaluation
     raise InvalidInput(f"data {source!r}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
-
-
-def _flat(facts: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, value in facts.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return found
 
 
 def list_spaces(as_json: bool, console: Console) -> None:

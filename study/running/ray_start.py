@@ -3,13 +3,13 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 
+from study.running.ray_internals import without_api_server
 from trainables.errors import GanStudyError
 
 _CONNECT_SECONDS = 5.0
@@ -81,25 +81,13 @@ class RayStart:
     def _live(self) -> None:
         try:
             _refuse_dead(self.address)
-            with nullcontext() if self.address else _without_api_server():
+            with nullcontext() if self.address else without_api_server():
                 ray.init(**self._options, log_to_driver=False, logging_level=logging.ERROR)
         except BaseException as error:
             self._error = error
         self._settled.set()
         self._over.wait()
         ray.shutdown()
-
-
-@contextmanager
-def _without_api_server() -> Iterator[None]:
-    """Keep Ray from starting the server of its dashboard, which it does without a dashboard too, and waits a second."""
-    node = ray._private.node.Node
-    whole = node.start_api_server
-    node.start_api_server = lambda self, **options: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        node.start_api_server = whole  # type: ignore[method-assign]
 
 
 def _refuse_dead(address: str | None) -> None:

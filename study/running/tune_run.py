@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from ray import tune
-from ray.air._internal import usage
 from ray.tune import Callback, Stopper
-from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -21,6 +19,7 @@ from study.folder import StudyFolder
 from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
 from study.running.halt import Halt
+from study.running.ray_internals import have_tune_start_soon
 from study.study_file.config import StudyConfig
 from trainables.faults import WORKER_LOST, Watchdog
 from trainables.prepare import Prepared
@@ -208,7 +207,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             **_of_attempt(running),
         }
 
-    _have_tune_start_soon()
+    have_tune_start_soon()
     budget = work.time_budget_minutes
     shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
     tuner = tune.Tuner(
@@ -239,20 +238,6 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         shutil.rmtree(folder.ray, ignore_errors=True)
     if halt.error:
         raise halt.error
-
-
-def _have_tune_start_soon() -> None:
-    """Keep Tune from two things that a first trial would wait for.
-
-    It gives workers variables of their own, so Ray lets those lie that it has started and starts others (2 s). None is
-    needed: a worker here has the driver's environment, and on other nodes no trial asks for any; least of all for the
-    driver's cloud keys, which Ray would log for all to read: the driver alone talks to MLflow's store.
-
-    And it imports MLflow and other loggers (2 s), to count for its makers how many of its callbacks are of these.
-    """
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
-    usage.tag_callbacks = lambda callbacks: False
 
 
 def _of_attempt(running: Running) -> dict[str, Any]:

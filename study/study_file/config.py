@@ -21,6 +21,7 @@ from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
 from trainables.evaluation import Evaluation
+from trainables.nested import flatten
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
@@ -227,7 +228,7 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) 
     Raises:
         InvalidInput: listing every key that differs and may not.
     """
-    before, after = dict(_flat(_completed(old))), dict(_flat(new))
+    before, after = flatten(_completed(old)), flatten(new)
     wrong = [
         f"{key}: {before.get(key)!r} -> {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
@@ -256,11 +257,3 @@ def is_changeable(key: str) -> bool:
 def _may_change(key: str, old: Any, new: Any) -> bool:
     grows = key == "schedule.max_kimg" and isinstance(old, int) and isinstance(new, int) and new > old
     return grows or is_changeable(key)
-
-
-def _flat(data: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(data, Mapping) and data:
-        for key, value in data.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, data

@@ -21,6 +21,7 @@ from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.mlflow.confirmation import child_name, judged_points
 from study.mlflow.experiment import all_runs
+from study.mlflow.internals import history_reader
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
@@ -228,8 +229,7 @@ def _search(client: "MlflowClient", experiment: str) -> "list[Run]":
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:
     """Read all points of these metrics: from a database many runs at once, from a server several calls at once."""
-    bulk = getattr(client._tracking_client.store, "get_metric_history_bulk", None)
-    if bulk is not None:
+    if (bulk := history_reader(client)) is not None:
         for name, start in itertools.product(names, range(0, len(run_ids), _RUNS_PER_READ)):
             for metric in bulk(list(run_ids[start : start + _RUNS_PER_READ]), name, _MANY):
                 yield metric.run_id, (name, metric.value, metric.timestamp, metric.step)

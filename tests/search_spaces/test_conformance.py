@@ -12,7 +12,6 @@ from draws import DATA, drawing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.places import flatten
 from search_spaces.registry import SPACES
 from search_spaces.space import Space, suggest_with
 from trainables.augmentation import AUGMENTATIONS
@@ -22,6 +21,7 @@ from trainables.latents import LATENTS
 from trainables.losses import LOSSES
 from trainables.models import MODELS
 from trainables.models.normalisation import NORMALISATIONS
+from trainables.nested import flatten
 from trainables.optimisers import OPTIMISERS
 from trainables.penalties import PENALTIES
 from trainables.rate_control import RATE_CONTROLS
