@@ -1,7 +1,6 @@
 """The description on a study's page in MLflow: what came out and what it cost, which MLflow does not show by itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.ranking import rank
@@ -12,7 +11,6 @@ from study.ledger.earlier import words as words_of_earlier
 from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord
 from study.mlflow.store import redact
-from study.mlflow.view import leaderboard_path, run_path
 from study.report.words import words
 from study.running.trial_resources import held_device, trial_resources
 
@@ -25,58 +23,30 @@ STANDS = {
 """What is said of a study in each state of its driver."""
 
 
-@dataclass(frozen=True)
-class Links:
-    """Addresses on the same MLflow server, whatever its name is: of the leaderboard and of runs."""
-
-    experiment_id: str
-    parent_id: str
-    view_saved: bool
-
-    def leaderboard(self, uid: str) -> str:
-        """Return the page of the study's trials."""
-        return leaderboard_path(self.experiment_id, uid, self.view_saved)
-
-    def run(self, run_id: str) -> str:
-        """Return the page of a run."""
-        return run_path(self.experiment_id, run_id)
-
-    def file(self, name: str) -> str:
-        """Return the page of a file of the study's run."""
-        return run_path(self.experiment_id, f"{self.parent_id}/artifacts/{name}")
-
-
 def best_trial(study: StudyRecord) -> tuple[int, float] | None:
     """Return the number of the first trial of the ranking and its best FID."""
     first = next(iter(rank(study.trials, top=1)), None)
     return None if first is None else (first.trial.number, first.fid_best)
 
 
-def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, files: Mapping[str, str]) -> str:
+def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, str]) -> str:
     """Return the description in Markdown.
 
     Args:
         study: as far as it is told here.
         stands: a key of `STANDS`.
-        links: addresses of MLflow's pages.
-        best_run: MLflow's id of the best trial's run, empty if there is no best trial or no run.
-        files: what to call each file of the study's run that there is, by name.
+        best: the address of the best trial's run, empty if there is no best trial or no run.
+        links: what to look at: addresses by what they are called.
     """
     end = schedule_of(study.config).max_kimg
     state = f"**{study.config['name']}** {STANDS[stands]}. {counts_line(study)}. Each trains up to {end:,} kimg."
     rows = {
-        "Best": _best(study, links, best_run),
+        "Best": _best(study, best),
         "Confirmed": _confirmed(study),
         "Warm start": words_of_earlier(study.earlier),
         "Spent": _spent(study),
         "Saved": _saved(study),
-        "See": " · ".join(
-            f"[{text}]({where})"
-            for text, where in (
-                ("the leaderboard", links.leaderboard(study.uid)),
-                *((text, links.file(name)) for name, text in files.items()),
-            )
-        ),
+        "See": " · ".join(f"[{text}]({where})" for text, where in links.items()),
     }
     lines = [state, "", "| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
     return redact("\n".join(lines))
@@ -87,12 +57,12 @@ def trial_note(proposed: TrialProposed) -> str:
     return redact(f"{words(proposed)}\n\nProposed by {proposed.origin}")
 
 
-def _best(study: StudyRecord, links: Links, best_run: str) -> str:
+def _best(study: StudyRecord, address: str) -> str:
     first = next(iter(rank(study.trials, top=1)), None)
     if first is None:
         return "no trial can be ranked yet"
     trial = first.trial
-    name = f"[trial {trial.number}]({links.run(best_run)})" if best_run else f"trial {trial.number}"
+    name = f"[trial {trial.number}]({address})" if address else f"trial {trial.number}"
     scale = f"floor {number(study.fid_floor)} (real images), ceiling {number(study.fid_ceiling)} (noise)"
     return (
         f"{name}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: {words(trial)}. "

@@ -11,8 +11,9 @@ from study.ledger.events import StudyOpened
 from study.ledger.records import fold
 from study.ledger.rows import Row
 from study.mlflow.data import data_input
-from study.mlflow.note import Links, best_trial, study_note
+from study.mlflow.note import best_trial, study_note
 from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, ProjectedRun
+from study.mlflow.view import leaderboard_path, run_path
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -71,12 +72,6 @@ class StudyPage:
             assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        links = Links(experiment_id, parent.run_id, view_saved)
-        self._write_note(links, parent, run_of, final)
-
-    def _write_note(
-        self, links: Links, parent: ProjectedRun, run_of: Callable[[int], str], final: FinalStatus | None
-    ) -> None:
         stands = _stands(parent, final)
         rows = len(self._rows) if final else self._told
         seq = self._rows[rows - 1].seq if rows else 0
@@ -85,8 +80,11 @@ class StudyPage:
         study = fold(self._rows[:rows], live=stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
-        files = {name: text for name, text in FILES.items() if name in parent.digests}
-        note = study_note(study, stands, links, best_run, files)
+        links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
+        for name, text in FILES.items():
+            if name in parent.digests:
+                links[text] = run_path(experiment_id, f"{parent.run_id}/artifacts/{name}")
+        note = study_note(study, stands, run_path(experiment_id, best_run) if best_run else "", links)
         if note == parent.note and seq <= parent.note_seq:
             return
         parent.note, parent.note_seq = note, seq
