@@ -84,9 +84,10 @@ def launch(
 
     Example: ganstudy launch studies/quickstart.yaml --set trials=40 --dry-run
     """
-    from study.console import commands
+    from study.commands import running
 
-    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, as_json, console))
+    options = running.Launch(file, overrides or [], storage, address, dry_run, as_json)
+    raise typer.Exit(running.launch(options, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -95,7 +96,7 @@ def status(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy status quickstart
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     reading.status(name, storage, as_json, console)
 
@@ -111,7 +112,7 @@ def best(
 
     Example: ganstudy best quickstart --top 3 --json
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     if not reading.best(name, storage, top, as_json, console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
@@ -123,7 +124,7 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 
     Example: ganstudy list --storage runs
     """
-    from study.console import listing
+    from study.commands import listing
 
     listing.list_studies(storage, as_json, console)
 
@@ -139,7 +140,7 @@ def export(
 
     Example: ganstudy export quickstart best.yaml
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     reading.export_trial(name, storage, file, trial, console)
 
@@ -154,9 +155,9 @@ def report(
 
     Example: ganstudy report quickstart --out report.html
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.report(name, storage, out, console)
+    reading.report(name, storage, out, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -170,9 +171,9 @@ def results(
 
     Example: ganstudy results quickstart --out trials.parquet
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.results(name, storage, table, out, console)
+    reading.results(name, storage, table, out, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -186,9 +187,9 @@ def compare(
 
     Example: ganstudy compare quickstart other
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.compare(a, b, storage, as_json, console)
+    reading.compare(a, b, storage, as_json, console)
 
 
 @app.command(name="export-optuna", rich_help_panel=RESULTS)
@@ -201,9 +202,9 @@ def export_optuna(
 
     Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.export_optuna(name, storage, target, console)
+    reading.export_optuna(name, storage, target, console)
 
 
 @app.command(name="run-trial", rich_help_panel=RESULTS)
@@ -218,9 +219,9 @@ def run_trial(
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
-    from study.console import commands
+    from study.production import run_trial as repeating
 
-    if not commands.run_trial(file, kimg, report_kimg, out, device, console):
+    if not repeating.run_trial(repeating.Repeat(file, kimg, report_kimg, out, device), console):
         raise typer.Exit(FAILED)
 
 
@@ -329,7 +330,7 @@ def promote(
     """
     from study.production import champion
 
-    if not champion.promote(name, storage, trial, model, as_json, console):
+    if not champion.promote(champion.Promote(name, storage, trial, model, as_json), console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
 
 
@@ -349,9 +350,10 @@ def noise(
 
     Example: ganstudy noise quickstart --seeds 5
     """
-    from study.console import commands
+    from study.commands import retraining
 
-    commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
+    options = retraining.Measure(name, storage, trial, evaluations, seeds, device, as_json)
+    retraining.noise(options, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -374,9 +376,10 @@ def confirm(
 
     Example: ganstudy confirm quickstart --top 3 --seeds 5
     """
-    from study.console import commands
+    from study.commands import retraining
 
-    raise typer.Exit(commands.confirm(name, storage, top, seeds, address, as_json, console))
+    options = retraining.Confirm(name, storage, top, seeds, address, as_json)
+    raise typer.Exit(retraining.confirm(options, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -389,9 +392,9 @@ def ui(
 
     Example: ganstudy ui quickstart
     """
-    from study.console import commands
+    from study.commands import running
 
-    commands.ui(name, storage, port, console)
+    running.ui(name, storage, port, console)
 
 
 @app.command(rich_help_panel=STUDY)
@@ -400,9 +403,9 @@ def sync(name: Name, storage: StorageOption = None, as_json: JsonOption = False)
 
     Example: ganstudy sync quickstart
     """
-    from study.console import commands
+    from study.commands import running
 
-    commands.sync(name, storage, as_json, console)
+    running.sync(name, storage, as_json, console)
 
 
 @app.command(rich_help_panel=STUDY)
@@ -411,9 +414,9 @@ def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy verify quickstart
     """
-    from study.console import commands
+    from study.commands import running
 
-    if not commands.verify(name, storage, as_json, console):
+    if not running.verify(name, storage, as_json, console):
         raise typer.Exit(FAILED)
 
 
@@ -439,10 +442,9 @@ def describe(
 
     Example: ganstudy data describe folder --path photos --size 32 --mode grey
     """
-    from study.console import commands
+    from study.commands import looking
 
-    given = {"size": size, "mode": mode, "labels": labels}
-    commands.describe(source, path, given, as_json, console)
+    looking.describe(looking.Describe(source, path, size, mode, labels, as_json), console)
 
 
 @spaces_app.callback()
@@ -454,9 +456,9 @@ def spaces(context: typer.Context, as_json: JsonOption = False) -> None:
     Example: ganstudy spaces show quick
     """
     if context.invoked_subcommand is None:
-        from study.console import commands
+        from study.commands import looking
 
-        commands.list_spaces(as_json, console)
+        looking.list_spaces(as_json, console)
 
 
 @spaces_app.command()
@@ -468,9 +470,9 @@ def show(
 
     Example: ganstudy spaces show gan28
     """
-    from study.console import commands
+    from study.commands import looking
 
-    commands.show_space(name, as_json, console)
+    looking.show_space(name, as_json, console)
 
 
 @app.command(rich_help_panel=SETTING_UP)
@@ -519,7 +521,7 @@ def doctor(
     """
     from study.doctor import doctor as examining
 
-    if not examining.examine(storage, address, mlflow or examining.store_of(study, storage), quick, as_json, console):
+    if not examining.examine(examining.Examine(storage, address, study, mlflow, quick, as_json), console):
         raise typer.Exit(FAILED)
 
 

@@ -1,90 +1,77 @@
-"""Commands that train, show data and spaces, or talk to MLflow: they may import torch, ray and mlflow."""
+"""Commands that run a study, or check what became of it and bring MLflow up to date."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 
-from search_spaces.registry import SPACES
-from study.analysis.export import read_export
 from study.analysis.ranking import rank
 from study.catalogue import find_study, load_study, open_ledger
-from study.confirmation.stats import confirmed
-from study.confirmation.view import plain_confirmation, print_confirmation
+from study.commands.results import print_ranking
 from study.console.hints import again, shown_path, typed
-from study.console.reading import print_ranking
-from study.console.say import progress_line, say, say_behind, show_warnings, suggest
-from study.console.space_view import print_space, print_spaces
-from study.console.tables import counts_line, folded_table
+from study.console.say import say, say_behind, show_warnings, suggest
+from study.console.tables import counts_line
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
 from study.ledger.records import StudyRecord, fold
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
-from study.noise.view import plain_noise, print_noise
-from study.production.run_trial import run_trial as repeat
 from study.running.ending import ending
 from study.running.finished import ended_study, finish_again
 from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
-from study.study_file.yaml_file import read_yaml
 from study.verify import verify as verifying
-from trainables.data import SOURCES
-from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.nested import flatten
 from trainables.prepare import check as check_evaluation
-from trainables.prepare import describe as describe_data
-from trainables.prepare import prepare
-from trainables.validation import validated
 
 _SHOWN_AT_END = 10
 
 
-def launch(
-    file: Path,
-    overrides: Sequence[str],
-    storage: Path | None,
-    address: str | None,
-    dry_run: bool,
-    as_json: bool,
-    console: Console,
-) -> int:
+@dataclass(frozen=True)
+class Launch:
+    """What `ganstudy launch` was asked for."""
+
+    file: Path
+    overrides: Sequence[str]
+    storage: Path | None
+    address: str | None
+    dry_run: bool
+    as_json: bool
+
+
+def launch(options: Launch, console: Console) -> int:
     """Run or resume a study; return the exit code."""
-    if as_json and not dry_run:
+    if options.as_json and not options.dry_run:
         raise InvalidInput("--json goes with --dry-run; of a study that ran, `ganstudy best NAME --json` tells")
-    config = read_study(file, overrides, storage)
-    address = cluster_address(address)
-    if dry_run:
-        return _dry_run(config, as_json, console)
+    config = read_study(options.file, options.overrides, options.storage)
+    address = cluster_address(options.address)
+    if options.dry_run:
+        return _dry_run(config, options.as_json, console)
+    the_same = again(options.file, options.overrides, options.storage, address)
     prepare_environment()
     show_warnings(console)
     if (ended := ended_study(config)) is not None:
-        return _finished(config, ended, again(file, overrides, storage, address), console)
+        return _finished(config, ended, the_same, console)
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
 
     try:
         launched = run(config, address, console)
     except KeyboardInterrupt:  # before trials ran, or the second one
-        raise Interrupted(
-            f"interrupted; no result is lost, go on with: {again(file, overrides, storage, address)}"
-        ) from None
+        raise Interrupted(f"interrupted; no result is lost, go on with: {the_same}") from None
     ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
     if ranked:
         console.print()
         print_ranking(launched.study, ranked, config.folder, console)
     say_behind(console, launched.mlflow_behind, typed("sync", config.name, folder=config.folder))
     if launched.interrupted:
-        say(console, f"{launched.interrupted}; go on with: {again(file, overrides, storage, address)}")
+        say(console, f"{launched.interrupted}; go on with: {the_same}")
         return INTERRUPTED if launched.by_signal else 0
     if not ranked:
         say(console, f"no trial completed; see: {typed('status', config.name, folder=config.folder)}")
@@ -145,73 +132,6 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
     suggest(console, steps)
 
 
-def run_trial(file: Path, kimg: int, report_kimg: int | None, out: Path | None, device: str, console: Console) -> bool:
-    """Run one trial from a file; return whether it repeated the study's FIDs."""
-    return repeat(read_export(file), kimg, report_kimg, out, device, console)
-
-
-def noise(
-    name: str,
-    storage: Path | None,
-    trial: int | None,
-    evaluations: int,
-    seeds: int,
-    device: str | None,
-    as_json: bool,
-    console: Console,
-) -> None:
-    """Measure how far a trial's FID differs by chance, and print it."""
-    from study.noise.measure import Wanted, measure
-
-    wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
-    with progress_line(Console(stderr=True) if as_json else console) as show:
-        study, measured = measure(folder, wanted, device, show)
-    if as_json:
-        console.print_json(data=plain_noise(study, measured))
-    else:
-        print_noise(study, measured, folder, console)
-
-
-def confirm(
-    name: str,
-    storage: Path | None,
-    top: int | None,
-    seeds: int | None,
-    address: str | None,
-    as_json: bool,
-    console: Console,
-) -> int:
-    """Retrain a study's best with fresh seeds and print how they compare; return the exit code."""
-    folder, shown = find_study(name, storage), Console(stderr=True) if as_json else console
-    cluster = cluster_address(address)
-    prepare_environment()
-    prepare_ray_environment(local=cluster is None)
-    from study.confirmation.confirm import Wanted
-    from study.confirmation.confirm import confirm as run  # imports ray
-
-    wanted = Wanted(top, seeds)
-    show_warnings(shown)
-    done = run(folder, wanted, cluster, shown)
-    if as_json:
-        console.print_json(data=plain_confirmation(done.study))
-    else:
-        console.print()
-        print_confirmation(done.study, folder, console)
-    say_behind(shown, done.mlflow_behind, typed("sync", name, folder=folder))
-    plan = done.study.confirmation.plan
-    if done.interrupted and plan:
-        size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
-        options = (*size, *(("--address", address) if address else ()))
-        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *options, folder=folder)}")
-        return INTERRUPTED if done.by_signal else 0
-    if not any(retraining.test for retraining in done.study.confirmation.begun):
-        return NO_COMPLETED_TRIAL
-    if not as_json and confirmed(done.study):
-        file, kimg = shown_path(folder.best_file), 20 * done.study.config["schedule"]["max_kimg"]
-        say(console, f"its configuration: {file}; train it: {typed('train', file, '--kimg', str(kimg))}")
-    return 0
-
-
 def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
     """Serve a study in MLflow until Ctrl-C."""
     folder = find_study(name, storage)
@@ -242,56 +162,3 @@ def verify(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     folder = find_study(name, storage)
     prepare_environment()
     return verifying.report(name, verifying.verify(folder), as_json, console)
-
-
-def describe(
-    source: str, path: Path | None, options: Mapping[str, int | str | None], as_json: bool, console: Console
-) -> None:
-    """Print what is known of a data set; `options` are those of its source, None where not given."""
-    data, evaluation = _source(source, path, options)
-    facts = describe_data(prepare(data, evaluation, cached=True))
-    if as_json:
-        console.print_json(data=facts)
-        return
-    rows = [[key, str(value)] for key, value in flatten(facts).items()]
-    console.print(folded_table([("", "left"), ("", "left")], rows))
-
-
-def _source(source: str, path: Path | None, options: Mapping[str, int | str | None]) -> tuple[DataSource, Evaluation]:
-    """Return the data source of that name, or that of a study file."""
-    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    if source in SOURCES:
-        variant = SOURCES[source]
-        place = next((name for name in ("path", "root") if name in variant.model_fields), None)
-        if path is not None and place is None:
-            raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
-        if path is not None and place is not None:
-            given[place] = path
-        return validated(variant, given, f"data {source}"), Evaluation()
-    if Path(source).suffix in (".yaml", ".yml"):
-        if given or path is not None:
-            raise InvalidInput(f"data describe {source}: the study file says all; leave the options out")
-        config = validated(StudyConfig, read_yaml(Path(source)), f"study file {source}")
-        return config.data, config.evaluation
-    raise InvalidInput(f"data {source!r}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
-
-
-def list_spaces(as_json: bool, console: Console) -> None:
-    """Print the spaces' names and what they are for."""
-    if as_json:
-        facts = [
-            {"name": s.name, "parameters": len(s.parameters), "description": s.description} for s in SPACES.values()
-        ]
-        console.print_json(data=facts)
-    else:
-        print_spaces(SPACES.values(), console)
-
-
-def show_space(name: str, as_json: bool, console: Console) -> None:
-    """Print one space: its parameters, and its baselines with their sources."""
-    if name not in SPACES:
-        raise InvalidInput(f"space {name!r}: choose one of {', '.join(SPACES)}")
-    if as_json:
-        console.print_json(data=SPACES[name].to_dict())
-    else:
-        print_space(SPACES[name], console)
