@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
-from trainables.image_counts import most_images
+from trainables.evaluation.image_counts import most_images
 
 
 @dataclass(frozen=True)

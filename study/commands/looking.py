@@ -14,10 +14,10 @@ from study.study_file.yaml_file import read_yaml
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import describe as describe_data
+from trainables.evaluation.prepare import prepare
 from trainables.nested import flatten
-from trainables.prepare import describe as describe_data
-from trainables.prepare import prepare
 from trainables.validation import validated
 
 

@@ -28,7 +28,7 @@ from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
 from study.verify import verify as verifying
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.prepare import check as check_evaluation
+from trainables.evaluation.prepare import check as check_evaluation
 
 _SHOWN_AT_END = 10
 

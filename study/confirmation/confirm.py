@@ -25,8 +25,8 @@ from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.evaluation.prepare import Prepared, prepare
 from trainables.faults import Watchdog
-from trainables.prepare import Prepared, prepare
 from trainables.validation import validated
 
 TOP, SEEDS = 3, 5

@@ -23,11 +23,11 @@ from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
-from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
-from trainables.image_counts import ImageCounts
-from trainables.prepare import Prepared, prepare
-from trainables.session import Session
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.streams import derive_seed
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
