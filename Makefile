@@ -1,10 +1,12 @@
 # make study   a first study on Fashion-MNIST, from nothing
 # make test    set up all it needs and run the whole suite
+# make test-lowest, test-newest   the fast tests with the lowest versions that pyproject.toml admits, with the newest
 # make check   lint, format, types
 # make bench   the benchmarks of docs/performance.md, each under 10 minutes, on an otherwise idle machine
 
 PYTHON ?= python3
 VENV := .venv
+CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 STUDY ?= studies/quickstart.yaml
@@ -13,7 +15,7 @@ SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses
 
 BENCHMARKS := step step_profile evaluation overhead switch sampling memory $(if $(shell command -v nvidia-smi),gpu)
 
-.PHONY: study test test-fast check bench data install clean
+.PHONY: study test test-fast test-lowest test-newest check bench data install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,9 +23,9 @@ help:
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
 # Fashion-MNIST from Debian's package where apt and root are at hand; otherwise ganstudy downloads it when it needs it.
@@ -46,6 +48,16 @@ test: $(INSTALLED) data
 test-fast: $(INSTALLED)
 	$(SIDE_BY_SIDE) -m "not slow"
 
+# Each in an environment of its own (7 GB).
+test-lowest: .lowest.txt
+	$(MAKE) test-fast VENV=.venv-lowest CONSTRAINTS=.lowest.txt
+
+test-newest:
+	$(MAKE) test-fast VENV=.venv-newest CONSTRAINTS=/dev/null
+
+.lowest.txt: pyproject.toml
+	grep -oE '"[A-Za-z0-9_-]+(\[[a-z]+\])?>=[0-9.]+' $< | sed -E 's/^"//; s/\[.*\]//; s/>=/==/' >$@
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +70,4 @@ bench: $(INSTALLED) data
 	$(BIN)/python benchmarks/plot.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-lowest .venv-newest .lowest.txt build *.egg-info

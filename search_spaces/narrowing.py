@@ -9,11 +9,12 @@ from optuna.distributions import BaseDistribution
 from search_spaces.distributions import choice, kind_of
 from search_spaces.hints import Value, as_number, is_one_of, nearest
 from search_spaces.parameter import Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, full_place
+from search_spaces.places import GIVEN_BY_STUDY, check_place, full_place
 from search_spaces.structure import simplified, situations
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.gan.config import TrialConfig
+from trainables.nested import flatten
 
 Reduce = Callable[[BaseDistribution, object], BaseDistribution]
 
@@ -71,7 +72,7 @@ def fix(
     """
     left, targets = list(parameters), list[_Target]()
     constant, filled = dict(constants), dict[str, Mapping[str, Value]]()
-    found = [(key, value, _find(parameters, key)) for key, value in flatten(changes).items()]
+    found = [(key, value, _find(parameters, key)) for key, value in flatten(changes).items() if value != {}]
     order = [p.name for p in parameters]
     # Parents first, so that a refusal names the condition of the dependent.
     for key, value, target in sorted(found, key=lambda each: order.index(each[2].names[0]) if each[2] else -1):

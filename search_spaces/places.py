@@ -13,14 +13,6 @@ GIVEN_BY_STUDY = ("data", "evaluation", "seed")
 """Fields that no space fills: a study has one of each for all trials, or one seed per trial."""
 
 
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted place."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
-
-
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Undo `flatten`; no place may lie inside another."""
     nested: dict[str, Any] = {}

@@ -10,13 +10,14 @@ from search_spaces.distributions import kind_of, suggest_with
 from search_spaces.hints import Value, is_one_of, nearest
 from search_spaces.narrowing import fix, narrow
 from search_spaces.parameter import Baseline, Condition, Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, nest
+from search_spaces.places import GIVEN_BY_STUDY, check_place, nest
 from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
 from trainables.data import SOURCES
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.gan.config import TrialConfig
+from trainables.nested import flatten
 
 __all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
 

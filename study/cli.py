@@ -93,9 +93,10 @@ def launch(
 
     Example: ganstudy launch studies/quickstart.yaml --set trials=40 --dry-run
     """
-    from study.console import commands
+    from study.commands import running
 
-    raise typer.Exit(commands.launch(file, overrides or [], storage, address, dry_run, from_older, as_json, console))
+    options = running.Launch(file, overrides or [], storage, address, dry_run, from_older, as_json)
+    raise typer.Exit(running.launch(options, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -104,7 +105,7 @@ def status(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy status quickstart
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     reading.status(name, storage, as_json, console)
 
@@ -120,7 +121,7 @@ def best(
 
     Example: ganstudy best quickstart --top 3 --json
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     if not reading.best(name, storage, top, as_json, console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
@@ -132,7 +133,7 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 
     Example: ganstudy list --storage runs
     """
-    from study.console import listing
+    from study.commands import listing
 
     listing.list_studies(storage, as_json, console)
 
@@ -148,7 +149,7 @@ def export(
 
     Example: ganstudy export quickstart best.yaml
     """
-    from study.console import reading
+    from study.commands import results as reading
 
     reading.export_trial(name, storage, file, trial, console)
 
@@ -166,9 +167,9 @@ def report(
 
     Example: ganstudy report quickstart --out report.html
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.report(name, storage, out, console)
+    reading.report(name, storage, out, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -184,9 +185,9 @@ def results(
 
     Example: ganstudy results quickstart --out trials.parquet
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.results(name, storage, table, out, console)
+    reading.results(name, storage, table, out, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -200,9 +201,9 @@ def compare(
 
     Example: ganstudy compare quickstart other
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.compare(a, b, storage, as_json, console)
+    reading.compare(a, b, storage, as_json, console)
 
 
 @app.command(name="export-optuna", rich_help_panel=RESULTS)
@@ -215,9 +216,9 @@ def export_optuna(
 
     Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
     """
-    from study.console import results_commands as report_commands
+    from study.commands import results as reading
 
-    report_commands.export_optuna(name, storage, target, console)
+    reading.export_optuna(name, storage, target, console)
 
 
 @app.command(name="run-trial", rich_help_panel=RESULTS)
@@ -234,9 +235,11 @@ def run_trial(
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
-    from study.console import commands
+    from study.places import Places
+    from study.production import run_trial as repeating
 
-    if not commands.run_trial(file, kimg, report_kimg, out, device, data, weights, console):
+    options = repeating.Repeat(file, kimg, report_kimg, out, device, Places(data, weights))
+    if not repeating.run_trial(options, console):
         raise typer.Exit(FAILED)
 
 
@@ -357,7 +360,7 @@ def promote(
     """
     from study.production import champion
 
-    if not champion.promote(name, storage, trial, model, as_json, console):
+    if not champion.promote(champion.Promote(name, storage, trial, model, as_json), console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
 
 
@@ -377,9 +380,10 @@ def noise(
 
     Example: ganstudy noise quickstart --seeds 5
     """
-    from study.console import commands
+    from study.commands import retraining
 
-    commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
+    options = retraining.Measure(name, storage, trial, evaluations, seeds, device, as_json)
+    retraining.noise(options, console)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -402,9 +406,10 @@ def confirm(
 
     Example: ganstudy confirm quickstart --top 3 --seeds 5
     """
-    from study.console import commands
+    from study.commands import retraining
 
-    raise typer.Exit(commands.confirm(name, storage, top, seeds, address, as_json, console))
+    options = retraining.Confirm(name, storage, top, seeds, address, as_json)
+    raise typer.Exit(retraining.confirm(options, console))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -417,9 +422,9 @@ def ui(
 
     Example: ganstudy ui quickstart
     """
-    from study.console import commands
+    from study.commands import running
 
-    commands.ui(name, storage, port, console)
+    running.ui(name, storage, port, console)
 
 
 @app.command(rich_help_panel=STUDY)
@@ -430,9 +435,9 @@ def sync(name: Name, storage: StorageOption = None, from_older: FromOlder = Fals
 
     Example: ganstudy sync quickstart --from-older-ledger
     """
-    from study.console import commands
+    from study.commands import running
 
-    commands.sync(name, storage, from_older, as_json, console)
+    running.sync(name, storage, from_older, as_json, console)
 
 
 @app.command(rich_help_panel=STUDY)
@@ -441,9 +446,9 @@ def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 
     Example: ganstudy verify quickstart
     """
-    from study.console import commands
+    from study.commands import running
 
-    if not commands.verify(name, storage, as_json, console):
+    if not running.verify(name, storage, as_json, console):
         raise typer.Exit(FAILED)
 
 
@@ -471,10 +476,9 @@ def describe(
 
     Example: ganstudy data describe folder --path photos --size 32 --mode grey
     """
-    from study.console import commands
+    from study.commands import looking
 
-    given = {"size": size, "mode": mode, "labels": labels}
-    commands.describe(source, path, given, as_json, console)
+    looking.describe(looking.Describe(source, path, size, mode, labels, as_json), console)
 
 
 @spaces_app.callback()
@@ -486,9 +490,9 @@ def spaces(context: typer.Context, as_json: JsonOption = False) -> None:
     Example: ganstudy spaces show quick
     """
     if context.invoked_subcommand is None:
-        from study.console import commands
+        from study.commands import looking
 
-        commands.list_spaces(as_json, console)
+        looking.list_spaces(as_json, console)
 
 
 @spaces_app.command()
@@ -500,9 +504,9 @@ def show(
 
     Example: ganstudy spaces show gan28
     """
-    from study.console import commands
+    from study.commands import looking
 
-    commands.show_space(name, as_json, console)
+    looking.show_space(name, as_json, console)
 
 
 @app.command(rich_help_panel=SETTING_UP)
@@ -551,7 +555,7 @@ def doctor(
     """
     from study.doctor import doctor as examining
 
-    if not examining.examine(storage, address, mlflow or examining.store_of(study, storage), quick, as_json, console):
+    if not examining.examine(examining.Examine(storage, address, study, mlflow, quick, as_json), console):
         raise typer.Exit(FAILED)
 
 

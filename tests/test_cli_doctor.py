@@ -46,7 +46,7 @@ def levels(findings: Iterator[Finding]) -> dict[str, Level]:
 
 def test_a_quick_look_at_this_machine(tmp_path: Path) -> None:
     narrow = Console(width=60, file=io.StringIO())
-    assert doctor.examine(tmp_path / "runs", None, None, True, False, narrow)
+    assert doctor.examine(doctor.Examine(tmp_path / "runs", quick=True), narrow)
     plain = narrow.file.getvalue()  # type: ignore[attr-defined]
     assert "ready to launch" in plain
     assert max(map(len, plain.splitlines())) <= 60

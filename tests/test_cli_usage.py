@@ -93,7 +93,7 @@ def test_ctrl_c_in_a_command_is_one_line(left: Any, monkeypatch: pytest.MonkeyPa
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.console.reading.status", interrupted)
+    monkeypatch.setattr("study.commands.results.status", interrupted)
     assert left("status", "x") == (130, "", "ganstudy: interrupted\n")
 
 
@@ -104,7 +104,7 @@ def test_sigterm_in_a_command_is_taken_as_ctrl_c(left: Any, monkeypatch: pytest.
     def terminated(*arguments: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("study.console.reading.status", terminated)
+    monkeypatch.setattr("study.commands.results.status", terminated)
     before = signal.signal(signal.SIGTERM, not_taken)
     try:
         assert left("status", "x") == (130, "", "ganstudy: interrupted\n")
@@ -259,7 +259,7 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
 def test_codes_are_named_not_typed() -> None:
     """No command leaves with a number of its own."""
     files = sorted((ROOT / "study").rglob("*.py"))
-    assert ROOT / "study/console/commands.py" in files
+    assert ROOT / "study/commands/running.py" in files
     for file in files:
         assert not re.search(r"(typer\.Exit|sys\.exit|SystemExit)\(\d", file.read_text()), file
 

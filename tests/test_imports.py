@@ -18,7 +18,7 @@ EXCEPTIONS = {("trainables/tune.py", "ray")}
 READERS = (
     *("folder", "catalogue", "loaded", "ledger.events", "ledger.ledger", "ledger.records", "running.board"),
     *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
-    *("report.page", "console.reading", "console.listing", "console.tables", "console.results_commands"),
+    *("report.page", "console.tables", "commands.results", "commands.listing"),
 )
 
 

@@ -56,7 +56,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Captur
     monkeypatch.setattr(sys, "argv", ["ganstudy", "status", "x"])
 
     def left(work: Any) -> tuple[int, str]:
-        monkeypatch.setattr("study.console.reading.status", work)
+        monkeypatch.setattr("study.commands.results.status", work)
         code = run(app)
         (line,) = capfd.readouterr().err.splitlines()
         return code, line

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.analysis.ranking import best_up_to, common_budget
-from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.svg import Scale, shown, spans_decades
+from study.analysis.ranking import UNRANKED, best_up_to, common_budget
+from study.analysis.scales import Scale, shown, spans_decades
+from study.ledger.records import StudyRecord, TrialRecord
 
-_UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 _FEW = 6  # different numbers, up to which a parameter is shown as choices
 
 
@@ -25,7 +24,7 @@ class CommonRung:
 
         A trial in hand takes part if it has got so far, and does not lower the budget for the others.
         """
-        ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
+        ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
         kimg = common_budget([trial for trial in ranked if not trial.unfinished]) or common_budget(ranked)
         if kimg is None:
             return None

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
-from study.analysis.ranking import rank
+from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
 from study.console.say import say
 from study.console.tables import duration, folded_table, number
@@ -20,7 +20,6 @@ from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import best_of
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
-_UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 
 Look = tuple[int, int]
 """A report's kimg and the number of generated images that it judged."""
@@ -111,13 +110,13 @@ def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collec
 
 
 def _most(study: StudyRecord) -> int:
-    ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
+    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
     return max((images_of(study, report) for trial in ranked for report in trial.reports), default=0)
 
 
 def _side(study: StudyRecord, budgets: Iterable[int], looks: Collection[Look], spent: int | None) -> Side:
     whole = cost(study.trials)
-    ranked = [trial for trial in study.trials if trial.state not in _UNRANKED]
+    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
     first = next(iter(rank(study.trials, top=1)), None)
     best = (
         None

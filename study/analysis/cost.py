@@ -7,11 +7,10 @@ after a crash, is not in them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from trainables.evaluation.image_counts import most_images
-
-_UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def progress(study: StudyRecord) -> list[Progress]:
         ((report, trial) for trial in study.trials for report in trial.reports),
         key=lambda pair: (pair[0].written_at, pair[1].number, pair[0].kimg),
     )
-    most = most_images(report for report, trial in reports if trial.state not in _UNRANKED)
+    most = most_images(report for report, trial in reports if trial.state not in UNRANKED)
     before: dict[int, Report] = {}
     compute, kimg = 0.0, 0
     points: list[Progress] = []
@@ -95,7 +94,7 @@ def progress(study: StudyRecord) -> list[Progress]:
         kimg += report.kimg - (last.kimg if last else 0)
         before[trial.number] = report
         lower = not points or report.fid < points[-1].fid
-        if trial.state not in _UNRANKED and report.judgement.images == most and lower:
+        if trial.state not in UNRANKED and report.judgement.images == most and lower:
             points.append(
                 Progress(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
             )

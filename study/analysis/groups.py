@@ -8,8 +8,8 @@ from statistics import quantiles
 
 from study.analysis.common_rung import CommonRung, axis, choice_name, place
 from study.analysis.ranking import Ranked, rank
+from study.analysis.scales import shown
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.svg import shown
 
 _BINS = 4
 _TELLING = 4.0  # times what chance gives: of two bins the usual limit of 5 % (G = 4 with one degree of freedom)

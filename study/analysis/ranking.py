@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from study.ledger.records import TrialRecord, TrialState
+from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.noise.noise import Noise
-from trainables.errors import InvalidInput
+from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation.image_counts import best_of
 
 RULE = (
@@ -51,6 +51,23 @@ def rank(trials: Iterable[TrialRecord], top: int | None = None) -> list[Ranked]:
     ranked = [_at_own_budget(trial) for trial in trials if _ranks(trial)]
     ranked.sort(key=lambda r: (-r.budget, r.fid_best, r.fid, r.trial.number))
     return [replace(r, rank=number) for number, r in enumerate(ranked[:top], start=1)]
+
+
+def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:
+    """Return trial `number`, or the best one.
+
+    Raises:
+        InvalidInput: if there is no such trial.
+        GanStudyError: if none can be ranked.
+    """
+    if number is None:
+        ranked = rank(study.trials, top=1)
+        if not ranked:
+            raise GanStudyError(f"no trial of {study.config['name']} can be ranked yet; see `ganstudy status`")
+        return ranked[0].trial
+    if not 0 <= number < len(study.trials):
+        raise InvalidInput(f"--trial {number}: the study has trials 0 to {len(study.trials) - 1}")
+    return study.trials[number]
 
 
 def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:

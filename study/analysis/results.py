@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from study.ledger.records import StudyRecord
 from trainables.display import shown
 from trainables.errors import InvalidInput
 from trainables.files import is_stream, write_named
+from trainables.nested import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,8 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
         last = trial.reports[-1].metrics if trial.reports else {}
         row |= {name: value for name, value in last.items() if name not in row}
         row |= {f"params.{name}": value for name, value in trial.params.items()}
-        row |= dict(_flat(trial.config, "config"))
+        config = flatten(trial.config, "config.")
+        row |= {name: str(value) if isinstance(value, list | Mapping) else value for name, value in config.items()}
         rows.append(row)
     frame = pd.DataFrame(rows, columns=None if rows else ["trial"])
     whole = {name: "Int64" for name in ("rank", "rung", "kimg_best") if name in frame}
@@ -83,14 +85,6 @@ def _timed(frame: "pd.DataFrame", *columns: str) -> "pd.DataFrame":
     for column in set(columns) & {*frame.columns}:
         frame[column] = pd.to_datetime(frame[column], unit="s", utc=True)
     return frame
-
-
-def _flat(data: Any, prefix: str) -> Iterable[tuple[str, Any]]:
-    if isinstance(data, Mapping) and data:
-        for key, value in data.items():
-            yield from _flat(value, f"{prefix}.{key}")
-    else:
-        yield prefix, str(data) if isinstance(data, list | Mapping) else data
 
 
 def _csv(frame: "pd.DataFrame") -> bytes:

@@ -1,11 +1,10 @@
 """Was the early stopping right? What each rung of a study saw, and how well it foretold the end."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.analysis.ranking import rank
+from study.analysis.ranking import UNRANKED, rank
 from study.ledger.records import TrialRecord, TrialState
 from study.study_file.schedule import Schedule
 
@@ -64,13 +63,12 @@ def _facts(
 ) -> RungFacts:
     curves = {trial.number: trial.curve for trial in trials}
     there = sorted(curve[rung] for curve in curves.values() if rung in curve)
-    lost = frozenset({TrialState.DIVERGED, TrialState.FAILED})
     return RungFacts(
         kimg=rung,
         reached=len(there),
         went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
         fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
-        lost=tuple(t.number for t in trials if t.state in lost and rung <= t.kimg < after),
+        lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
         to_next=correlation(trials, rung, after),
         to_end=correlation(completed, rung, end),
         place=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
@@ -84,22 +82,12 @@ def correlation(trials: Sequence[TrialRecord], early: int, late: int) -> Correla
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Return Pearson's correlation of the ranks, ties sharing their mean rank.
+    """Return Spearman's rank correlation.
 
     None of fewer than three pairs (of two it is always 1 or -1), or where all of one side are equal.
     """
-    if len(a) < 3:
+    if len(a) < 3 or 1 in (len({*a}), len({*b})):
         return None
-    x, y = _ranks(a), _ranks(b)
-    middle = (len(a) + 1) / 2
-    xx, yy = (sum((r - middle) ** 2 for r in ranks) for ranks in (x, y))
-    if not xx or not yy:
-        return None
-    return sum((r - middle) * (s - middle) for r, s in zip(x, y, strict=True)) / math.sqrt(xx * yy)
+    from scipy.stats import spearmanr  # slow to import
 
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    first = {value: i for i, value in reversed(list(enumerate(ordered, start=1)))}
-    last = {value: i for i, value in enumerate(ordered, start=1)}
-    return [(first[value] + last[value]) / 2 for value in values]
+    return float(spearmanr(a, b).statistic)

@@ -1,6 +1,7 @@
 """`ganstudy doctor`: looks at this machine before a study does, and says what to do about what it finds."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -40,11 +41,26 @@ CHECKS: dict[str, Check] = {
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
-def examine(
-    storage: Path | None, address: str | None, mlflow: str | None, quick: bool, as_json: bool, console: Console
-) -> bool:
-    """Make every check and print what each found; return whether none failed."""
-    patient = Patient(storage_root(storage), cluster_address(address), mlflow, quick)
+@dataclass(frozen=True)
+class Examine:
+    """What `ganstudy doctor` was asked for; the MLflow store is that at the address, else that of the study."""
+
+    storage: Path | None
+    address: str | None = None
+    study: str | None = None
+    mlflow: str | None = None
+    quick: bool = False
+    as_json: bool = False
+
+
+def examine(options: Examine, console: Console) -> bool:
+    """Make every check and print what each found; return whether none failed.
+
+    Raises:
+        GanStudyError: if there is no such study, or it cannot be read.
+    """
+    store = options.mlflow or _store_of(options.study, options.storage)
+    patient = Patient(storage_root(options.storage), cluster_address(options.address), store, options.quick)
     found: dict[str, list[Finding]] = {}
     with Screen(stderr=True).status("") as status:  # of which nothing is seen but on a terminal
         for name in CHECKS:
@@ -52,7 +68,7 @@ def examine(
             found[name] = list(_findings(name, patient))
     lines = [finding for some in found.values() for finding in some]
     sick = sum(line.level == Level.FAIL for line in lines)
-    if as_json:
+    if options.as_json:
         plain = [{"check": name, **finding.to_dict()} for name, some in found.items() for finding in some]
         console.print_json(data={"ok": not sick, "findings": plain})
         return not sick
@@ -63,12 +79,7 @@ def examine(
     return not sick
 
 
-def store_of(name: str | None, storage: Path | None) -> str | None:
-    """Return the address of the MLflow store that a study uses; None without a study.
-
-    Raises:
-        GanStudyError: if there is no such study, or it cannot be read.
-    """
+def _store_of(name: str | None, storage: Path | None) -> str | None:
     if name is None:
         return None
     folder = find_study(name, storage)

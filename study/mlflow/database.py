@@ -18,6 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from study.mlflow.private import forget_connections, make_store, makes_stores, newest_schema
 from study.mlflow.settings import prepare_environment
 from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
@@ -109,6 +110,8 @@ def ready_database(uri: str, artifacts: str, ours: bool) -> None:
         found = _examine(file, thorough=ours)
         if found.standing is _Standing.WHOLE:
             return
+        if found.standing is _Standing.ABSENT and not makes_stores():
+            return
         if found.standing is _Standing.ABSENT:
             _make(file, artifacts, _put)
         elif found.standing is _Standing.HALF_MADE:
@@ -123,7 +126,6 @@ def ready_database(uri: str, artifacts: str, ours: bool) -> None:
             )
         else:
             raise _unusable(file, found)
-        from study.mlflow.private import forget_connections
 
         forget_connections(uri)
     raise GanStudyError(f"MLflow's store {file} could not be made: another process is changing it; try again")
@@ -178,14 +180,13 @@ def _examine(file: Path, thorough: bool = False) -> _Found:
 
 def _judged(connection: sqlite3.Connection) -> _Found:
     prepare_environment()
-    from study.mlflow.private import newest_schema
 
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "experiments" not in tables and tables - _FIRST_TABLES:
         return _Found(_Standing.FOREIGN, f" (it has a table {min(tables - _FIRST_TABLES)!r})")
     revision = _first(connection, "SELECT version_num FROM alembic_version", "alembic_version", tables)
     wanted = newest_schema()
-    if revision == wanted:
+    if wanted is None or revision == wanted:
         return _Found(_Standing.WHOLE)
     if any(_first(connection, f"SELECT 1 FROM {name}{where}", name, tables) for name, where in _HELD.items()):
         return _Found(_Standing.OTHER, f" (its schema is {revision}, this one's {wanted})")
@@ -204,7 +205,6 @@ def _connected(file: Path) -> sqlite3.Connection:
 def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None:
     """Make a store under another name beside `file`, and `put` it there."""
     prepare_environment()
-    from study.mlflow.private import make_store
 
     for left in file.parent.glob(f".{escape(file.name)}.*.making"):
         with _held(left) as free:

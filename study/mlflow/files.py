@@ -23,7 +23,7 @@ _COMPARED = (
     *("loss", "penalty.name", "model.name", "normalisation", "seed"),
     *("generator_optimiser.lr", "discriminator_optimiser.lr"),
 )
-_TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".md"})  # may hold an address with a password
+_TEXT = frozenset({".csv", ".yaml", ".yml", ".json", ".txt", ".md"})  # may hold an address with a password
 
 
 def study_params(config: Mapping[str, Any]) -> dict[str, str]:
@@ -48,11 +48,13 @@ def as_yaml(config: Mapping[str, Any]) -> str:
     return redacted(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
-def log_file(client: "MlflowClient", run: ProjectedRun, path: str, content: Path | str) -> str:
-    """Log a file, or a text as one, unless the run has the same already; return its digest."""
+def log_file(client: "MlflowClient", run: ProjectedRun, path: str, content: Path | str | bytes) -> str:
+    """Log a file, or a content as one, unless the run has the same already; return its digest."""
     target = PurePosixPath(path)
-    data = content.encode() if isinstance(content, str) else content.read_bytes()
-    if isinstance(content, str) or content.suffix in _TEXT:
+    data = content.read_bytes() if isinstance(content, Path) else content
+    if isinstance(data, str):
+        data = data.encode()
+    if target.suffix in _TEXT:
         data = redacted(data.decode()).encode()
     digest = hashlib.sha256(data).hexdigest()[:16]
     if run.digests.get(path) != digest:

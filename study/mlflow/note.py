@@ -1,11 +1,8 @@
-"""The description on a study's page in MLflow: what was studied, what came out, what it cost, where to look."""
+"""The description on a study's page in MLflow: what came out and what it cost, which MLflow does not show by itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from study.analysis.cost import cost, saved, wall_seconds
-from study.analysis.images_judged import images_judged
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
@@ -13,9 +10,7 @@ from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord
-from study.mlflow.data import DATA, SPLITS
-from study.mlflow.view import leaderboard_path, run_path
-from study.report.charts import words
+from study.report.words import words
 from study.running.trial_resources import held_device, trial_resources
 from trainables.display import in_markdown
 
@@ -28,62 +23,33 @@ STANDS = {
 """What is said of a study in each state of its driver."""
 
 
-@dataclass(frozen=True)
-class Links:
-    """Addresses on the same MLflow server, whatever its name is: of the leaderboard and of runs."""
-
-    experiment_id: str
-    parent_id: str
-    view_saved: bool
-
-    def leaderboard(self, uid: str) -> str:
-        """Return the page of the study's trials."""
-        return leaderboard_path(self.experiment_id, uid, self.view_saved)
-
-    def run(self, run_id: str) -> str:
-        """Return the page of a run."""
-        return run_path(self.experiment_id, run_id)
-
-    def file(self, name: str) -> str:
-        """Return the page of a file of the study's run."""
-        return run_path(self.experiment_id, f"{self.parent_id}/artifacts/{name}")
-
-
 def best_trial(study: StudyRecord) -> tuple[int, float] | None:
     """Return the number of the first trial of the ranking and its best FID."""
     first = next(iter(rank(study.trials, top=1)), None)
     return None if first is None else (first.trial.number, first.fid_best)
 
 
-def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, files: Mapping[str, str]) -> str:
+def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, str]) -> str:
     """Return the description in Markdown.
 
     Args:
         study: as far as it is told here.
         stands: a key of `STANDS`.
-        links: addresses of MLflow's pages.
-        best_run: MLflow's id of the best trial's run, empty if there is no best trial or no run.
-        files: what to call each file of the study's run that there is, by name.
+        best: the address of the best trial's run, empty if there is no best trial or no run.
+        links: what to look at: addresses by what they are called.
     """
-    lines = [f"**{in_markdown(str(study.config['name']))}** {STANDS[stands]}. {_sentence(counts_line(study))}", ""]
+    end = schedule_of(study.config).max_kimg
+    name = in_markdown(str(study.config["name"]))
+    state = f"**{name}** {STANDS[stands]}. {counts_line(study)}. Each trains up to {end:,} kimg."
     rows = {
-        "Best": _best(study, links, best_run),
+        "Best": _best(study, best),
         "Confirmed": _confirmed(study),
-        "Data": _data(study),
-        "Space": _space(study.config),
         "Warm start": in_markdown(words_of_earlier(study.earlier)),
-        "Budget": _budget(study.config),
         "Spent": _spent(study),
         "Saved": _saved(study),
-        "See": " · ".join(
-            f"[{text}]({where})"
-            for text, where in (
-                ("the leaderboard", links.leaderboard(study.uid)),
-                *((text, links.file(name)) for name, text in files.items()),
-            )
-        ),
+        "See": " · ".join(f"[{text}]({where})" for text, where in links.items()),
     }
-    lines += ["| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
+    lines = [state, "", "| | |", "|:--|:--|", *(f"| **{name}** | {text} |" for name, text in rows.items() if text)]
     return "\n".join(lines)
 
 
@@ -92,16 +58,12 @@ def trial_note(proposed: TrialProposed) -> str:
     return f"{in_markdown(words(proposed))}\n\nProposed by {in_markdown(proposed.origin)}"
 
 
-def _sentence(text: str) -> str:
-    return f"{text}."
-
-
-def _best(study: StudyRecord, links: Links, best_run: str) -> str:
+def _best(study: StudyRecord, address: str) -> str:
     first = next(iter(rank(study.trials, top=1)), None)
     if first is None:
         return "no trial can be ranked yet"
     trial = first.trial
-    name = f"[trial {trial.number}]({links.run(best_run)})" if best_run else f"trial {trial.number}"
+    name = f"[trial {trial.number}]({address})" if address else f"trial {trial.number}"
     scale = f"floor {number(study.fid_floor)} (real images), ceiling {number(study.fid_ceiling)} (noise)"
     return (
         f"{name}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: "
@@ -115,36 +77,6 @@ def _confirmed(study: StudyRecord) -> str:
     what = f"trial {found.trial.number}, mean FID **{number(found.mean)}** on test images over {len(found.tests)} seeds"
     bias = "" if found.bias is None else f"; selection bias {found.bias:+.2f}"
     return f"{what}{bias}"
-
-
-def _data(study: StudyRecord) -> str:
-    asked, facts = study.config.get("data", {}), study.versions.get(DATA, {})
-    parts = [in_markdown(str(asked.get("name", "?")))]
-    if shape := facts.get("shape"):
-        parts.append(f"{' x '.join(map(str, shape[1:]))} pixels, {'grey' if shape[0] == 1 else 'colour'}")
-    images = facts.get("images", {})
-    parts += [f"{images[split]:,} {split}" for split in SPLITS if split in images]
-    judged = study.config.get("evaluation", {})
-    fid = [images_judged(study)] if "count" in judged else []
-    fid += [in_markdown(f"against {judged['split']} images")] if "split" in judged else []
-    return f"{', '.join(parts)}. FID of {' '.join(fid)}, fingerprint `{in_markdown(study.fingerprint)}`"
-
-
-def _space(config: Mapping[str, Any]) -> str:
-    space, sampler = config.get("space", {}), config.get("sampler", {})
-    changed = in_markdown(", ".join(name for key in ("narrow", "fix") for name in space.get(key, {})))
-    base = f"`{in_markdown(str(space.get('base', '?')))}`" + (f" with {changed} narrowed or fixed" if changed else "")
-    sampled = f"{sampler.get('name', '?')} after {sampler.get('startup_trials', '?')} random trials"
-    return f"{base}; sampler {in_markdown(sampled)}; seed {config.get('seed', 0)}"
-
-
-def _budget(config: Mapping[str, Any]) -> str:
-    schedule = schedule_of(config)
-    rungs = ", ".join(map(str, schedule.rungs()))
-    stop = f"; at {rungs} kimg about one in {schedule.reduction_factor} goes on" if rungs else "; none is stopped early"
-    return (
-        f"{config['trials']:,} trials of up to {schedule.max_kimg:,} kimg (thousands of real images shown to D){stop}"
-    )
 
 
 def _spent(study: StudyRecord) -> str:

@@ -1,21 +1,19 @@
-"""What a study's own run shows beside the values of its rows: description, table of trials, data set, best trial.
+"""What a study's own run shows beside the values of its rows: description, data set, best trial.
 
 All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
 the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
 from study.ledger.records import fold
 from study.ledger.rows import Row
 from study.mlflow.data import data_input
-from study.mlflow.note import Links, best_trial, study_note
-from study.mlflow.run_tables import TABLE, table_files, table_tag
-from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, TABLE_LIVE, TABLE_SEQ, ProjectedRun
+from study.mlflow.note import best_trial, study_note
+from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, ProjectedRun
+from study.mlflow.view import leaderboard_path, run_path
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -24,11 +22,10 @@ FinalStatus = Literal["finished", "interrupted", "failed"]
 STATUS: dict[FinalStatus, str] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 """MLflow's status of a study by how its launch ended."""
 
-FILES = {"report.html": "the report", TABLE: "the table of trials", "best.yaml": "the best configuration"}
+FILES = {"report.html": "the report", "trials.csv": "the table of trials", "best.yaml": "the best configuration"}
 """Files of the study's run that the description links to, and what it calls them."""
 
 _STANDS = {RUNNING: "running", **{theirs: ours for ours, theirs in STATUS.items()}}
-_GROWTH = 1.25  # a table is made when this many times more trials have ended: few tables for many trials
 
 
 class StudyPage:
@@ -37,8 +34,6 @@ class StudyPage:
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._told = 0  # rows, of which the last is news for the description
-        self._tabled = 0  # rows, of which the last is due to be in the table
-        self._next_table = 1  # trials ended
 
     def take(self, row: Row) -> None:
         """Take the next row."""
@@ -52,12 +47,6 @@ class StudyPage:
     def tell(self) -> None:
         """Say that the row taken last is news for the description."""
         self._told = len(self._rows)
-
-    def count_ended(self, trials: int) -> None:
-        """Say how many trials have ended by the row taken last."""
-        if trials >= self._next_table:
-            self._tabled = len(self._rows)
-            self._next_table = max(trials + 1, int(trials * _GROWTH))
 
     def write(
         self,
@@ -83,44 +72,24 @@ class StudyPage:
             assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        self._write_table(client, parent, len(self._rows) if final else self._tabled, final)
-        links = Links(experiment_id, parent.run_id, view_saved)
-        self._write_note(links, parent, run_of, final)
-
-    def _write_table(self, client: "MlflowClient", parent: ProjectedRun, rows: int, final: FinalStatus | None) -> None:
-        seq, live = self._seq(rows), _stands(parent, final) == "running"
-        outdated = final is not None and parent.table_live  # it says "running" of what was interrupted
-        if seq <= parent.marks.get(TABLE_SEQ, 0) and not outdated:
-            return
-        with TemporaryDirectory(prefix="ganstudy-") as folder:
-            for name, content in table_files(fold(self._rows[:rows], live)).items():
-                (Path(folder) / name).write_bytes(content)
-            client.log_artifacts(parent.run_id, folder)
-        parent.marks[TABLE_SEQ], parent.table_live = seq, live
-        parent.tags |= {**table_tag(), TABLE_SEQ: str(seq), TABLE_LIVE: str(live).lower()}
-
-    def _write_note(
-        self, links: Links, parent: ProjectedRun, run_of: Callable[[int], str], final: FinalStatus | None
-    ) -> None:
         stands = _stands(parent, final)
         rows = len(self._rows) if final else self._told
-        seq = self._seq(rows)
-        if final is None and seq <= parent.marks.get(NOTE_SEQ, 0):
+        seq = self._rows[rows - 1].seq if rows else 0
+        if final is None and seq <= parent.note_seq:
             return
         study = fold(self._rows[:rows], live=stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
-        known = {*parent.digests, *([TABLE] if TABLE_SEQ in parent.marks else [])}
-        files = {name: text for name, text in FILES.items() if name in known}
-        note = study_note(study, stands, links, best_run, files)
-        if note == parent.note and seq <= parent.marks.get(NOTE_SEQ, 0):
+        links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
+        for name, text in FILES.items():
+            if name in parent.digests:
+                links[text] = run_path(experiment_id, f"{parent.run_id}/artifacts/{name}")
+        note = study_note(study, stands, run_path(experiment_id, best_run) if best_run else "", links)
+        if note == parent.note and seq <= parent.note_seq:
             return
-        parent.note, parent.marks[NOTE_SEQ] = note, seq
+        parent.note, parent.note_seq = note, seq
         number, fid = (str(best[0]), f"{best[1]:.6g}") if best else ("", "")
         parent.tags |= {NOTE: note, NOTE_SEQ: str(seq), "ganstudy.best_trial": number, "ganstudy.best_fid": fid}
-
-    def _seq(self, rows: int) -> int:
-        return self._rows[rows - 1].seq if rows else 0
 
 
 def _stands(parent: ProjectedRun, final: FinalStatus | None) -> str:

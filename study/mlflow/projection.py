@@ -44,10 +44,10 @@ STATUS = {"completed": "FINISHED", "stopped": "FINISHED", "diverged": "FINISHED"
 
 @dataclass(frozen=True)
 class Finish:
-    """What is known at the end of a launch: status, and files for the parent run (paths, or texts)."""
+    """What is known at the end of a launch: status, and files for the parent run (paths, or contents)."""
 
     status: FinalStatus
-    artifacts: Mapping[str, Path | str] = field(default_factory=dict)
+    artifacts: Mapping[str, Path | str | bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -429,4 +429,3 @@ class MlflowProjection:
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._touched[run.uid] = run
         self._fold.ended.add(event.trial)
-        self._page.count_ended(len(self._fold.ended))

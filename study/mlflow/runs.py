@@ -22,11 +22,8 @@ RUNNING = "RUNNING"
 NOTE = "mlflow.note.content"
 """The tag that MLflow's pages show as a run's description, in Markdown."""
 
-NOTE_SEQ, TABLE_SEQ = "ganstudy.note", "ganstudy.table"
-"""Tags of a study's run: the last row that its description and its table of trials know of."""
-
-TABLE_LIVE = "ganstudy.table.live"
-"""Tag of a study's run: whether its table calls what is unfinished `running` ("true"), or `interrupted`."""
+NOTE_SEQ = "ganstudy.note"
+"""Tag of a study's run: the last row that its description knows of."""
 
 DIGESTS = "ganstudy.files"
 """Tag of a study's run: which content of which file it has, so that a file is sent again only if it has changed."""
@@ -74,8 +71,7 @@ class ProjectedRun:
     # Of a study's run only:
     has_data: bool = False
     note: str = ""
-    marks: dict[str, int] = field(default_factory=dict)  # NOTE_SEQ and TABLE_SEQ
-    table_live: bool = True  # of its table, if it has one
+    note_seq: int = 0
     digests: dict[str, str] = field(default_factory=dict)  # of its files, by name
 
     name: str = ""
@@ -94,7 +90,7 @@ class ProjectedRun:
     def found(cls, run: "Run") -> "ProjectedRun":
         """Return the run that MLflow's search found."""
         tags = run.data.tags
-        seq = tags.get(SEQ, "")
+        seq, note_seq = tags.get(SEQ, ""), tags.get(NOTE_SEQ, "")
         return cls(
             uid=tags[UID],
             run_id=run.info.run_id,
@@ -106,16 +102,14 @@ class ProjectedRun:
             logged_images=None,
             has_data=bool(run.inputs and run.inputs.dataset_inputs),
             note=tags.get(NOTE, ""),
-            marks={name: int(tags[name]) for name in (NOTE_SEQ, TABLE_SEQ) if tags.get(name, "").isdecimal()},
-            table_live=tags.get(TABLE_LIVE) != "false",
+            note_seq=int(note_seq) if note_seq.isdecimal() else 0,
             digests=json.loads(tags.get(DIGESTS, "{}")),
         )
 
     def forget_broken_note(self, run_ids: Collection[str]) -> None:
         """Have the description made again if it links to another run than these."""
         if not {*_LINKED.findall(self.note)} <= {*run_ids}:
-            self.note = ""
-            self.marks.pop(NOTE_SEQ, None)
+            self.note, self.note_seq = "", 0
 
     def is_news(self, seq: int) -> bool:
         """Tell whether the row `seq` is not in MLflow yet; if so the run is to be flushed."""

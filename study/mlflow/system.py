@@ -6,13 +6,11 @@ ledger: what was not logged while MLflow was away is lost, and `ganstudy sync` c
 
 import logging
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import Any
 
-from study.mlflow.private import monitor_thread
+from study.mlflow.private import system_metrics_monitor
 from trainables.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 _log = logging.getLogger(__name__)
 
@@ -38,18 +36,18 @@ class SystemMetrics:
             uri: MLflow's store.
         """
         self._wanted, self._uri = wanted, uri
-        self._monitor: SystemMetricsMonitor | None = None
+        self._monitor: Any = None
+        self._ended = Event()
 
     def keep(self, run_id: str | None) -> None:
         """See to it that a monitor runs if `run_id` names a run that is running."""
-        if not self._wanted or run_id is None or self._alive():
+        if not self._wanted or run_id is None or (self._monitor and not self._ended.is_set()):
             return
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
         try:
             logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # the thread tells of a server away
-            self._monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri)  # type: ignore[no-untyped-call]
-            self._monitor.start()  # type: ignore[no-untyped-call]
+            self._ended.clear()
+            self._monitor = system_metrics_monitor(run_id, self._uri, self._ended.set)
+            self._monitor.start()
         except Exception as error:  # of whatever it measures with; a study never fails for want of it
             self._wanted = False
             _log.warning("MLflow's system metrics cannot be measured: %s", error)
@@ -57,9 +55,5 @@ class SystemMetrics:
     def stop(self) -> None:
         """End the monitor, with what it holds sent."""
         if self._monitor is not None:
-            self._monitor.finish()  # type: ignore[no-untyped-call]
+            self._monitor.finish()
             self._monitor = None
-
-    def _alive(self) -> bool:
-        thread = monitor_thread(self._monitor) if self._monitor else None
-        return thread is not None and thread.is_alive()

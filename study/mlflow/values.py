@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainables.display import printable, redacted
+from trainables.nested import flatten as leaves
 
 MAX_KEY = 250
 MAX_PARAM = 6000
@@ -33,7 +34,7 @@ def key(name: str) -> str:
     return _FORBIDDEN.sub("_", name)[:MAX_KEY]
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """Return `config` with dotted names; everything but strings is written as JSON, floats with 6 digits.
 
     So many are read with ease in MLflow's tables; all digits are in the ledger and in what is exported from it.
@@ -41,18 +42,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     >>> flatten({"loss": "hinge", "generator_optimiser": {"lr": 0.0002, "betas": [0.5, 0.9]}})
     {'loss': 'hinge', 'generator_optimiser.lr': '0.0002', 'generator_optimiser.betas': '[0.5, 0.9]'}
     """
-    flat: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            text = value if isinstance(value, str) else json.dumps(_short(value))
-            flat[key(f"{prefix}{name}")] = cut(text, MAX_PARAM)
-    return flat
+    return {key(name): cut(_text(value), MAX_PARAM) for name, value in leaves(config).items()}
 
 
-def _short(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(float(f"{value:.6g}") if isinstance(value, float) else value)
 
 
 def finite(metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:

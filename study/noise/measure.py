@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial
+from study.analysis.ranking import chosen_trial
 from study.analysis.rung_facts import schedule_of
 from study.catalogue import load_study, open_ledger
-from study.console.reading import chosen_trial
 from study.console.say import Say
 from study.console.tables import duration, number
 from study.device import device_of

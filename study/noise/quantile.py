@@ -1,4 +1,4 @@
-"""Student's t, in closed form: reading a ranking must not wait for scipy's import."""
+"""Student's t, in closed form: scipy's takes 0.4 s to import, and `ganstudy best` as a whole no more than 0.5 s."""
 
 import math
 

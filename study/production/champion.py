@@ -1,5 +1,6 @@
 """`ganstudy promote`: the best trial's generator as a model in MLflow's registry, under the alias `champion`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +8,9 @@ from rich.console import Console
 
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
+from study.analysis.ranking import chosen_trial
 from study.catalogue import find_study, load_study, open_ledger
 from study.console.hints import typed
-from study.console.reading import chosen_trial
 from study.console.say import say
 from study.console.tables import counts_line
 from study.folder import StudyFolder
@@ -33,24 +34,34 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
-def promote(
-    name: str, storage: Path | None, trial: int | None, model: str | None, as_json: bool, console: Console
-) -> bool:
-    """Register a trial's generator as `model`, and make it the champion; return whether there was a trial to take.
+@dataclass(frozen=True)
+class Promote:
+    """What `ganstudy promote` was asked for.
 
-    Args:
+    Attributes:
         name: the study's.
         storage: the folder of studies; None for the default.
         trial: its number; None for the confirmed winner, or the best.
         model: the registered model's name; None for the study's.
         as_json: print for scripts.
-        console: where to.
+    """
+
+    name: str
+    storage: Path | None
+    trial: int | None
+    model: str | None
+    as_json: bool
+
+
+def promote(options: Promote, console: Console) -> bool:
+    """Register a trial's generator, and make it the champion; return whether there was a trial to take.
 
     Raises:
         InvalidInput: if the study has no such trial, or the registered model is not ganstudy's.
         GanStudyError: if the checkpoint is gone or damaged, or MLflow cannot be reached or does not know the study.
     """
-    folder = find_study(name, storage)
+    name, trial = options.name, options.trial
+    folder = find_study(name, options.storage)
     study = load_study(folder)
     with open_ledger(folder) as ledger:
         if not ledger.live_owner():
@@ -59,7 +70,7 @@ def promote(
     if chosen is None:
         say(console, f"no trial of {name} has reported yet; {counts_line(study)}")
         return False
-    called = registered_name(model or name)
+    called = registered_name(options.model or name)
     uri = _store(folder, study)
     generator, data = _generator(folder, study, chosen)
     found = f"Generator of trial {chosen.number} of the study `{name}`."
@@ -78,7 +89,7 @@ def promote(
         raise GanStudyError(
             f"MLflow at {display_uri(uri)}: {one_line(error)}; nothing was promoted, try the same again when it is up"
         ) from error
-    _print(registered, generator.facts, uri, f"trial {chosen.number} of {name}", as_json, console)
+    _print(registered, generator.facts, uri, f"trial {chosen.number} of {name}", options.as_json, console)
     return True
 
 

@@ -3,11 +3,12 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from study.analysis.export import Exported, Origin
+from study.analysis.export import Origin, read_export
 from study.console.say import say
 from study.device import device_of
 from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
@@ -19,25 +20,29 @@ from trainables.threads import fixed_threads
 from trainables.trial import Trial
 
 
-def run_trial(
-    exported: Exported,
-    kimg: int,
-    report_kimg: int | None,
-    folder: Path | None,
-    device: str,
-    console: Console,
-    places: Places = AS_CONFIGURED,
-) -> bool:
-    """Train the exported configuration to `kimg`, printing each report beside what the study measured.
+@dataclass(frozen=True)
+class Repeat:
+    """What `ganstudy run-trial` was asked for.
 
-    Args:
-        exported: what to train.
+    Attributes:
+        file: with the exported configuration.
         kimg: thousands of images to train for.
         report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
-        folder: keeps checkpoints and samples (and is continued from); None for a temporary one.
+        out: the folder that keeps checkpoints and samples (and is continued from); None for a temporary one.
         device: "cpu" or "cuda".
-        console: where to print.
         places: of the data and the extractor's weights.
+    """
+
+    file: Path
+    kimg: int
+    report_kimg: int | None
+    out: Path | None
+    device: str
+    places: Places = AS_CONFIGURED
+
+
+def run_trial(options: Repeat, console: Console) -> bool:
+    """Train an exported configuration, printing each report beside what the study measured.
 
     Returns:
         Whether every FID that the study also measured came out the same to the last bit.
@@ -46,17 +51,18 @@ def run_trial(
         InvalidInput: if the configuration or the schedule is not valid.
         Diverged: if training became non-finite.
     """
+    exported, kimg, folder = read_export(options.file), options.kimg, options.out
     origin = exported.origin or Origin()
-    every = report_kimg or origin.report_kimg or kimg
+    every = options.report_kimg or origin.report_kimg or kimg
     if kimg < 1 or every < 1 or kimg % every:
         raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
-    device = device_of(device)
+    device = device_of(options.device)
     config = TrialConfig.from_dict(exported.trial)
     if folder is not None:
         check_writable(folder, "--out", "choose another folder")
     # Not from the cache: this is the independent check of a study's FIDs, so it measures all of them anew.
     with saying(BY_OPTION):
-        prepared = prepare(*places.found(config))
+        prepared = prepare(*options.places.found(config))
     known: dict[int, float] = {}
     if origin.fid_fingerprint == prepared.fingerprint:
         known = dict(origin.fids)

@@ -2,37 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from study.analysis.common_rung import Axis, CommonRung
 from study.analysis.cost import Progress
 from study.analysis.groups import Group
+from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
+from study.analysis.scales import Scale, shown
 from study.console.tables import number
-from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.markup import Html, el
-from study.report.svg import Plot, Scale, shown, svg
-from study.running.board import summary
+from study.report.svg import Label, Part, Path, Plot, Row, shortened, strips, svg
+from study.report.words import state, words
 
 SHADES = 5  # of rungs and of quantiles in the style sheet
 _MOST_AXES = 9
 _GOLDEN = 0.618034  # spreads successive numbers evenly over [0, 1)
-_ENDED_BADLY = (TrialState.DIVERGED, TrialState.FAILED)
 _MANY = 200  # lines from which each is drawn fainter
 
 
 def title(trial: TrialRecord) -> str:
     """Return what a trial is called where the pointer rests on it."""
     fid = "" if trial.fid_best is None else f", best FID {number(trial.fid_best)} at {trial.kimg_best} kimg"
-    state = f"stopped at {trial.rung} kimg" if trial.rung else str(trial.state)
-    return f"trial {trial.number}, {state}{fid}: {words(trial)}"
-
-
-def words(trial: TrialRecord | TrialProposed) -> str:
-    """Return a trial's configuration in a few words; of one that has no known shape, its parameters."""
-    try:
-        return summary(trial.config)
-    except (KeyError, TypeError):
-        return ", ".join(f"{name} {value}" for name, value in trial.params.items())
+    kimg = " kimg" if trial.rung else ""
+    return f"trial {trial.number}, {state(trial)}{kimg}{fid}: {words(trial)}"
 
 
 def fate(trial: TrialRecord, rungs: Sequence[int]) -> str:
@@ -42,7 +35,7 @@ def fate(trial: TrialRecord, rungs: Sequence[int]) -> str:
     return str(trial.state)
 
 
-def curves(study: StudyRecord, best: TrialRecord | None) -> Html:
+def curves(study: StudyRecord, best: TrialRecord | None) -> Markup:
     """FID against kimg, a line per trial, the rungs upright; the best trial last, over the others."""
     schedule = schedule_of(study.config)
     rungs, reports = schedule.rungs(), [report for trial in study.trials for report in trial.reports]
@@ -62,21 +55,21 @@ def curves(study: StudyRecord, best: TrialRecord | None) -> Html:
     for rung in rungs:
         if x.low <= rung <= x.high:
             plot.upright(rung, "rung")
-    many = " many" if len(study.trials) > _MANY else ""
+    many = _fainter(len(study.trials))
     order = sorted(study.trials, key=lambda t: (t.state == TrialState.COMPLETED, t.kimg, -(t.fid_best or 0)))
     ends: dict[str, list[tuple[float, float]]] = {}
     for trial in order:
         winner = best is not None and trial.number == best.number
         class_ = fate(trial, rungs) + (" winner" if winner else many)
         plot.line([(report.kimg, report.fid) for report in trial.reports], class_, title(trial))
-        if trial.reports and (len(trial.reports) == 1 or trial.state in _ENDED_BADLY):
+        if trial.reports and (len(trial.reports) == 1 or trial.state in UNRANKED):
             ends.setdefault(fate(trial, rungs), []).append((trial.kimg, trial.reports[-1].fid))
     for class_, points in ends.items():
         plot.dots(points, class_)
     return plot.render("FID against training time for every trial", "curves")
 
 
-def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> Html:
+def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> Markup:
     """Lowest FID so far against `along`, an attribute of the points, in units of `unit`."""
     pairs = [(getattr(point, along) / unit, point.fid) for point in points]
     plot = Plot(
@@ -90,7 +83,7 @@ def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> 
     return plot.render(f"lowest FID so far against {label}")
 
 
-def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None) -> Html:
+def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None) -> Markup:
     """FID at the common rung against one parameter, over the trials that have it; diverged ones at the upper edge."""
     y = Scale.of(common.fids.values(), log=True, pad=0.08)
     plot = Plot(axis.scale, y, x_label="", y_label="", x_ticks=_short(axis), width=320, height=230)
@@ -106,73 +99,40 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
             placed.setdefault(kind, []).append((x, common.fids[trial.number]))
         elif trial.state == TrialState.DIVERGED:
             crosses.append(x)
-    many = " many" if len(trials) > _MANY else ""
+    many = _fainter(len(trials))
     for kind in ("stopped", "completed"):
         plot.dots(placed.get(kind, ()), kind + many)
     plot.dots(placed.get("best", ()), "best")
     plot.crosses(crosses, "diverged")
-    caption = el("figcaption", axis.name)
-    return el("figure", caption, plot.render(f"FID at {common.kimg} kimg against {axis.name}"))
+    return plot.render(f"FID at {common.kimg} kimg against {axis.name}")
 
 
-def strips(groups: Sequence[Group], kimg: int, what: str) -> Html:
+def spreads(groups: Sequence[Group], kimg: int, what: str) -> Markup:
     """The FIDs at the common rung of each group, one above another, with the median and the quartiles."""
-    y = Scale(-0.5, len(groups) - 0.5, False)
-    plot = Strips(
-        Scale.of([fid for group in groups for fid in group.fids], log=True),
-        y,
-        x_label=f"FID at {kimg} kimg",
-        y_label="",
-        height=70 + 34 * len(groups),
-    )
-    plot.names = [group.value for group in groups]
-    many = " many" if sum(group.trials for group in groups) > _MANY else ""
-    for i, group in enumerate(groups):
-        row = len(groups) - 1 - i
-        if quartiles := group.quartiles:
-            low, middle, high = quartiles
-            plot.line([(low, row), (high, row)], "quartiles")
-            plot.line([(middle, row - 0.3), (middle, row + 0.3)], "median")
-        plot.dots([(fid, row) for fid in group.fids], f"completed{many}")
-    return plot.render(f"FID at {kimg} kimg by {what}")
+    dots = "completed" + _fainter(sum(group.trials for group in groups))
+    rows = []
+    for group in groups:
+        low, middle, high = group.quartiles or (None, None, None)
+        bar = None if low is None or high is None else (low, high)
+        rows.append(Row(group.value, {dots: group.fids}, bar, middle))
+    return strips(rows, f"FID at {kimg} kimg", f"FID at {kimg} kimg by {what}", row_height=34, log=True)
 
 
-class Strips(Plot):
-    """A plot whose rows have names."""
-
-    left = 118
-    names: Sequence[str] = ()
-
-    def _axes(self) -> list[Html]:
-        base = self.height - self.bottom
-        parts = [el("path", d=f"M{self.left} {base}H{self.width - self.right}", class_="axis")]
-        for value in self.x.ticks():
-            x, _ = self.place((value, self.y.low))
-            parts.append(el("path", d=f"M{x:.1f} {self.top}V{base + 4}", class_="grid"))
-            parts.append(el("text", shown(value), x=f"{x:.1f}", y=base + 18, class_="middle"))
-        middle = (self.left + self.width - self.right) // 2
-        parts.append(el("text", self.x_label, x=middle, y=self.height - 6, class_="middle name"))
-        for i, name in enumerate(self.names):
-            _, y = self.place((self.x.low, len(self.names) - 1 - i))
-            parts.append(el("text", _cut(name, 15), x=self.left - 8, y=f"{y + 5:.1f}", class_="end"))
-        return parts
-
-
-def bars(values: Mapping[str, float], label: str) -> Html:
+def bars(values: Mapping[str, float], label: str) -> Markup:
     """Horizontal bars of parts of one, the names above them."""
     width, row, most = 520, 34, max(values.values(), default=1.0) or 1.0
-    parts = []
+    parts: list[Part] = []
     for i, (name, value) in enumerate(values.items()):
         top = i * row
-        parts.append(el("text", name, x=2, y=top + 14))
-        parts.append(el("text", f"{value:.0%}", x=width - 2, y=top + 14, class_="end"))
-        parts.append(el("rect", x=0, y=top + 20, width=f"{(width - 2) * value / most:.1f}", height=8, class_="bar"))
+        parts.append(Label(name, 2, top + 14, ""))
+        parts.append(Label(f"{value:.0%}", width - 2, top + 14, "end"))
+        parts.append(Path(f"M0 {top + 20}h{(width - 2) * value / most:.1f}v8H0z", "bar"))
     return svg(width, max(row, row * len(values)), parts, label)
 
 
 def parallel(
     chosen: Sequence[Axis], trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None
-) -> Html:
+) -> Markup:
     """A line per trial over the axes of some parameters and of its FID at the common rung, coloured by that FID.
 
     Below an axis lie the trials that do not have the parameter.
@@ -182,7 +142,7 @@ def parallel(
     top, base, missing, gap = 20, 300, 322, 108
     width = 60 + gap * len(chosen) + 70
     there = sorted((t for t in trials if t.number in common.fids), key=lambda t: -common.fids[t.number])
-    parts = []
+    parts: list[Part] = []
     for i, trial in enumerate(there):
         points = []
         for j, axis in enumerate(chosen):
@@ -190,11 +150,9 @@ def parallel(
             up = axis.scale.at(_spread(axis, trial)) if has else None
             points.append((60 + gap * j, missing if up is None else base - up * (base - top)))
         points.append((60 + gap * len(chosen), base - end.at(common.fids[trial.number]) * (base - top)))
-        shade = (len(there) - 1 - i) * SHADES // len(there)
-        class_ = f"line q{shade}" + (" many" if len(there) > _MANY else "")
+        class_ = f"line q{(len(there) - 1 - i) * SHADES // len(there)}{_fainter(len(there))}"
         class_ += " winner" if best and trial.number == best.number else ""
-        shape = "M" + "L".join(f"{x:.0f} {y:.1f}" for x, y in points)
-        parts.append(el("path", el("title", title(trial)), d=shape, class_=class_))
+        parts.append(Path("M" + "L".join(f"{x:.0f} {y:.1f}" for x, y in points), class_, title(trial)))
     for j, axis in enumerate(chosen):
         parts += _upright(60 + gap * j, top, base, axis.scale, _short(axis), axis.name, j)
     parts += _upright(60 + gap * len(chosen), top, base, end, None, f"FID at {common.kimg}", len(chosen))
@@ -203,27 +161,26 @@ def parallel(
 
 def _upright(
     x: int, top: int, base: int, scale: Scale, ticks: Sequence[tuple[float, str]] | None, name: str, index: int
-) -> list[Html]:
-    parts = [el("path", d=f"M{x} {top}V{base}", class_="axis")]
+) -> list[Part]:
+    parts: list[Part] = [Path(f"M{x} {top}V{base}", "axis")]
     for value, text in ticks if ticks is not None else [(value, shown(value)) for value in scale.ticks()]:
         y = base - scale.at(value) * (base - top)
-        parts.append(el("path", d=f"M{x - 4} {y:.1f}h4", class_="axis"))
-        parts.append(el("text", text, x=x - 6, y=f"{y + 4:.1f}", class_="end small halo"))
+        parts.append(Path(f"M{x - 4} {y:.1f}h4", "axis"))
+        parts.append(Label(text, x - 6, y + 4, "end small halo"))
     y = base + (48 if index % 2 == 0 else 68)
-    return [*parts, el("text", _cut(name, 30, at_end=False), x=x, y=y, class_="middle small name")]
+    return [*parts, Label(shortened(name, 30, at_end=False), x, y, "middle small name")]
 
 
 def _short(axis: Axis) -> list[tuple[float, str]] | None:
     ticks = axis.ticks
     if ticks is None:
         return None
-    return [(x, _cut(text, max(4, 36 // len(ticks)))) for x, text in ticks]
+    return [(x, shortened(text, max(4, 36 // len(ticks)))) for x, text in ticks]
 
 
-def _cut(text: str, most: int, at_end: bool = True) -> str:
-    if len(text) <= most:
-        return text
-    return text[: most - 1] + "…" if at_end else "…" + text[1 - most :]
+def _fainter(count: int) -> str:
+    """Return the class of one of many lines or dots."""
+    return " many" if count > _MANY else ""
 
 
 def _spread(axis: Axis, trial: TrialRecord) -> float:

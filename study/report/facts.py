@@ -1,6 +1,5 @@
-"""What several sections of the report need: the study, what follows from it, and small words."""
+"""What several sections of the report need: the study, and what follows from it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +9,6 @@ from study.analysis.ranking import Ranked, rank
 from study.analysis.rung_facts import RungFacts, rung_facts, schedule_of
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
-from study.report.markup import Html, el
-
-_NAMED = 40  # trials named one by one before "and N more"
 
 
 @dataclass(frozen=True)
@@ -52,24 +48,3 @@ class Facts:
     def rungs(self) -> list[RungFacts]:
         """What each rung saw."""
         return rung_facts(self.study.trials, schedule_of(self.study.config))
-
-
-def key(class_: str, text: str) -> Html:
-    """Return an entry of a legend: the colour of a class, and what it stands for."""
-    return el("span", el("i", class_=class_), text)
-
-
-def so_many(count: int) -> str:
-    """Return a number of trials in words."""
-    return f"{count} trial{'s' * (count != 1)}"
-
-
-def state(trial: TrialRecord) -> str:
-    """Return a trial's state, with the rung that stopped it."""
-    return f"{trial.state} at {trial.rung}" if trial.rung else str(trial.state)
-
-
-def numbers(trials: Sequence[int]) -> str:
-    """Return trial numbers as a list that does not grow beyond all bounds."""
-    more = f" and {len(trials) - _NAMED} more" if len(trials) > _NAMED else ""
-    return ", ".join(map(str, trials[:_NAMED])) + more

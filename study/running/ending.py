@@ -1,13 +1,19 @@
-"""What a launch leaves when it ends: the best configuration, the report, and both in MLflow; `sync` makes them anew."""
+"""What a launch leaves when it ends: the best configuration, the report, and in MLflow also the table of trials.
+
+`sync` makes them anew.
+"""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from study.analysis.export import exported, winner
+from study.analysis.results import FORMATS, trials_frame
 from study.folder import StudyFolder
-from study.ledger.records import StudyRecord, TrialRecord
+from study.ledger.records import StudyRecord
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish
 from study.report.page import report
@@ -24,12 +30,18 @@ def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
         folder: the study's, with its pictures.
         place: the folder to write to.
     """
-    artifacts: dict[str, Path | str] = {"study.yaml": yaml.safe_dump(study.config, sort_keys=False)}
-    best = winner(study)
-    if best and (file := _best(study, best, place / folder.best_file.name)):
-        artifacts["best.yaml"] = file
-    if page := _report(study, folder, place / folder.report_file.name):
-        artifacts["report.html"] = page
+    artifacts: dict[str, Path | str | bytes] = {"study.yaml": yaml.safe_dump(study.config, sort_keys=False)}
+    if best := winner(study):
+        file = place / folder.best_file.name
+        with _at_best("best configuration", f"ganstudy export {folder.name}"):
+            write_atomically(file, exported(study, best, file.name))
+            artifacts["best.yaml"] = file
+    with _at_best("report", f"ganstudy report {folder.name}"):
+        write_atomically(place / folder.report_file.name, report(study, folder).encode())
+        artifacts["report.html"] = place / folder.report_file.name
+    with _at_best("table of trials", f"ganstudy results {folder.name}"):
+        frame = trials_frame(study)
+        artifacts |= {f"trials{kind}": FORMATS[kind](frame) for kind in (".csv", ".parquet")}
     return Finish(status_of(study), artifacts)
 
 
@@ -38,21 +50,10 @@ def status_of(study: StudyRecord) -> FinalStatus:
     return "finished" if study.complete else "interrupted"
 
 
-def _best(study: StudyRecord, best: TrialRecord, file: Path) -> Path | None:
-    """Write the configuration of the best trial; a study never fails for want of that file either."""
+@contextmanager
+def _at_best(what: str, again: str) -> Iterator[None]:
+    """Warn of whatever goes wrong: a study never fails for want of these, its results are in the ledger."""
     try:
-        write_atomically(file, exported(study, best, file.name))
-    except OSError as error:
-        _log.warning("%s could not be written (%s); again: ganstudy export", file, error.strerror)
-        return None
-    return file
-
-
-def _report(study: StudyRecord, folder: StudyFolder, file: Path) -> Path | None:
-    """Write the report; a study never fails for want of one."""
-    try:
-        write_atomically(file, report(study, folder).encode())
-    except Exception as error:  # whatever it is, the results are in the ledger
-        _log.warning("the report could not be written (%s); again: ganstudy report %s", error, folder.name)
-        return None
-    return file
+        yield
+    except Exception as error:
+        _log.warning("the %s could not be written (%s); again: %s", what, error, again)

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from study.exit_codes import ENDING
+from study.private_names import found
 from study.running import raylet_guard
+from study.running.ray_internals import API_SERVER, SERVER, START_PROCESS, replaced
 
 _GUARD = (sys.executable, "-I", "-S", str(Path(raylet_guard.__file__)))
 _GUARDED = sys.platform == "linux"
-_Server: Any = ray._private.services.ConsolePopen
+_Server: Any = found(SERVER) or object
 
 
 class _OutOfReach(_Server):  # type: ignore[misc]
@@ -47,26 +47,15 @@ def own_ray() -> Iterator[None]:
 
     It starts that server without a dashboard too, and waits a second for it. Signals and the guard: on Linux.
     """
-    services = ray._private.services
-    start = services.start_ray_process
+    start = found(START_PROCESS)
 
     def start_guarded(command: list[str], kind: str, **options: Any) -> Any:
         guarded = kind == "raylet" and _GUARDED
         return start([*_GUARD, *command] if guarded else command, kind, **options)
 
     with (
-        _replaced(ray._private.node.Node, "start_api_server", lambda node, **options: None),
-        _replaced(services, "start_ray_process", start_guarded),
-        _replaced(services, "ConsolePopen", _OutOfReach),
+        replaced(API_SERVER, lambda node, **options: None),
+        replaced(START_PROCESS, start_guarded),
+        replaced(SERVER, _OutOfReach),
     ):
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
-    whole = getattr(owner, name)
-    setattr(owner, name, by)
-    try:
-        yield
-    finally:
-        setattr(owner, name, whole)

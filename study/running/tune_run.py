@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from ray import cloudpickle, tune
-from ray.air._internal import usage
-from ray.air.execution import PlacementGroupResourceManager
 from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
-from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -23,6 +20,7 @@ from study.folder import StudyFolder
 from study.running.cluster import Slots
 from study.running.conductor import Conductor, Running
 from study.running.halt import Halt
+from study.running.ray_internals import adapt_tune
 from study.running.same_code import driver_code
 from study.study_file.config import StudyConfig
 from trainables.display import one_line
@@ -253,7 +251,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             **_of_attempt(running),
         }
 
-    _adapt_tune()
+    adapt_tune()
     budget = work.time_budget_minutes
     shared = tune.with_parameters(GanTrainable, prepared=work.prepared, test=work.test)
     tuner = tune.Tuner(
@@ -288,24 +286,6 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
     finally:
         shutil.rmtree(folder.ray, ignore_errors=True)
     halt.check()
-
-
-def _adapt_tune() -> None:
-    """Keep Tune from two things that a first trial would wait for, and from one that may hang.
-
-    It gives workers variables of their own, so Ray lets those lie that it has started and starts others (2 s). None is
-    needed: a worker here has the driver's environment, and on other nodes no trial asks for any; least of all for the
-    driver's cloud keys, which Ray would log for all to read: the driver alone talks to MLflow's store.
-
-    And it imports MLflow and other loggers (2 s), to count for its makers how many of its callbacks are of these.
-
-    Its placement groups end with the driver. When what holds them is collected as garbage, in whatever thread, it asks
-    Ray to remove them, and a dead Ray never answers.
-    """
-    PlacementGroupResourceManager.__del__ = lambda manager: None  # type: ignore[method-assign]
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
-    usage.tag_callbacks = lambda callbacks: False
 
 
 def _of_attempt(running: Running) -> dict[str, Any]:

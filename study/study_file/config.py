@@ -22,6 +22,7 @@ from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
+from trainables.nested import flatten
 from trainables.paths import PLACES, absolute, check_path, located
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
@@ -248,7 +249,7 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) 
     Raises:
         InvalidInput: listing every key that differs and may not.
     """
-    before, after = dict(_flat(_completed(old))), dict(_flat(new))
+    before, after = flatten(_completed(old)), flatten(new)
     wrong = [
         f"{key}: {quoted(before.get(key))} -> {quoted(after.get(key))}"
         for key in sorted(before.keys() | after.keys())
@@ -277,11 +278,3 @@ def is_changeable(key: str) -> bool:
 def _may_change(key: str, old: Any, new: Any) -> bool:
     grows = key == "schedule.max_kimg" and isinstance(old, int) and isinstance(new, int) and new > old
     return grows or is_changeable(key)
-
-
-def _flat(data: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(data, Mapping) and data:
-        for key, value in data.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, data

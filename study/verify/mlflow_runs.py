@@ -22,7 +22,7 @@ from study.ledger.rows import Row
 from study.mlflow.confirmation import child_name, judged_points
 from study.mlflow.database import check_database, database_file
 from study.mlflow.experiment import runs_anywhere
-from study.mlflow.private import histories
+from study.mlflow.private import history_reader
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
@@ -244,10 +244,9 @@ def _read(client: "MlflowClient", uid: str, names: Sequence[str]) -> _Stored:
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:
     """Read all points of these metrics: from a database many runs at once, from a server several calls at once."""
-    bulk = histories(client)
-    if bulk is not None:
+    if (bulk := history_reader(client)) is not None:
         for name, start in itertools.product(names, range(0, len(run_ids), _RUNS_PER_READ)):
-            for metric in bulk(run_ids[start : start + _RUNS_PER_READ], name, _MANY):
+            for metric in bulk(list(run_ids[start : start + _RUNS_PER_READ]), name, _MANY):
                 yield metric.run_id, (name, metric.value, metric.timestamp, metric.step)
         return
     wanted = list(itertools.product(run_ids, names))

@@ -12,7 +12,6 @@ from draws import DATA, drawing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.places import flatten
 from search_spaces.registry import SPACES
 from search_spaces.space import Space, suggest_with
 from trainables.gan.augmentation import AUGMENTATIONS
@@ -25,6 +24,7 @@ from trainables.gan.models.normalisation import NORMALISATIONS
 from trainables.gan.optimisers import OPTIMISERS
 from trainables.gan.penalties import PENALTIES
 from trainables.gan.rate_control import RATE_CONTROLS
+from trainables.nested import flatten
 from trainables.variants import Variant
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

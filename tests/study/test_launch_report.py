@@ -14,7 +14,8 @@ from study.running import ending
 def test_the_report_lies_in_the_studys_folder(tmp_path: Path) -> None:
     config = toy_config(storage={"path": str(tmp_path)})
     folder = big_ledger(config, tmp_path, trials=4)
-    assert ending._report(load_study(folder), folder, folder.report_file) == folder.path / "report.html"
+    end = ending.ending(load_study(folder), folder, folder.path)
+    assert end.artifacts["report.html"] == folder.report_file == folder.path / "report.html"
     assert folder.report_file.read_text().startswith("<!doctype html>")
 
 
@@ -28,6 +29,6 @@ def test_a_report_that_cannot_be_made_is_a_warning(
     config = toy_config(storage={"path": str(tmp_path)})
     record = load_study(big_ledger(config, tmp_path, trials=4))
     with caplog.at_level(logging.WARNING):
-        assert ending._report(record, config.folder, config.folder.report_file) is None
-    assert "no ink" in caplog.text
-    assert "ganstudy report toy" in caplog.text
+        end = ending.ending(record, config.folder, config.folder.path)
+    assert {*end.artifacts} == {"study.yaml", "best.yaml", "trials.csv", "trials.parquet"}
+    assert "the report could not be written (no ink); again: ganstudy report toy" in caplog.text

@@ -5,11 +5,13 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,18 +23,17 @@ from mlflow.tracking import MlflowClient
 from study.analysis.ranking import rank
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
-from study.ledger.records import TrialState
+from study.ledger.records import TrialState, fold
 from study.ledger.rows import Row
 from study.mlflow import system as mlflow_system
 from study.mlflow.data import data_input
-from study.mlflow.page import StudyPage
 from study.mlflow.projection import Finish, MlflowProjection
-from study.mlflow.run_tables import TABLE
-from study.mlflow.runs import NOTE, NOTE_SEQ, TABLE_SEQ
+from study.mlflow.runs import NOTE, NOTE_SEQ
 from study.mlflow.store import open_client
 from study.mlflow.system import SystemMetrics, check_system_metrics
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.view import order, trials_filter
+from study.running.ending import ending, status_of
 from study.running.trial_resources import device_seconds, trial_resources
 from trainables.errors import InvalidInput
 
@@ -123,15 +124,24 @@ def test_the_description_tells_what_there_is_to_know(folder: StudyFolder) -> Non
     # Trial 2 has the lower FID, and only at 5 kimg; by the ranking's rule trial 0 leads, at its best of 10 kimg.
     best = f"[trial 0](#/experiments/1/runs/{runs[f'{UID}/0'].info.run_id}?workflowType=machine_learning)"
     assert f"{best}, FID **55.00** at 10 of 15 kimg: mlp-8 hinge 1.0e-04/2.0e-04" in note
-    assert "against validation images, fingerprint `cf3372dbb7daadae`" in note
-    assert "`quick` with model.name narrowed or fixed; sampler tpe after 2 random trials; seed 1" in note
+    # What MLflow shows by itself, the description does not repeat.
+    dataset = runs[UID].inputs.dataset_inputs[0].dataset
+    assert (dataset.digest, json.loads(dataset.profile)["fid_split"]) == ("cf3372dbb7daadae", "validation")
+    params = {
+        "space.base": "quick",
+        "space.fix.model.name": "mlp",
+        "sampler.name": "tpe",
+        "sampler.startup_trials": "2",
+    }
+    assert {**params, "seed": "1"}.items() <= runs[UID].data.params.items()
+    assert not any(word in note for word in ("cf3372dbb7daadae", "quick", "tpe"))
     assert "up to 15 kimg" in note
     # 15 + 5 + 5 kimg at 3 s each; trial 1 would have gone on for 10 kimg, 30 s.
     assert "25 kimg; 1:15 min of training and evaluation on a CPU" in note
     assert "early stopping of 1 trial spared 10 kimg (29%), about 30 s" in note
     assert "private" not in note
-    assert TABLE in note
     assert "report.html" not in note  # not there before the end
+    assert "trials.csv" not in note
     finish(folder, STORY, Finish("interrupted", {"report.html": "<p>"}))
     assert "was interrupted" in note_of(folder)
     assert "1 interrupted" in note_of(folder)
@@ -149,48 +159,28 @@ def test_reports_that_change_nothing_send_no_description(folder: StudyFolder) ->
     assert marks == [str(seq if seq not in (7, 10) else seq - 1) for seq in range(1, len(rows) + 1)]
 
 
-@given(st.integers(1, 2_000))
-def test_tables_are_few_and_never_far_behind(trials: int) -> None:
-    page, made = StudyPage(), []
-    for ended in range(1, trials + 1):
-        page.take(Row(ended, 0.0, 1, OPENED))
-        page.count_ended(ended)
-        if page._tabled == ended:
-            made.append(ended)
-    assert made[0] == 1
-    assert all(made[-1] <= at <= max(made[-1] + 1, made[-1] * 1.25) for at in (trials,))
-    assert len(made) <= 40
-
-
-def test_the_table_is_made_anew_from_the_ledger_at_the_end(folder: StudyFolder) -> None:
-    finish(folder, STORY, Finish("finished"))
-    client = open_client(f"sqlite:///{folder.mlflow_db}")
-    run = runs_of(folder)[UID]
-    file = Path(client.download_artifacts(run.info.run_id, TABLE))
-    table = json.loads(file.read_text())
-    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    shown = [(row["rank"], row["trial"], row["state"], row["best FID"], row["last FID"]) for row in rows]
-    assert shown == [(1, 0, "completed", 55, 58), (2, 2, "interrupted", 40, 40), (3, 1, "stopped at 5", 80, 80)]
-
-
-def test_a_table_that_says_running_is_made_anew_when_nothing_runs_any_more(folder: StudyFolder) -> None:
-    def states() -> list[str]:
-        client = open_client(f"sqlite:///{folder.mlflow_db}")
-        table = json.loads(Path(client.download_artifacts(runs_of(folder)[UID].info.run_id, TABLE)).read_text())
-        return [row[table["columns"].index("state")] for row in table["data"]]
+def test_the_table_is_made_anew_from_the_ledger_at_the_end(folder: StudyFolder, tmp_path: Path) -> None:
+    def shown(kind: str, read: Callable[[Path], pd.DataFrame]) -> list[tuple[Any, ...]]:
+        client, run = open_client(f"sqlite:///{folder.mlflow_db}"), runs_of(folder)[UID]
+        frame = read(Path(client.download_artifacts(run.info.run_id, f"trials.{kind}"))).sort_values("rank")
+        return list(
+            frame[["rank", "trial", "state", "rung", "fid_best", "fid"]].fillna(0).itertuples(index=False, name=None)
+        )
 
     begun = STORY[: next(n for n, event in enumerate(STORY) if isinstance(event, Ended)) + 1]
-    project(folder, begun)
-    assert "running" in states()
-    finish(folder, begun, Finish("interrupted"))  # no row came since
-    assert "running" not in states()
-    assert "interrupted" in states()
+    for story, status in ((begun, "interrupted"), (STORY, "interrupted")):
+        study = replace(fold(rows_of(story), live=False), config=CONFIG | {"resources": {"cpus": 1}})
+        finish(folder, story, ending(study, folder, tmp_path))
+        assert status_of(study) == status
+    expected = [(1, 0, "completed", 0, 55, 58), (2, 2, "interrupted", 0, 40, 40), (3, 1, "stopped", 5, 80, 80)]
+    assert shown("csv", pd.read_csv) == shown("parquet", pd.read_parquet) == expected
+    assert "[the table of trials]" in note_of(folder)
 
 
 def test_what_is_missing_or_links_to_nothing_is_made_anew(folder: StudyFolder) -> None:
     project(folder, STORY)
     client, run = open_client(f"sqlite:///{folder.mlflow_db}"), runs_of(folder)[UID]
-    before = {name: run.data.tags[name] for name in (NOTE, NOTE_SEQ, TABLE_SEQ)}
+    before = {name: run.data.tags[name] for name in (NOTE, NOTE_SEQ)}
     for name in before:
         client.delete_tag(run.info.run_id, name)
     project(folder, STORY)

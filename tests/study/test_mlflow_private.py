@@ -37,15 +37,8 @@ def test_a_store_is_made_and_read_in_bulk(tmp_path: Path) -> None:
     assert private.newest_schema() in (tmp_path / "mlflow.db").read_bytes().decode("latin-1")
     client = open_client(uri)
     assert [e.artifact_location for e in client.search_experiments()] == [f"{tmp_path.as_uri()}/0"]
-    read = private.histories(client)
+    read = private.history_reader(client)
     assert read is not None
-    assert read([], "fid", 10) == []
-    assert private.histories(open_client("http://127.0.0.1:9")) is None
+    assert list(read([], "fid", 10)) == []
+    assert private.history_reader(open_client("http://127.0.0.1:9")) is None
     private.forget_connections(uri)
-
-
-def test_the_monitor_of_a_machine_has_a_thread() -> None:
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-    monitor = SystemMetricsMonitor("0" * 32, tracking_uri="http://127.0.0.1:9")  # type: ignore[no-untyped-call]
-    assert private.monitor_thread(monitor) is None

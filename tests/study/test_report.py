@@ -3,6 +3,7 @@
 import base64
 import random
 import re
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,9 +17,11 @@ from study.folder import StudyFolder
 from study.ledger.events import NoiseMeasured
 from study.ledger.records import StudyRecord, TrialRecord
 from study.noise.noise import Noise
-from study.report.markup import el, join, table
+from study.report.html import render
 from study.report.page import SECTIONS, report
 from study.report.pictures import sample_grids
+from study.report.svg import Label, svg
+from study.report.svg import Path as Shape
 
 _VOID = {"meta", "img", "br"}
 
@@ -101,7 +104,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
     assert not outline.tags & {"script", "link", "iframe", "object", "form", "base"}
     assert "url(" not in page
     assert "@import" not in page
-    assert "default-src &#x27;none&#x27;" in page
+    assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
 
 
@@ -183,7 +186,20 @@ def test_pictures_of_the_best_checkpoints_are_inside(tmp_path: Path) -> None:
     assert "rank 1: trial 0 at 9 kimg, FID 20.00" in page
 
 
-def test_markup_escapes_what_is_not_markup() -> None:
-    assert el("a", "<", el("b", "&"), None, 3, class_='"') == '<a class="&quot;">&lt;<b>&amp;</b>3</a>'
-    assert join(["<", el("br")]) == "&lt;<br>"
-    assert '<td class="right">&lt;i&gt;</td>' in table([("n", "right")], [["<i>"]])
+def test_templates_escape_what_is_not_markup() -> None:
+    drawing = svg(1, 2, [Label("<i>", 0, 0, '"'), Shape("M0 0", "line", "&")], "'")
+    assert '<text x="0.0" y="0.0" class="&#34;">&lt;i&gt;</text>' in drawing
+    assert '<path d="M0 0" class="line"><title>&amp;</title></path>' in drawing
+    assert 'aria-label="&#39;"' in drawing
+    rows = [["<i>", *range(6)]]
+    page = render("everything.html", rows=rows, about="</pre>")
+    assert '<td class="right">&lt;i&gt;</td>' in page
+    assert "<pre>&lt;/pre&gt;</pre>" in page
+    assert drawing in render("spending.html", plots=[drawing], device="CPU", amount=1)
+
+
+def test_an_installed_package_has_the_templates() -> None:
+    root = Path(__file__).parents[2]
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["study"]
+    packed = {file for pattern in declared for file in (root / "study").glob(pattern)}
+    assert packed >= {*(root / "study/report/templates").iterdir()} >= {root / "study/report/templates/page.html"}

@@ -14,7 +14,7 @@ from study.analysis.cost import best_after, cost, progress, saved, wall_seconds
 from study.analysis.groups import group, where_trouble_lies
 from study.analysis.importances import FEWEST, importances, top_quantile
 from study.analysis.rung_facts import rung_facts, schedule_of, spearman
-from study.report.svg import Scale, shown
+from study.analysis.scales import Scale, shown
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=20))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from trainables.data.mnist_family import IdxFile, IdxSet, IdxSource
+from trainables.data.mnist_family import IdxSet, IdxSource, idx_files
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
@@ -11,18 +11,12 @@ OFFICIAL = IdxSet(
     name="fashion_mnist",
     title="Fashion-MNIST",
     torchvision="FashionMNIST",
-    files={
-        "train-images-idx3-ubyte": IdxFile(
-            (60000, 28, 28), "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
-        ),
-        "train-labels-idx1-ubyte": IdxFile(
-            (60000,), "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
-        ),
-        "t10k-images-idx3-ubyte": IdxFile(
-            (10000, 28, 28), "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
-        ),
-        "t10k-labels-idx1-ubyte": IdxFile((10000,), "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
-    },
+    files=idx_files(
+        train_images="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        train_labels="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        test_images="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        test_labels="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
     debian=DEBIAN,
     package="dataset-fashion-mnist",
 )

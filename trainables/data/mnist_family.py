@@ -26,6 +26,18 @@ class IdxFile:
     sha256: str
 
 
+def idx_files(train_images: str, train_labels: str, test_images: str, test_labels: str) -> dict[str, IdxFile]:
+    """Return the four official files by name, given their SHA-256."""
+    found = {}
+    for part, count, images, labels in (
+        ("train", 60_000, train_images, train_labels),
+        ("t10k", 10_000, test_images, test_labels),
+    ):
+        found[f"{part}-images-idx3-ubyte"] = IdxFile((count, 28, 28), images)
+        found[f"{part}-labels-idx1-ubyte"] = IdxFile((count,), labels)
+    return found
+
+
 @dataclass(frozen=True)
 class IdxSet:
     """One data set of the family.

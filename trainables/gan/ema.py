@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Ema:
@@ -45,13 +46,13 @@ class Ema:
             self._followed = generator  # found here: a network moved to another device or type has new buffers
             self._averages, self._currents = _tensors(self.module), _tensors(generator)
         (averages, counters), (currents, counts) = self._averages, self._currents
-        if isinstance(weight, Tensor):  # there is no lerp by one weight that is a tensor
-            ways = torch._foreach_sub(currents, averages)
-            torch._foreach_mul_(ways, weight)
-            torch._foreach_add_(averages, ways)
-        else:
-            torch._foreach_lerp_(averages, currents, weight)
-        torch._foreach_copy_(counters, counts)
+        if isinstance(weight, Tensor):
+            for average, current in zip(averages, currents, strict=True):
+                average.lerp_(current, weight)
+        else:  # all at once; 1 - (1 - weight) is weight to the bit, as that is 1 - kept
+            get_ema_multi_avg_fn(1 - weight)(averages, currents, 0)  # type: ignore[no-untyped-call]
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
 
 
 def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -86,10 +86,8 @@ class GradientPenalty(Penalty):
 
     def loss(self, at: DiscriminatorStep) -> Tensor:
         """Return the penalty on a random point between each real and generated image."""
-        real = at.real
-        draw = partial(torch.rand, generator=at.rng, device=real.device, dtype=real.dtype)
-        a = at.world.draw_shard(draw, (len(real), 1, 1, 1))
-        return self.weight * _distance_of_norm_from_one(at, torch.lerp(real, at.fake, a))
+        a = _uniform(at, (len(at.real), 1, 1, 1))
+        return self.weight * _distance_of_norm_from_one(at, torch.lerp(at.real, at.fake, a))
 
 
 class Dragan(Penalty):
@@ -105,10 +103,8 @@ class Dragan(Penalty):
 
     def loss(self, at: DiscriminatorStep) -> Tensor:
         """Return the penalty on a perturbed copy of each real image."""
-        real = at.real
-        draw = partial(torch.rand, generator=at.rng, device=real.device, dtype=real.dtype)
-        noise = at.world.draw_shard(draw, real.shape)
-        return self.weight * _distance_of_norm_from_one(at, real + 0.5 * at.world.std(real) * noise)
+        far = 0.5 * at.world.std(at.real) * _uniform(at, at.real.shape)
+        return self.weight * _distance_of_norm_from_one(at, at.real + far)
 
 
 class _ZeroCentred(Penalty):
@@ -201,6 +197,12 @@ def _gradient(at: DiscriminatorStep, images: Tensor, labels: Tensor | None) -> T
     images = images.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(at.discriminator(images, labels).sum(), images, create_graph=True)
     return gradient.flatten(1)
+
+
+def _uniform(at: DiscriminatorStep, shape: tuple[int, ...]) -> Tensor:
+    """Return numbers from U(0, 1), as the real images are."""
+    draw = partial(torch.rand, generator=at.rng, device=at.real.device, dtype=at.real.dtype)
+    return at.world.draw_shard(draw, shape)
 
 
 def _distance_of_norm_from_one(at: DiscriminatorStep, images: Tensor) -> Tensor:

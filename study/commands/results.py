@@ -1,12 +1,16 @@
 """Commands that only read results: they import neither torch nor ray, so they start at once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from study.analysis import export as exporting
-from study.analysis.ranking import Ranked, rank, tied_with_first
+from study.analysis.compare import compare as side_by_side
+from study.analysis.compare import print_comparison
+from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
+from study.analysis.results import check_format, write_results
 from study.catalogue import find_study, load_study
 from study.confirmation.stats import confirmed
 from study.console.hints import typed
@@ -14,8 +18,19 @@ from study.console.say import say, say_written
 from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
+from study.loaded import LoadedStudy, load
 from study.noise.view import ranking_lines
-from trainables.errors import GanStudyError, InvalidInput
+from trainables.display import quoted
+from trainables.errors import InvalidInput
+from trainables.files import write_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES: dict[str, Callable[[LoadedStudy], "pd.DataFrame"]] = {
+    "trials": LoadedStudy.trials_frame,
+    "reports": LoadedStudy.reports_frame,
+}
 
 
 def status(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
@@ -71,21 +86,44 @@ def export_trial(name: str, storage: Path | None, file: Path, number: int | None
     say_written(console, file, f"trial {trial.number} of {name}{fid}{mean if best and trial is best.trial else ''}")
 
 
-def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:
-    """Return trial `number`, or the best one.
+def results(name: str, storage: Path | None, table: str, out: Path | None, console: Console) -> None:
+    """Write a study's trials or reports as a table."""
+    if table not in TABLES:
+        raise InvalidInput(f"--table {quoted(table)}: choose one of {', '.join(TABLES)}")
+    check_format(out)
+    frame = TABLES[table](load(name, storage))
+    write_results(frame, out)
+    if out is not None:
+        say_written(console, out, f"{len(frame)} rows, {len(frame.columns)} columns of {name}")
 
-    Raises:
-        InvalidInput: if there is no such trial.
-        GanStudyError: if none can be ranked.
-    """
-    if number is None:
-        ranked = rank(study.trials, top=1)
-        if not ranked:
-            raise GanStudyError(f"no trial of {study.config['name']} can be ranked yet; see `ganstudy status`")
-        return ranked[0].trial
-    if not 0 <= number < len(study.trials):
-        raise InvalidInput(f"--trial {number}: the study has trials 0 to {len(study.trials) - 1}")
-    return study.trials[number]
+
+def report(name: str, storage: Path | None, out: Path | None, console: Console) -> None:
+    """Write a study's report."""
+    from study.report.page import report as page  # loads Jinja, which nobody else waits for
+
+    folder = find_study(name, storage)
+    file = out or folder.report_file
+    content = page(load_study(folder), folder).encode()
+    write_named(file, content)
+    say_written(console, file, f"{len(content) / 1e6:.1f} MB, one file that any browser opens, also offline")
+
+
+def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Console) -> None:
+    """Print two studies side by side."""
+    first, second = (load_study(find_study(name, storage)) for name in (a, b))
+    comparison = side_by_side(first, second)
+    if as_json:
+        console.print_json(data=comparison.to_dict())
+    else:
+        print_comparison(comparison, console)
+
+
+def export_optuna(name: str, storage: Path | None, target: str, console: Console) -> None:
+    """Copy a study to an Optuna storage."""
+    study = load_study(find_study(name, storage))
+    from study.analysis.optuna_export import export_optuna as copy  # imports torch, for the space
+
+    say(console, f"{target}: {copy(study, target)} trials of {name}; look at them: optuna-dashboard {target}")
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:
