@@ -15,14 +15,13 @@ from rich.console import Console
 from toys import Crash, drive, open_study, toy_config
 from trained_study import PLAIN
 
-from study.analysis.export import Exported
-from study.console import commands
+from study.commands.looking import Describe, describe
 from study.ledger.events import StudyChanged
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
 from study.mlflow.data import data_facts, known_data
 from study.places import AS_CONFIGURED, Places
-from study.production.run_trial import run_trial
+from study.production.run_trial import Repeat, run_trial
 from study.running.finished import ended_study
 from study.study_file.addresses import located_uri
 from study.study_file.config import StudyConfig, read_study, refuse_changes
@@ -139,8 +138,9 @@ def test_a_file_says_where_its_data_was_and_an_option_where_it_is(
 ) -> None:
     def run(places: Places = AS_CONFIGURED, path: str = str(images)) -> list[str]:
         output = io.StringIO()
-        trial = Exported(PLAIN | {"data": {"name": "npz", "path": path}}, None)
-        run_trial(trial, 1, None, None, "cpu", Console(file=output, width=200), places)
+        file = images.with_name("trial.yaml")
+        file.write_text(yaml.safe_dump(PLAIN | {"data": {"name": "npz", "path": path}}))
+        run_trial(Repeat(file, 1, None, None, "cpu", places), Console(file=output, width=200))
         return output.getvalue().split()
 
     at_home = run()
@@ -201,5 +201,5 @@ def test_the_ledger_knows_of_the_data_what_a_promotion_needs(images: Path) -> No
 
 def test_data_describe_takes_a_path_from_the_home(images: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("HOME", str(images.parent))
-    commands.describe("npz", Path("~/digits.npz"), {}, True, Console())
+    describe(Describe("npz", Path("~/digits.npz"), None, None, None, True), Console())
     assert '"name": "npz"' in capsys.readouterr().out

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,8 +49,11 @@ class Family:
         self.driver = subprocess.Popen(line, stdout=subprocess.PIPE)
         assert self.driver.stdout is not None
         self.raylet, self.orphan = map(int, self.driver.stdout.readline().split())
-        self.guard = psutil.Process(self.driver.pid).children()[0] if psutil.pid_exists(self.raylet) else None
-        self.all = [psutil.Process(pid) for pid in (self.raylet, self.orphan) if psutil.pid_exists(pid)]
+        self.guard = next(iter(psutil.Process(self.driver.pid).children()), None)
+        self.all: list[psutil.Process] = []
+        for pid in (self.raylet, self.orphan):
+            with suppress(psutil.NoSuchProcess):  # it has ended already
+                self.all.append(psutil.Process(pid))
 
     def gone(self) -> bool:
         return not psutil.wait_procs(self.all, timeout=30)[1]
