@@ -15,9 +15,10 @@ from typing import Annotated
 
 import typer
 
-from study.console import completion, errors
-from study.console.errors import Commands
-from study.console.options import (
+from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
+from study.terminal import completion, errors
+from study.terminal.errors import Commands
+from study.terminal.options import (
     EPILOG,
     LOOKING,
     PRODUCTION,
@@ -39,8 +40,7 @@ from study.console.options import (
     Weights,
     home,
 )
-from study.console.screen import Screen
-from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
+from study.terminal.screen import Screen
 
 _PIPE_WIDTH = 140  # of logs; the tables want it
 

@@ -1,13 +1,22 @@
 """Where the parts of one study lie on disk."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.paths import absolute
 
+STORAGE_VARIABLE = "GANSTUDY_STORAGE"
+DEFAULT_STORAGE = Path("runs")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def storage_root(given: Path | None) -> Path:
+    """Return the storage folder: as given, else `$GANSTUDY_STORAGE`, else `runs`."""
+    return absolute(given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE))
 
 
 def check_name(name: str) -> str:

@@ -23,4 +23,4 @@ def same_environment() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command run in this process leaves it alone: other tests' Ray, or threads, are no business of its end."""
-    monkeypatch.setattr("study.console.errors.held_up", lambda: False)
+    monkeypatch.setattr("study.terminal.errors.held_up", lambda: False)

@@ -16,9 +16,9 @@ FORBIDDEN = {
 }
 EXCEPTIONS = {("trainables/tune.py", "ray")}
 READERS = (
-    *("folder", "catalogue", "loaded", "ledger.events", "ledger.ledger", "ledger.records", "running.board"),
+    *("folder", "ledger.catalogue", "loaded", "ledger.events", "ledger.ledger", "ledger.records", "running.board"),
     *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
-    *("report.page", "console.tables", "commands.results", "commands.listing"),
+    *("report.page", "views.tables", "commands.results", "commands.listing"),
 )
 
 

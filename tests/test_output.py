@@ -14,8 +14,8 @@ import pytest
 from command_line import command
 
 from study.cli import app
-from study.console import output
-from study.console.errors import run
+from study.terminal import output
+from study.terminal.errors import run
 
 COMMANDS = (["--help"], ["--version"], ["spaces"], ["spaces", "show", "gan28"], ["spaces", "--json"], ["list"])
 

@@ -12,7 +12,7 @@ from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed, judge
 from study.ledger.records import StudyRecord, TrialRecord
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import InvalidInput
 from trainables.files import write_named
 from trainables.paths import placed

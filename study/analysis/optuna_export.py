@@ -14,10 +14,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from study.analysis.told import infeasible, verdict
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.mlflow.database import database_file
-from study.running.sampling import infeasible, verdict
-from study.study_file.addresses import located_uri
+from study.study_file.addresses import database_file, located_uri
 from study.study_file.config import SpaceChoice
 from trainables.display import quoted
 from trainables.errors import InvalidInput, reason_of

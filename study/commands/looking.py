@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from search_spaces.registry import SPACES
-from study.console.space_view import print_space, print_spaces
-from study.console.tables import folded_table
 from study.study_file.config import read_study
+from study.views.space import print_space, print_spaces
+from study.views.tables import folded_table
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.display import quoted

@@ -8,18 +8,18 @@ from rich.console import Console
 
 from study.analysis import export as exporting
 from study.analysis.compare import compare as side_by_side
-from study.analysis.compare import print_comparison
 from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
 from study.analysis.results import check_format, write_results
-from study.catalogue import find_study, load_study
 from study.confirmation.stats import confirmed
-from study.console.hints import typed
-from study.console.say import say, say_written
-from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
 from study.loaded import LoadedStudy, load
 from study.noise.view import ranking_lines
+from study.terminal.hints import typed
+from study.terminal.say import say, say_written
+from study.views.comparison import print_comparison
+from study.views.tables import counts_line, number, ranking_table, trials_table
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import write_named

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study.catalogue import find_study
 from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
-from study.console.hints import shown_path, typed
-from study.console.say import goes_on, progress_line, say, say_behind, show_warnings
-from study.console.screen import Screen
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
+from study.ledger.catalogue import find_study
 from study.mlflow.settings import prepare_environment
 from study.noise.view import plain_noise, print_noise
 from study.running.ray_environment import cluster_address, prepare_ray_environment
+from study.terminal.hints import shown_path, typed
+from study.terminal.say import goes_on, progress_line, say, say_behind, show_warnings
+from study.terminal.screen import Screen
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from study.analysis.ranking import rank
-from study.catalogue import find_study, load_study, open_ledger
 from study.commands.results import print_ranking
-from study.console.hints import again, counted, shown_path, typed
-from study.console.say import goes_on, say, say_behind, show_warnings, suggest
-from study.console.screen import Screen
-from study.console.tables import counts_line
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
+from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import StudyRecord, fold
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
@@ -29,7 +25,11 @@ from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
+from study.terminal.hints import again, counted, shown_path, typed
+from study.terminal.say import goes_on, say, say_behind, show_warnings, suggest
+from study.terminal.screen import Screen
 from study.verify import verify as verifying
+from study.views.tables import counts_line
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation.prepare import check as check_evaluation
 

@@ -8,9 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from study.catalogue import find_study, load_study, storage_root
-from study.console.say import say
-from study.console.screen import Screen
 from study.doctor.base import Check, Finding, Level, Patient, fail
 from study.doctor.clock import check_clock
 from study.doctor.data import check_data, check_weights
@@ -19,8 +16,12 @@ from study.doctor.machine import check_cores, check_devices, check_memory
 from study.doctor.mlflow_store import check_mlflow
 from study.doctor.ray import check_ray
 from study.doctor.versions import check_versions
+from study.folder import storage_root
+from study.ledger.catalogue import find_study, load_study
 from study.mlflow.store import resolve_uri
 from study.running.ray_environment import cluster_address
+from study.terminal.say import say
+from study.terminal.screen import Screen
 from trainables.display import shown
 from trainables.errors import reason_of
 

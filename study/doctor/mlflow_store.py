@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study.doctor.base import Finding, Patient, fail, ok, warn
 from study.folder import StudyFolder
-from study.mlflow.database import check_database, check_database_folder, database_file
+from study.mlflow.database import check_database, check_database_folder
 from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.store import (
     display_uri,
@@ -16,6 +16,7 @@ from study.mlflow.store import (
     open_client,
     resolve_uri,
 )
+from study.study_file.addresses import database_file
 from trainables.errors import InvalidInput
 
 _SECONDS = 5.0

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from study.mlflow.private import forget_connections, make_store, makes_stores, newest_schema
 from study.mlflow.settings import prepare_environment
+from study.study_file.addresses import database_file
 from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import check_file, on_read_only
@@ -44,12 +45,6 @@ def sqlite_uri(file: Path) -> str:
         raise InvalidInput(f"{quoted(str(file))}: an MLflow store needs a path in UTF-8; rename the folder") from None
     # Of an address that begins with `sqlite:///` MLflow takes the rest for a path, and makes its folder.
     return text if text.endswith(f"///{file}") else text.replace("sqlite:", "sqlite+pysqlite:", 1)
-
-
-def database_file(uri: str) -> Path | None:
-    """Return the file behind `uri` (as from `resolve_uri`), None if it is a server's."""
-    url = sa.make_url(uri) if uri.startswith("sqlite") else None
-    return Path(str(url.database)) if url is not None else None
 
 
 def check_database_folder(uri: str) -> None:

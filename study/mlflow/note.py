@@ -6,12 +6,12 @@ from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
-from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord
+from study.ledger.trial_resources import held_device, trial_resources
 from study.report.words import words
-from study.running.trial_resources import held_device, trial_resources
+from study.views.tables import counts_line, duration, number
 from trainables.display import in_markdown
 
 STANDS = {

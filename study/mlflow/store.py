@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from study.folder import StudyFolder
-from study.mlflow.database import database_file, ready_database, sqlite_uri
+from study.mlflow.database import ready_database, sqlite_uri
 from study.mlflow.settings import prepare_environment
+from study.study_file.addresses import database_file
 from trainables.display import one_line as shown_line
 from trainables.display import quoted, redacted
 from trainables.errors import InvalidInput

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from study.folder import StudyFolder
-from study.mlflow.database import check_database, database_file
+from study.mlflow.database import check_database
 from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.experiment import holding_experiment
 from study.mlflow.settings import prepare_environment
@@ -26,6 +26,7 @@ from study.mlflow.store import (
     resolve_uri,
 )
 from study.mlflow.view import TAG_PREFIX, view_id, view_url
+from study.study_file.addresses import database_file
 from trainables.display import one_line as shown_line
 from trainables.errors import GanStudyError, InvalidInput
 

@@ -14,18 +14,18 @@ from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial
 from study.analysis.ranking import chosen_trial
 from study.analysis.rung_facts import schedule_of
-from study.catalogue import load_study, open_ledger
-from study.console.say import Say
-from study.console.tables import duration, number
 from study.device import device_of
 from study.folder import StudyFolder
 from study.ledger.busy import Endless
+from study.ledger.catalogue import load_study, open_ledger
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
 from study.older.check import check_not_older
 from study.places import BY_LAUNCH, Places, saying
+from study.terminal.say import Say
+from study.views.tables import duration, number
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.evaluation.image_counts import ImageCounts
 from trainables.evaluation.prepare import Prepared, prepare

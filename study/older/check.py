@@ -3,14 +3,15 @@
 import threading
 from collections.abc import Callable
 
-from study.console.hints import typed
 from study.folder import StudyFolder
 from study.ledger.head import read_head
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord
-from study.mlflow.database import check_database, database_file
+from study.mlflow.database import check_database
 from study.mlflow.store import open_client, resolve_uri
 from study.older.newer import newer_than
+from study.study_file.addresses import database_file
+from study.terminal.hints import typed
 from trainables.errors import GanStudyError
 
 OPTION = "--from-older-ledger"

@@ -10,9 +10,9 @@ from pathlib import Path
 from study.folder import StudyFolder
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
-from study.mlflow.database import database_file
 from study.mlflow.store import display_uri, one_line, open_store, resolve_uri
 from study.older.newer import Newer, kimg_of, newer_than
+from study.study_file.addresses import database_file
 from trainables.errors import GanStudyError
 from trainables.repeats import allow_repeat
 

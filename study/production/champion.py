@@ -9,14 +9,11 @@ from rich.console import Console
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
 from study.analysis.ranking import chosen_trial
-from study.catalogue import find_study, load_study, open_ledger
-from study.console.hints import typed
-from study.console.say import say
-from study.console.tables import counts_line
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.data import known_data
-from study.mlflow.database import check_database, check_database_folder, database_file
+from study.mlflow.database import check_database, check_database_folder
 from study.mlflow.experiment import holding_experiment
 from study.mlflow.runs import find_run
 from study.mlflow.store import display_uri, experiment_name, one_line, open_client, resolve_uri
@@ -25,6 +22,10 @@ from study.older.check import check_not_older
 from study.places import BY_LAUNCH, Places, saying
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
+from study.study_file.addresses import database_file
+from study.terminal.hints import typed
+from study.terminal.say import say
+from study.views.tables import counts_line
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from study.ledger.lock import FileLock
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
 from trainables.files import check_writable, write_atomically
 from trainables.gan.config import TrialConfig

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from study.console.say import say, say_written
-from study.console.tables import number, plain_table
 from study.device import device_of
 from study.places import BY_OPTION, Places, saying
 from study.production.product import picture
+from study.terminal.say import say, say_written
+from study.views.tables import number, plain_table
 from trainables.data import Split
 from trainables.display import quoted
 from trainables.errors import InvalidInput

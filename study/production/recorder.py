@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from study.analysis.export import Origin
-from study.console.say import Say
 from study.folder import StudyFolder
-from study.mlflow.database import database_file, ready_database
+from study.mlflow.database import ready_database
 from study.mlflow.experiment import holding_experiment, made_experiment
 from study.mlflow.images import PROBABILITIES, SAMPLES
 from study.mlflow.runs import RUNNING, ProjectedRun, find_run
@@ -28,6 +27,8 @@ from study.production.champion_registry import Entry
 from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
 from study.production.folder import Measured, ProductionFolder
+from study.study_file.addresses import database_file
+from study.terminal.say import Say
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig

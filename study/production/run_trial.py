@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from study.analysis.export import Origin, read_export
-from study.console.say import say
 from study.device import device_of
 from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
+from study.terminal.say import say
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.prepare import prepare
 from trainables.files import check_writable

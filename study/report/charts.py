@@ -10,10 +10,10 @@ from study.analysis.groups import Group
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
 from study.analysis.scales import Scale, shown
-from study.console.tables import number
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.report.svg import Label, Part, Path, Plot, Row, shortened, strips, svg
 from study.report.words import state, words
+from study.views.tables import number
 
 SHADES = 5  # of rungs and of quantiles in the style sheet
 _MOST_AXES = 9

@@ -6,8 +6,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from study.console.tables import duration, number
 from study.report.words import numbers, so_many, state, words
+from study.views.tables import duration, number
 from trainables.display import printable
 
 

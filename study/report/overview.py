@@ -8,13 +8,13 @@ from markupsafe import Markup
 from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.ranking import RULE, tied_with_first
 from study.analysis.rung_facts import schedule_of
-from study.console.tables import number
 from study.ledger.earlier import words as words_of_earlier
 from study.noise.view import ranking_lines
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.pictures import TRIALS, sample_grids
 from study.report.words import state, words
+from study.views.tables import number
 from trainables.display import redacted
 
 _TOP = 10

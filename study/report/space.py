@@ -4,10 +4,10 @@ from markupsafe import Markup
 
 from study.analysis.groups import Group, group
 from study.analysis.importances import FEWEST, top_quantile
-from study.console.tables import number
 from study.report import charts
 from study.report.facts import Facts
 from study.report.html import render
+from study.views.tables import number
 
 _GROUPS = {
     "loss": "Loss",

@@ -8,13 +8,13 @@ from markupsafe import Markup
 from study.analysis.cost import cost, progress, saved
 from study.analysis.images_judged import images_judged
 from study.analysis.rung_facts import Correlation, schedule_of
-from study.console.tables import duration
 from study.ledger.records import TrialState
+from study.ledger.trial_resources import held_device, trial_resources
 from study.report import charts
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.words import numbers
-from study.running.trial_resources import held_device, trial_resources
+from study.views.tables import duration
 
 
 def curves(facts: Facts) -> Markup | None:

@@ -4,11 +4,11 @@ from markupsafe import Markup
 
 from study.analysis.groups import Bin, in_trouble, where_trouble_lies
 from study.analysis.ranking import UNRANKED
-from study.console.tables import number
 from study.ledger.records import TrialRecord, TrialState
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.words import words
+from study.views.tables import number
 from trainables.display import redacted
 
 _LISTED = 10  # trials in a table before the others are folded away

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from study.analysis.summary import summary
 from study.ledger.events import TrialProposed
 from study.ledger.records import TrialRecord
-from study.running.board import summary
 
 _NAMED = 40  # trials named one by one before "and N more"
 

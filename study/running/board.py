@@ -1,23 +1,14 @@
 """What is known of a running study, kept up from its events: the source of every live display."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from study.analysis.summary import summary
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.study_file.schedule import Schedule
 from trainables.evaluation.image_counts import IMAGES, Judgement, best_of
-
-
-def summary(config: Mapping[str, Any]) -> str:
-    """Return a trial's configuration in a few words: model, loss, penalty, normalisation of D, learning rates."""
-    model = config["model"]
-    words = [f"{model['name']}-{model.get('width', '')}", config["loss"]]
-    words += [word for word in (config["penalty"]["name"], config["normalisation"]) if word != "none"]
-    rates = [f"{config[key]['lr']:.1e}" for key in ("generator_optimiser", "discriminator_optimiser")]
-    return " ".join([*words, "/".join(rates)])
-
 
 _REPORTS_PER_SLOT = 1
 """So many after the first, and the pace is measured by the clock."""

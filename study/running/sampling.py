@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space, suggest_with
+from study.analysis.told import infeasible, told_trial, verdict
 from study.ledger.records import TrialRecord, TrialState
-from trainables.evaluation.image_counts import Judgement, best_of
-from trainables.faults import OUT_OF_MEMORY
 from trainables.streams import derive_seed
 
 optuna.logging.set_verbosity(logging.WARNING)
@@ -38,6 +37,7 @@ def _random(seed: int, startup: int) -> optuna.samplers.BaseSampler:
 
 
 SAMPLERS: dict[str, SamplerFactory] = {"tpe": _tpe, "random": _random}
+"""By the names of `study.study_file.samplers`."""
 
 
 @dataclass(frozen=True)
@@ -124,57 +124,3 @@ class Sampling:
         for name, by in infeasible(state, told).items():
             self._open[number].set_constraint(name, by)
         self.history.tell(self._open.pop(number), value if told == OptunaState.COMPLETE else None, told)
-
-
-def told_trial(
-    space: Space,
-    params: Mapping[str, Any],
-    reports: Sequence[Judgement],
-    state: TrialState,
-    cause: str | None,
-    ceiling: float,
-) -> FrozenTrial:
-    """Return an ended trial as the sampler is told of it.
-
-    Args:
-        space: the study's.
-        params: its values by parameter name.
-        reports: its FIDs, in order of budget.
-        state: how it ended.
-        cause: why it failed.
-        ceiling: what a diverged one is told.
-
-    Raises:
-        InvalidInput: if `params` are not in the space.
-        ValueError: if Optuna does not take it.
-    """
-    best, last = best_of(reports), reports[-1].fid if reports else None
-    value, told = verdict(state, best.fid if best else None, last, cause, ceiling)
-    return optuna.trial.create_trial(
-        state=told,
-        value=value,
-        params=dict(params),
-        distributions=space.distributions(params),
-        intermediate_values={report.kimg: report.fid for report in reports},
-        constraints=infeasible(state, told),
-    )
-
-
-def infeasible(state: TrialState, told: OptunaState) -> dict[str, float]:
-    """Return Optuna's constraints that an ended trial violates, by name: one if it is told the ceiling, else none."""
-    return {"trains": 1.0} if told == OptunaState.COMPLETE and state != TrialState.COMPLETED else {}
-
-
-def verdict(
-    state: TrialState, fid_best: float | None, fid: float | None, cause: str | None, ceiling: float
-) -> tuple[float | None, OptunaState]:
-    """Return what Optuna is told of an ended trial: its value and state."""
-    too_large = state == TrialState.FAILED and (cause or "").startswith(f"{OUT_OF_MEMORY}:")
-    if too_large:
-        return ceiling, OptunaState.COMPLETE
-    return {
-        TrialState.COMPLETED: (fid_best, OptunaState.COMPLETE),
-        TrialState.STOPPED: (fid, OptunaState.PRUNED),
-        TrialState.DIVERGED: (ceiling, OptunaState.COMPLETE),
-        TrialState.FAILED: (None, OptunaState.FAIL),
-    }[state]

@@ -2,7 +2,6 @@
 
 from rich.console import Console
 
-from study.console.say import say
 from study.ledger.events import Event
 from study.running.board import Board
 from study.running.conductor import Conductor
@@ -10,6 +9,7 @@ from study.running.driver import Driver, interruptible
 from study.running.progress import progress
 from study.running.tune_run import run_trials
 from study.study_file.config import StudyConfig
+from study.terminal.say import say
 from trainables.evaluation.prepare import Prepared
 
 

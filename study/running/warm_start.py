@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from search_spaces.space import Space
-from study.catalogue import find_study, load_study
+from study.analysis.told import told_trial
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.earlier import Earlier, EarlierTrial
 from study.ledger.records import TrialRecord, TrialState
 from study.ledger.warm_start_event import TEACHING
-from study.running.sampling import told_trial
 from study.study_file.config import StudyConfig
 from study.study_file.schedule import Schedule
 from trainables.errors import GanStudyError, InvalidInput

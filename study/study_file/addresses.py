@@ -32,6 +32,12 @@ def located_uri(uri: str) -> str:
     return url.set(database=str(absolute(Path(url.database)))).render_as_string(hide_password=False)
 
 
+def database_file(uri: str) -> Path | None:
+    """Return the file behind `uri` (absolute), None if it is a server's."""
+    url = sa.make_url(uri) if uri.startswith("sqlite") else None
+    return Path(str(url.database)) if url is not None else None
+
+
 def address(schemes: Collection[str], password_goes: str) -> AfterValidator:
     """Return a validator of URLs.
 

@@ -9,14 +9,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
-from study.catalogue import storage_root
-from study.folder import StudyFolder, check_name
+from study.folder import StudyFolder, check_name, storage_root
 from study.ledger.modes import MODES
-from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address, located_uri
 from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
+from study.study_file.samplers import SAMPLERS
 from study.study_file.schedule import Schedule
-from study.study_file.yaml_file import parse_value, read_yaml
+from study.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.display import quoted

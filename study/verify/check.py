@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from study.console.hints import counted
+from study.terminal.hints import counted
 from trainables.errors import GanStudyError
 
 

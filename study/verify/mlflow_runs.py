@@ -20,12 +20,13 @@ from study.ledger.events import (
 from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.mlflow.confirmation import child_name, judged_points
-from study.mlflow.database import check_database, database_file
+from study.mlflow.database import check_database
 from study.mlflow.experiment import runs_anywhere
 from study.mlflow.private import history_reader
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
+from study.study_file.addresses import database_file
 from study.verify.check import Discrepancy
 from trainables.errors import GanStudyError
 

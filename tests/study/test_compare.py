@@ -10,10 +10,11 @@ from rich.console import Console
 from toys import toy_config
 from typer.testing import CliRunner
 
-from study.analysis.compare import compare, print_comparison
+from study.analysis.compare import compare
 from study.cli import app
 from study.ledger.events import NoiseMeasured
 from study.noise.noise import Noise
+from study.views.comparison import print_comparison
 from trainables.errors import InvalidInput
 
 A = study(

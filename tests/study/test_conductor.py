@@ -11,13 +11,14 @@ import optuna
 import pytest
 from toys import CEILING, Crash, drive, fid_of, first_trial, open_study, result_of, toy_config
 
+from study.analysis.told import told_trial
 from study.ledger.events import Event, Reported
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.running.asha import Asha
 from study.running.board import Board
 from study.running.conductor import Conductor
-from study.running.sampling import Sampling, told_trial
+from study.running.sampling import Sampling
 from study.study_file.config import StudyConfig
 from trainables.evaluation.image_counts import Judgement
 

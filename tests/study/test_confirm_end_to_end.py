@@ -11,10 +11,10 @@ import pytest
 import yaml
 from command_line import PATIENCE, command, ganstudy
 
-from study.catalogue import load_study
 from study.confirmation.record import retraining_folder
 from study.confirmation.seed import confirmation_seed
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.ledger import Ledger
 from trainables.data import Split
 from trainables.evaluation.prepare import prepare

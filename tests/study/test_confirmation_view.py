@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from study import cli
 from study.analysis.export import export, winner
-from study.catalogue import load_study
 from study.confirmation.view import plain_confirmation, print_confirmation
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.events import Ended, RetrainingStarted
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold

@@ -24,17 +24,17 @@ import study as study_package
 import trainables as trainables_package
 from study.analysis.results import FORMATS
 from study.cli import main
-from study.console import errors
-from study.console.hints import typed
-from study.console.say import say, show_warnings, suggest
-from study.console.screen import Screen
-from study.console.tables import folded_table, plain_table
 from study.folder import StudyFolder
 from study.mlflow.note import study_note
 from study.mlflow.values import cut
 from study.report.page import report
 from study.report.svg import Label, svg
 from study.report.svg import Path as Line
+from study.terminal import errors
+from study.terminal.hints import typed
+from study.terminal.say import say, show_warnings, suggest
+from study.terminal.screen import Screen
+from study.views.tables import folded_table, plain_table
 from trainables.display import in_markdown, one_line, printable, quoted, shown
 
 # Clear the screen, the terminal's title, one-byte CSI, overwrite a line, turn round, hide, break, no UTF-8, markup.
@@ -175,7 +175,7 @@ def test_a_crafted_study_in_the_report_and_in_mlflow(tmp_path: Path) -> None:
 
 
 # What prints by itself: the generators of documents and of weights, the program's version, and what escapes before.
-PRINTS = {"cli.py", "own_path.py", "study_file/reference.py", "evaluation/train_classifier.py", "console/errors.py",
+PRINTS = {"cli.py", "own_path.py", "study_file/reference.py", "evaluation/train_classifier.py", "terminal/errors.py",
           "running/ray_watch.py", "analysis/results.py"}  # fmt: skip
 
 

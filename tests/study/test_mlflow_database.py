@@ -18,11 +18,11 @@ from study.folder import StudyFolder
 from study.ledger.events import StudyOpened
 from study.ledger.rows import Row
 from study.mlflow import private
-from study.mlflow.database import check_database, check_database_folder, database_file, ready_database, sqlite_uri
+from study.mlflow.database import check_database, check_database_folder, ready_database, sqlite_uri
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.store import open_client, open_store, resolve_uri
 from study.mlflow.thread import sync
-from study.study_file.addresses import located_uri
+from study.study_file.addresses import database_file, located_uri
 from trainables.errors import GanStudyError, InvalidInput
 
 UID = "5f1c2d3e4f5a"

@@ -25,6 +25,7 @@ from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
 from study.ledger.records import TrialState, fold
 from study.ledger.rows import Row
+from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import system as mlflow_system
 from study.mlflow.data import data_input
 from study.mlflow.projection import Finish, MlflowProjection
@@ -34,7 +35,6 @@ from study.mlflow.system import SystemMetrics, check_system_metrics
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.view import order, trials_filter
 from study.running.ending import ending, status_of
-from study.running.trial_resources import device_seconds, trial_resources
 from trainables.errors import InvalidInput
 
 UID = "5f1c2d3e4f5a"

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from study.console.hints import shown_path
-from study.console.output import OutputClosed
-from study.console.screen import Screen, ShownFormatter
 from study.exit_codes import Interrupted
+from study.terminal.hints import shown_path
+from study.terminal.output import OutputClosed
+from study.terminal.screen import Screen, ShownFormatter
 from trainables.display import shown
 from trainables.files import is_standard_output
 

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from study.analysis.ranking import Ranked, tied_with_first
-from study.console.fitted import Fitted
+from study.analysis.summary import summary
 from study.ledger.records import StudyRecord, TrialRecord
 from study.noise.noise import Noise
-from study.running.board import summary
+from study.terminal.fitted import Fitted
 from trainables.display import shown
 
 STATE_STYLES = {

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from study.console.output import OutputFailed, guarded_output, open_standard_streams
-from study.console.unexpected import unexpected
 from study.exit_codes import ENDING, Interrupted
+from study.terminal.output import OutputFailed, guarded_output, open_standard_streams
+from study.terminal.unexpected import unexpected
 from trainables.display import one_line
 from trainables.errors import GanStudyError, InvalidInput
 

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from study.catalogue import storage_root
-from study.folder import StudyFolder
+from study.folder import StudyFolder, storage_root
 from trainables.display import printable
 
 _NAME = "ganstudy"

@@ -3,21 +3,12 @@
 import os
 from pathlib import Path
 
-from study.folder import StudyFolder
+from study.folder import STORAGE_VARIABLE, StudyFolder, storage_root
 from study.ledger.busy import Wait, for_a_while
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.paths import absolute
-
-STORAGE_VARIABLE = "GANSTUDY_STORAGE"
-DEFAULT_STORAGE = Path("runs")
-
-
-def storage_root(given: Path | None) -> Path:
-    """Return the storage folder: as given, else `$GANSTUDY_STORAGE`, else `runs`."""
-    return absolute(given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE))
 
 
 def find_study(name: str, root: Path | None = None) -> StudyFolder:
