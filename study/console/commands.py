@@ -21,7 +21,7 @@ from study.console.say import progress_line, say, say_behind, show_warnings, sug
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import prepare_environment
@@ -66,13 +66,14 @@ def launch(
         return _dry_run(config, as_json, console)
     prepare_environment()
     show_warnings(console)
-    if (ended := ended_study(config)) is not None:
+    known = Fold()
+    if (ended := ended_study(config, known)) is not None:
         return _finished(config, ended, again(file, overrides, storage, address), console)
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
 
     try:
-        launched = run(config, address, console)
+        launched = run(config, address, console, known)
     except KeyboardInterrupt:  # before trials ran, or the second one
         raise Interrupted(
             f"interrupted; no result is lost, go on with: {again(file, overrides, storage, address)}"
@@ -222,13 +223,14 @@ def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
 def sync(name: str, storage: Path | None, as_json: bool, console: Console) -> None:
     """Bring MLflow up to date."""
     folder = find_study(name, storage)
-    projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
     prepare_environment()
     with open_ledger(folder) as ledger:
+        study = Fold().follow(ledger.read).record(live=False)
+        projection = MlflowProjection(study.config["mlflow"]["uri"], folder, name)
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
-            end = ending(fold(ledger.read(), live=False), folder, Path(place))
+            end = ending(study, folder, Path(place))
             counts = bring_up_to_date(ledger.read, projection, end)
     if as_json:
         console.print_json(data=asdict(counts))

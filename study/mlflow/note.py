@@ -11,8 +11,7 @@ from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
 from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
-from study.ledger.events import TrialProposed
-from study.ledger.records import StudyRecord
+from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.data import DATA, SPLITS
 from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
@@ -87,9 +86,9 @@ def study_note(study: StudyRecord, stands: str, links: Links, best_run: str, fil
     return redact("\n".join(lines))
 
 
-def trial_note(proposed: TrialProposed) -> str:
+def trial_note(trial: TrialRecord) -> str:
     """Return the description of one trial: its configuration in a few words, and who proposed it."""
-    return redact(f"{words(proposed)}\n\nProposed by {proposed.origin}")
+    return redact(f"{words(trial)}\n\nProposed by {trial.origin}")
 
 
 def _sentence(text: str) -> str:

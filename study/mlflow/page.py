@@ -1,17 +1,16 @@
 """What a study's own run shows beside the values of its rows: description, table of trials, data set, best trial.
 
-All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
-the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
+All of it is a function of the rows when it was made; which row was its last news stands in a tag. So it is made again
+only for news, is in the end the same in whatever pieces the rows came, and is made anew wherever it is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
-from study.ledger.records import fold
-from study.ledger.rows import Row
+from study.ledger.records import Fold, StudyRecord
 from study.mlflow.data import data_input
 from study.mlflow.note import Links, best_trial, study_note
 from study.mlflow.run_tables import TABLE, table_files, table_tag
@@ -32,82 +31,84 @@ _GROWTH = 1.25  # a table is made when this many times more trials have ended: f
 
 
 class StudyPage:
-    """Keeps the rows, and brings the study's run up to what they tell."""
+    """Brings the study's run up to what the rows tell, where some of them are news for it."""
 
     def __init__(self) -> None:
-        self._rows: list[Row] = []
-        self._told = 0  # rows, of which the last is news for the description
-        self._tabled = 0  # rows, of which the last is due to be in the table
+        self._told = 0  # the last row that is news for the description
+        self._tabled = 0  # the last row that is due to be in the table
         self._next_table = 1  # trials ended
 
-    def take(self, row: Row) -> None:
-        """Take the next row."""
-        self._rows.append(row)
+    def tell(self, seq: int) -> None:
+        """Say that a row is news for the description."""
+        self._told = seq
 
-    @property
-    def rows(self) -> Sequence[Row]:
-        """All rows taken so far."""
-        return self._rows
-
-    def tell(self) -> None:
-        """Say that the row taken last is news for the description."""
-        self._told = len(self._rows)
-
-    def count_ended(self, trials: int) -> None:
-        """Say how many trials have ended by the row taken last."""
+    def count_ended(self, trials: int, seq: int) -> None:
+        """Say how many trials have ended by a row."""
         if trials >= self._next_table:
-            self._tabled = len(self._rows)
+            self._tabled = seq
             self._next_table = max(trials + 1, int(trials * _GROWTH))
 
     def write(
         self,
         client: "MlflowClient",
-        experiment_id: str,
-        view_saved: bool,
+        links: Links,
         parent: ProjectedRun,
         run_of: Callable[[int], str],
+        fold: Fold,
+        opened: StudyOpened,
         final: FinalStatus | None,
     ) -> None:
         """Log what is missing, and put tags that are to be sent into `parent`, whose run exists.
 
         Args:
             client: MLflow's client.
-            experiment_id: MLflow's id of the study's experiment.
-            view_saved: whether the leaderboard is a saved view of it.
+            links: to the pages of the study's runs.
             parent: the study's run.
             run_of: gives MLflow's id of a trial's run, "" if it has none.
+            fold: of all rows so far.
+            opened: the first of them.
             final: how the study ended; None while it runs.
         """
         if not parent.has_data:
-            opened = self._rows[0].event
-            assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        self._write_table(client, parent, len(self._rows) if final else self._tabled, final)
-        links = Links(experiment_id, parent.run_id, view_saved)
-        self._write_note(links, parent, run_of, final)
+        stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
+        study = fold.record(live=stands == "running")
+        self._write_table(client, parent, study, fold.position if final else self._tabled, stands, final)
+        self._write_note(links, parent, run_of, study, fold.position if final else self._told, stands, final)
 
-    def _write_table(self, client: "MlflowClient", parent: ProjectedRun, rows: int, final: FinalStatus | None) -> None:
-        seq, live = self._seq(rows), _stands(parent, final) == "running"
+    def _write_table(
+        self,
+        client: "MlflowClient",
+        parent: ProjectedRun,
+        study: StudyRecord,
+        seq: int,
+        stands: str,
+        final: FinalStatus | None,
+    ) -> None:
+        live = stands == "running"
         outdated = final is not None and parent.table_live  # it says "running" of what was interrupted
         if seq <= parent.marks.get(TABLE_SEQ, 0) and not outdated:
             return
         with TemporaryDirectory(prefix="ganstudy-") as folder:
-            for name, content in table_files(fold(self._rows[:rows], live)).items():
+            for name, content in table_files(study).items():
                 (Path(folder) / name).write_bytes(content)
             client.log_artifacts(parent.run_id, folder)
         parent.marks[TABLE_SEQ], parent.table_live = seq, live
         parent.tags |= {**table_tag(), TABLE_SEQ: str(seq), TABLE_LIVE: str(live).lower()}
 
     def _write_note(
-        self, links: Links, parent: ProjectedRun, run_of: Callable[[int], str], final: FinalStatus | None
+        self,
+        links: Links,
+        parent: ProjectedRun,
+        run_of: Callable[[int], str],
+        study: StudyRecord,
+        seq: int,
+        stands: str,
+        final: FinalStatus | None,
     ) -> None:
-        stands = _stands(parent, final)
-        rows = len(self._rows) if final else self._told
-        seq = self._seq(rows)
         if final is None and seq <= parent.marks.get(NOTE_SEQ, 0):
             return
-        study = fold(self._rows[:rows], live=stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
         known = {*parent.digests, *([TABLE] if TABLE_SEQ in parent.marks else [])}
@@ -118,10 +119,3 @@ class StudyPage:
         parent.note, parent.marks[NOTE_SEQ] = note, seq
         number, fid = (str(best[0]), f"{best[1]:.6g}") if best else ("", "")
         parent.tags |= {NOTE: note, NOTE_SEQ: str(seq), "ganstudy.best_trial": number, "ganstudy.best_fid": fid}
-
-    def _seq(self, rows: int) -> int:
-        return self._rows[rows - 1].seq if rows else 0
-
-
-def _stands(parent: ProjectedRun, final: FinalStatus | None) -> str:
-    return final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")

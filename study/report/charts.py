@@ -7,7 +7,6 @@ from study.analysis.cost import Progress
 from study.analysis.groups import Group
 from study.analysis.rung_facts import schedule_of
 from study.console.tables import number
-from study.ledger.events import TrialProposed
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.report.markup import Html, el
 from study.report.svg import Plot, Scale, shown, svg
@@ -27,7 +26,7 @@ def title(trial: TrialRecord) -> str:
     return f"trial {trial.number}, {state}{fid}: {words(trial)}"
 
 
-def words(trial: TrialRecord | TrialProposed) -> str:
+def words(trial: TrialRecord) -> str:
     """Return a trial's configuration in a few words; of one that has no known shape, its parameters."""
     try:
         return summary(trial.config)

@@ -1,8 +1,8 @@
 """A launch of a study that has ended already: nothing to run, so no Ray; what else a launch does is done."""
 
-from study.catalogue import load_study, open_ledger
+from study.catalogue import open_ledger
 from study.folder import StudyFolder
-from study.ledger.records import StudyRecord
+from study.ledger.records import Fold, StudyRecord
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.thread import sync
 from study.running.ending import ending, status_of
@@ -11,8 +11,8 @@ from trainables.errors import GanStudyError, InvalidInput
 from trainables.validation import validated
 
 
-def ended_study(config: StudyConfig) -> StudyRecord | None:
-    """Return the study if it has come to its end with just these settings, else None.
+def ended_study(config: StudyConfig, fold: Fold) -> StudyRecord | None:
+    """Return the study if it has come to its end with just these settings, else None; `fold` takes its ledger.
 
     What is wrong with its ledger is left to the launch to say.
     """
@@ -23,7 +23,7 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
         with open_ledger(folder) as ledger:
             if ledger.live_owner():
                 return None
-        study = load_study(folder)
+            study = fold.follow(ledger.read).record(live=False)
     except (GanStudyError, OSError):
         return None
     return study if _same(study, config) and status_of(study) == "finished" else None
