@@ -12,12 +12,12 @@ from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.console.say import say
-from study.console.tables import duration, folded_table, number
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from study.running.board import summary
+from study.terminal.say import say
+from study.views.tables import duration, folded_table, number
 from trainables.errors import InvalidInput
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})

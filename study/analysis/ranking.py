@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from study.ledger.records import TrialRecord, TrialState
 from study.noise.noise import Noise
 from trainables.errors import InvalidInput
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 RULE = (
     "Trials trained to a larger budget (kimg) come first; at the same budget the lower best FID, "

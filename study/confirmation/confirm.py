@@ -5,14 +5,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study.catalogue import open_ledger
 from study.confirmation.confirmer import Confirmer
 from study.confirmation.progress import ConfirmProgress
 from study.confirmation.record import retraining_folder
 from study.confirmation.stats import candidates
-from study.console.say import Say, progress_line, say
 from study.exit_codes import NO_COMPLETED_TRIAL
 from study.folder import StudyFolder
+from study.ledger.catalogue import open_ledger
 from study.ledger.events import ConfirmationPlanned
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import Fold, StudyRecord, TrialState
@@ -23,10 +22,11 @@ from study.running.launch import finish
 from study.running.ray_start import RayStart
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
+from study.terminal.say import Say, progress_line, say
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.evaluation.prepare import Prepared, prepare
 from trainables.faults import Watchdog
-from trainables.prepare import Prepared, prepare
 from trainables.validation import validated
 
 TOP, SEEDS = 3, 5

@@ -18,9 +18,9 @@ from study.ledger.records import StudyRecord, TrialState
 from study.running.conductor import Running
 from study.running.taking import BadReport, Over, Reached, read_metrics, take
 from study.study_file.config import StudyConfig
+from trainables.evaluation.image_counts import Judgement
 from trainables.faults import ERROR
 from trainables.held_out import TEST
-from trainables.image_counts import Judgement
 from trainables.trial import report_keys
 
 

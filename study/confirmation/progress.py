@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from study.confirmation.record import Place
-from study.console.say import Say
-from study.console.tables import duration, number
 from study.ledger.events import Event, RetrainingEnded, RetrainingReported, RetrainingStarted
 from study.ledger.records import StudyRecord
 from study.running.cluster import Slots
+from study.terminal.say import Say
+from study.views.tables import duration, number
 
 
 class ConfirmProgress:

@@ -11,7 +11,7 @@ from study.folder import StudyFolder
 from study.ledger.confirmation_events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, RetrainingStarted
 from study.ledger.outcomes import Report, TrialState
 from trainables.errors import CorruptFile
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 Place = tuple[int, int, int]
 """Budget (kimg), trial, index of the seed."""

@@ -12,15 +12,11 @@ from rich.console import Console
 from search_spaces.registry import SPACES
 from study.analysis.export import read_export
 from study.analysis.ranking import rank
-from study.catalogue import find_study, load_study, open_ledger
 from study.confirmation.stats import confirmed
 from study.confirmation.view import plain_confirmation, print_confirmation
-from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import progress_line, say, say_behind, show_warnings, suggest
-from study.console.space_view import print_space, print_spaces
-from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
+from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import Fold, StudyRecord
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
@@ -34,15 +30,19 @@ from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
-from study.study_file.yaml_file import read_yaml
+from study.terminal.hints import again, shown_path, typed
+from study.terminal.say import progress_line, say, say_behind, show_warnings, suggest
 from study.verify import verify as verifying
+from study.views.space import print_space, print_spaces
+from study.views.tables import counts_line, folded_table
+from study.yaml_file import read_yaml
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.prepare import check as check_evaluation
-from trainables.prepare import describe as describe_data
-from trainables.prepare import prepare
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import check as check_evaluation
+from trainables.evaluation.prepare import describe as describe_data
+from trainables.evaluation.prepare import prepare
 from trainables.validation import validated
 
 _SHOWN_AT_END = 10

@@ -29,7 +29,7 @@ from study.ledger.outcomes import Report, TrialState
 from study.ledger.rows import Row
 from study.noise.noise import Noise
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 __all__ = ["Fold", "Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
 

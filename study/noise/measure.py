@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial
 from study.analysis.rung_facts import schedule_of
-from study.catalogue import load_study, open_ledger
 from study.console.reading import chosen_trial
-from study.console.say import Say
-from study.console.tables import duration, number
 from study.device import device_of
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study, open_ledger
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
-from trainables.config import TrialConfig
+from study.terminal.say import Say
+from study.views.tables import duration, number
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
-from trainables.image_counts import ImageCounts
-from trainables.prepare import Prepared, prepare
-from trainables.session import Session
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.streams import derive_seed
 from trainables.threads import fixed_threads
 from trainables.trial import Trial

@@ -10,17 +10,17 @@ import numpy as np
 from rich.console import Console
 
 from study.checked_places import check_writable
-from study.console.say import say
-from study.console.tables import number, plain_table
 from study.device import device_of
 from study.production.product import picture
+from study.terminal.say import say
+from study.views.tables import number, plain_table
 from trainables.data import Split
 from trainables.errors import InvalidInput
+from trainables.evaluation.prepare import prepare
 from trainables.files import write_atomically
 from trainables.generator import Generator, Samples
 from trainables.images import save_png
 from trainables.judging import judge
-from trainables.prepare import prepare
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
 _LARGEST_PICTURE = 10_000  # images

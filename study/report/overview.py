@@ -8,7 +8,6 @@ import yaml
 from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.ranking import RULE, tied_with_first
 from study.analysis.rung_facts import schedule_of
-from study.console.tables import duration, number
 from study.ledger.earlier import words
 from study.ledger.records import TrialRecord
 from study.noise.view import ranking_lines
@@ -16,6 +15,7 @@ from study.report import charts
 from study.report.facts import Facts, numbers, so_many, state
 from study.report.markup import Html, Part, el, join, table
 from study.report.pictures import TRIALS, sample_grids
+from study.views.tables import duration, number
 
 _TOP = 10
 

@@ -9,7 +9,7 @@ from typing import Any
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.ledger.records import Fold, TrialRecord, TrialState
 from study.study_file.schedule import Schedule
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 
 def summary(config: Mapping[str, Any]) -> str:

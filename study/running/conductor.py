@@ -17,7 +17,7 @@ from study.running.sampling import Sampling
 from study.running.taking import Over, take
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig
-from trainables.image_counts import ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import ImageCounts, Judgement, best_of
 from trainables.streams import derive_seed
 from trainables.trial import report_keys
 

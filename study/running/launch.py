@@ -10,10 +10,10 @@ import yaml
 from rich.console import Console
 
 from study.checked_places import check_writable
-from study.console.say import say
 from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import NoLedger, Writer
 from study.ledger.records import Fold, StudyRecord
+from study.ledger.trial_resources import RESOURCES
 from study.mlflow.data import DATA, data_facts
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import check_database_folder, resolve_uri
@@ -24,13 +24,13 @@ from study.running.driver import driving, study_ledger
 from study.running.ending import ending
 from study.running.fit import check_fit
 from study.running.ray_start import RayStart
-from study.running.trial_resources import RESOURCES
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
+from study.terminal.say import say
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.evaluation.prepare import Prepared, prepare
 from trainables.files import write_atomically
-from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 _MLFLOW_SECONDS_AT_END = 60.0

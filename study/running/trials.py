@@ -2,14 +2,14 @@
 
 from rich.console import Console
 
-from study.console.say import say
 from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.driver import Driver, interruptible
 from study.running.progress import progress
 from study.running.tune_run import run_trials
 from study.study_file.config import StudyConfig
-from trainables.prepare import Prepared
+from study.terminal.say import say
+from trainables.evaluation.prepare import Prepared
 
 
 def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:

@@ -14,8 +14,8 @@ from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.verify.check import Discrepancy
 from study.verify.checkpoints import check_training
-from trainables.evaluation import Evaluation
-from trainables.image_counts import ImageCounts
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.image_counts import ImageCounts
 
 
 def check_confirmation(folder: StudyFolder, rows: Sequence[Row], live: bool, counts: Counter[str]) -> str | None:
@@ -101,7 +101,7 @@ def _check_seed(place: Path, study: StudyRecord, retraining: Retraining) -> None
     """The generator that was judged is one of the trial's configuration, trained with the seed of that index."""
     from study.confirmation.seed import confirmation_seed
     from trainables.checkpoint import CheckpointStore, read_checkpoint
-    from trainables.config import TrialConfig
+    from trainables.gan.config import TrialConfig
 
     path = CheckpointStore(place).path(retraining.chosen or 0)
     seed = confirmation_seed(study.config["seed"], retraining.index)

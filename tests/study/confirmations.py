@@ -16,7 +16,7 @@ from study.ledger.ledger import Ledger, Row
 from study.ledger.outcomes import Report, TrialState
 from study.ledger.records import StudyRecord, fold
 from study.study_file.config import StudyConfig
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
 from trainables.held_out import TEST
 
 BUDGET, TEST_FINGERPRINT = 9, "e" * 16

@@ -11,15 +11,15 @@ import pytest
 import yaml
 from command_line import PATIENCE, command, ganstudy
 
-from study.catalogue import load_study
 from study.confirmation.record import retraining_folder
 from study.confirmation.seed import confirmation_seed
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.ledger import Ledger
-from trainables.config import TrialConfig
 from trainables.data import Split
-from trainables.prepare import prepare
-from trainables.session import Session
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.threads import fixed_threads
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from study import cli
 from study.analysis.export import export, winner
-from study.catalogue import load_study
 from study.confirmation.view import plain_confirmation, print_confirmation
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.events import Ended, RetrainingStarted
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, StudyRecord, fold
@@ -205,7 +205,7 @@ def _completed(record: StudyRecord) -> StudyRecord:
 def test_other_data_is_refused_before_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from study.confirmation import confirm
     from study.running import driver
-    from trainables.prepare import Prepared
+    from trainables.evaluation.prepare import Prepared
 
     started: list[object] = []
     monkeypatch.setattr(driver, "connected", lambda *arguments: started.append(arguments))

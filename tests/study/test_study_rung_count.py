@@ -38,7 +38,7 @@ from study.verify.check import Discrepancy
 from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
 from trainables.errors import InvalidInput
-from trainables.image_counts import IMAGES, ImageCounts, Judgement
+from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement
 
 FULL, RUNG = 300, 200
 

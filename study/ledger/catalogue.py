@@ -1,0 +1,75 @@
+"""Finds studies on disk and opens their ledgers: what every command that only reads starts with."""
+
+import os
+from pathlib import Path
+
+from study.folder import StudyFolder
+from study.ledger.ledger import Ledger
+from study.ledger.records import StudyRecord, fold
+from study.yaml_file import read_yaml
+from trainables.errors import CorruptFile, InvalidInput
+
+STORAGE_VARIABLE = "GANSTUDY_STORAGE"
+DEFAULT_STORAGE = Path("runs")
+
+
+def storage_root(given: Path | None) -> Path:
+    """Return the storage folder: as given, else `$GANSTUDY_STORAGE`, else `runs`."""
+    return (given or Path(os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)).expanduser().absolute()
+
+
+def find_study(name: str, root: Path | None = None) -> StudyFolder:
+    """Return the folder of the study `name`.
+
+    Raises:
+        InvalidInput: if the name is none, or there is no such study.
+    """
+    folder = StudyFolder(storage_root(root), name)
+    if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
+        raise InvalidInput(
+            f"no study {name!r} in {folder.root}; `ganstudy list` shows those there are, "
+            f"--storage or ${STORAGE_VARIABLE} names another folder"
+        )
+    return folder
+
+
+def ledger_place(folder: StudyFolder) -> str | Path:
+    """Return where a study's ledger is: the URL in its resolved study file, else the file in its folder.
+
+    Raises:
+        CorruptFile: if the study file is not what was written.
+    """
+    try:
+        url = read_yaml(folder.study_file)["storage"]["ledger"]
+    except (InvalidInput, KeyError, TypeError) as error:
+        reason = error if isinstance(error, InvalidInput) else f"{folder.study_file}: lacks storage.ledger"
+        raise CorruptFile(f"{reason}; it is damaged: launch the study again to have it written anew") from None
+    return str(url) if url else folder.ledger
+
+
+def open_ledger(folder: StudyFolder) -> Ledger:
+    """Open the ledger of an existing study.
+
+    Raises:
+        GanStudyError: if it is missing, damaged or cannot be reached.
+    """
+    return Ledger.open(ledger_place(folder), schema=folder.name, create=False)
+
+
+def load_study(folder: StudyFolder) -> StudyRecord:
+    """Return all that the ledger knows of a study.
+
+    Raises:
+        GanStudyError: if the ledger cannot be read, or holds nothing yet.
+    """
+    with open_ledger(folder) as ledger:
+        live = ledger.live_owner() is not None
+        rows = ledger.read()
+    if not rows:
+        raise InvalidInput(f"study {folder.name!r} has not begun: its ledger is empty; launch it again")
+    return fold(rows, live)
+
+
+def study_names(root: Path) -> list[str]:
+    """Return the names of the studies under `root`."""
+    return sorted(file.parent.name for file in root.glob("*/study.yaml"))
