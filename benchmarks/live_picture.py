@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from study.ledger.events import Ended, Event
+from study.ledger.records import Fold
 from study.mlflow.settings import prepare_environment
 from study.running.ray_environment import prepare_ray_environment
 from study.study_file.config import read_study
@@ -27,7 +28,7 @@ def main(target: Path) -> None:
     """Run the study and take the picture."""
     prepare_environment()
     prepare_ray_environment(local=True)
-    from study.running import launch
+    from study.running import launch, trials
     from study.running.progress import LiveTable
 
     forecasts: list[tuple[float, float | None]] = []
@@ -41,11 +42,11 @@ def main(target: Path) -> None:
                     picture.print(self._draw())
                     picture.save_svg(str(target), title="ganstudy launch")
 
-    launch.progress = Watched  # type: ignore[assignment]
+    trials.progress = Watched  # type: ignore[assignment]
     file = Path(__file__).parents[1] / "studies" / "quickstart.yaml"
     with tempfile.TemporaryDirectory() as storage:
         config = read_study(file, SETTINGS, Path(storage))
-        launch.launch(config, None, Console(width=WIDTH))
+        launch.launch(config, None, Console(width=WIDTH), Fold())
     end = forecasts[-1][0]
     for at, forecast in forecasts[:-1]:
         print(f"{at - forecasts[0][0]:6.0f} s: forecast {forecast or 0:4.0f} s, in truth {end - at:4.0f} s")

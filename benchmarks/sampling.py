@@ -22,6 +22,7 @@ from scipy.stats import t
 
 from study.ledger.events import StudyOpened
 from study.ledger.ledger import Ledger
+from study.ledger.records import Fold
 from study.running.conductor import Conductor, Running
 from study.study_file.config import read_study
 from trainables.trial import report_keys
@@ -46,7 +47,7 @@ def conducted(*changes: str) -> Iterator[Conductor]:
         opened = Ledger.open(config.folder.ledger, schema=config.name, create=True)
         with opened as ledger, ledger.own("here", 1, "launch") as writer:
             writer.append(StudyOpened("benchmark", config.to_dict(), "fingerprint", 0.3, CEILING, {}))
-            yield Conductor(config, CEILING, writer, ledger.read())
+            yield Conductor(config, CEILING, writer, Fold.of(ledger.read()))
 
 
 def train(conductor: Conductor, running: Running, draw: random.Random) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Union, get_origin
 
 import pydantic
@@ -31,12 +31,13 @@ def validated(model: type[M], data: Any, where: str) -> M:
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        raise InvalidInput(f"{where}: {_first(error, model)}") from None
+        raise InvalidInput(f"{where}: {first_problem(error.errors(include_url=False), model)}") from None
 
 
-def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
+def first_problem(errors: Iterable[ErrorDetails], model: type) -> str:
+    """Return the first of pydantic's errors on `model` in words, in one line, and how many more there are."""
     # An unknown key first: where another is missing, it is most often that one, mistyped.
-    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    found = sorted(errors, key=lambda one: one["type"] != "extra_forbidden")
     places = [_place(one["loc"], model) for one in found]
     first, (place, registry) = found[0], places[0]
     more = f" (and {others} more)" if (others := len({place for place, _ in places}) - 1) else ""
@@ -76,7 +77,7 @@ def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str |
     return None
 
 
-def _place(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple[str, Mapping[str, Any] | None]:
+def _place(loc: tuple[int | str, ...], model: type) -> tuple[str, Mapping[str, Any] | None]:
     """Where an error is, as the user wrote it, and the registry of what goes there, if there is one.
 
     Pydantic's own place also names which variant of a union it tried.
@@ -85,7 +86,7 @@ def _place(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple
     return ".".join(parts), registry
 
 
-def _walk(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple[list[str], Any, Any]:
+def _walk(loc: tuple[int | str, ...], model: type) -> tuple[list[str], Any, Any]:
     """Follow a place: its parts as the user wrote them, the registry of what goes there, the model of what is there."""
     parts: list[str] = []
     current: Any = model
@@ -103,7 +104,7 @@ def _walk(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> tuple[
     return parts, registry, current
 
 
-def _nearest(loc: tuple[int | str, ...], model: type[pydantic.BaseModel]) -> str:
+def _nearest(loc: tuple[int | str, ...], model: type) -> str:
     """Suggest the known key that looks most like the last part of a place: one that may stand there, else any."""
     wrong = str(loc[-1])
     for known in (_models(_walk(loc[:-1], model)[2], below=False), _models(model, below=True)):

@@ -12,7 +12,7 @@ from study.analysis.ranking import rank
 from study.commands.results import print_ranking
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
 from study.ledger.catalogue import find_study, load_study, open_ledger
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.settings import prepare_environment
@@ -65,13 +65,14 @@ def launch(options: Launch, console: Console) -> int:
     if options.from_older:
         with open_ledger(find_study(config.name, config.folder.root)) as ledger:
             go_on_from_older(config.folder, ledger, lambda text: say(console, text))
-    if (ended := ended_study(config)) is not None:
+    known = Fold()
+    if (ended := ended_study(config, known)) is not None:
         return _finished(config, ended, the_same, console)
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
 
     with goes_on(the_same):
-        launched = run(config, address, console)
+        launched = run(config, address, console, known)
     ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
     if ranked:
         console.print()
@@ -150,17 +151,18 @@ def ui(name: str, storage: Path | None, port: int, console: Console) -> None:
 def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, console: Console) -> None:
     """Bring MLflow up to date."""
     folder = find_study(name, storage)
-    projection = MlflowProjection(load_study(folder).config["mlflow"]["uri"], folder, name)
     prepare_environment()
     with goes_on(typed("sync", name, folder=folder)), open_ledger(folder) as ledger:
+        study = Fold().follow(ledger.read).record(live=False)
+        projection = MlflowProjection(study.config["mlflow"]["uri"], folder, name)
         if owner := ledger.live_owner():
             raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
         if from_older:
             go_on_from_older(folder, ledger, lambda text: say(Screen(stderr=True) if as_json else console, text))
         else:
-            check_not_older(folder, ledger, fold(ledger.read(), live=False))
+            check_not_older(folder, ledger, study)
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
-            end = ending(fold(ledger.read(), live=False), folder, Path(place))
+            end = ending(study, folder, Path(place))
             counts = bring_up_to_date(ledger.read, projection, end)
     if as_json:
         console.print_json(data=asdict(counts))

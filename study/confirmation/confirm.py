@@ -11,10 +11,10 @@ from study.confirmation.record import retraining_folder
 from study.confirmation.stats import candidates
 from study.exit_codes import NO_COMPLETED_TRIAL
 from study.folder import StudyFolder
-from study.ledger.catalogue import load_study, open_ledger
-from study.ledger.events import ConfirmationPlanned, Event
+from study.ledger.catalogue import open_ledger
+from study.ledger.events import ConfirmationPlanned
 from study.ledger.ledger import Ledger, Writer
-from study.ledger.records import StudyRecord, TrialState, fold
+from study.ledger.records import Fold, StudyRecord, TrialState
 from study.mlflow.projection import MlflowProjection
 from study.older.check import check_not_older
 from study.places import BY_LAUNCH, saying
@@ -93,8 +93,10 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
         NothingToConfirm: if no trial has completed.
         GanStudyError: if a driver runs this study, or the ledger or Ray fails.
     """
-    study = load_study(folder)
-    _check(folder, study)
+    with open_ledger(folder) as ledger:
+        fold = Fold().follow(ledger.read)
+        study = fold.record(live=False)
+        _check(folder, study, ledger)
     check_writable(folder.path, "study", "confirm it where it can be written to")
     plan = wanted.plan(study, _test_fingerprint(study))
     due = not study.confirmation.complete or any(retraining.due for retraining in study.confirmation.begun)
@@ -107,8 +109,8 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     test = prepared.on(Split.TEST)
     _check_fingerprints(study, prepared, test)
 
-    def begin(ledger: Ledger, writer: Writer) -> None:
-        now = fold(ledger.read(), live=False)  # nobody else writes from here on
+    def begin(writer: Writer) -> None:
+        now = fold.record(live=False)
         plan = wanted.plan(now, test.fingerprint)
         if _new(now, plan):
             writer.append(plan)
@@ -116,29 +118,25 @@ def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: C
     trainings = config.model_copy(update={"trials": len(plan.trials) * plan.seeds})  # more than that need no slots
     projection = MlflowProjection(config.mlflow.uri, folder, folder.name)
     start = RayStart(address)
-    with driving(trainings, "confirm", start, projection, begin, after_error=status_of(study)) as driver:
+    with driving(trainings, "confirm", start, projection, fold, begin, after_error=status_of(study)) as driver:
         with progress_line(console) as line:
             _run(config, prepared, test, driver, line)
         driver.disconnect()
-        done = finish(driver.ledger, config, driver.thread, console)
-        study = fold(driver.ledger.read(), live=False)
+        study = fold.record(live=False)
+        done = finish(study, config, driver.thread, console)
         return Confirmed(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
 
 
 def _run(config: StudyConfig, prepared: Prepared, test: Prepared, driver: Driver, line: Say) -> None:
     """Retrain until all is done or the halt says why not."""
-    study, folder, halt = fold(driver.ledger.read(), live=True), config.folder, driver.halt
-    progress = ConfirmProgress(study, driver.slots.concurrency, line)
-
-    def observe(event: Event) -> None:
-        progress(event)
-        driver.thread.wake()
+    study, folder, halt = driver.fold.record(live=True), config.folder, driver.halt
+    driver.shown = progress = ConfirmProgress(study, driver.slots.concurrency, line)
 
     for retraining in study.confirmation.begun:
         if retraining.state == TrialState.FAILED:  # it is tried again, and its next attempt is not to fail for the last
             Watchdog(retraining_folder(folder, retraining.place), None).forgive()
     with interruptible(halt):
-        confirmer = Confirmer(config, study, driver.writer, observe)
+        confirmer = Confirmer(config, study, driver.writer)
 
         def folder_of(number: int) -> Path:
             return retraining_folder(folder, confirmer.places[number])
@@ -152,13 +150,12 @@ def _run(config: StudyConfig, prepared: Prepared, test: Prepared, driver: Driver
             halt.ask("Ray Tune ended early")
 
 
-def _check(folder: StudyFolder, study: StudyRecord) -> None:
+def _check(folder: StudyFolder, study: StudyRecord, ledger: Ledger) -> None:
     if not any(trial.state == TrialState.COMPLETED for trial in study.trials):
         raise NothingToConfirm(f"no trial of {folder.name} has completed, so there is nothing to confirm; launch it")
-    with open_ledger(folder) as ledger:
-        if owner := ledger.live_owner():
-            raise GanStudyError(f"study {folder.name!r} is being run by {owner}: wait for its end, then confirm it")
-        check_not_older(folder, ledger, study)
+    if owner := ledger.live_owner():
+        raise GanStudyError(f"study {folder.name!r} is being run by {owner}: wait for its end, then confirm it")
+    check_not_older(folder, ledger, study)
 
 
 def _new(study: StudyRecord, plan: ConfirmationPlanned) -> bool:

@@ -7,7 +7,7 @@ configuration. What diverged is not: it would again.
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from study.confirmation.record import Place
@@ -32,7 +32,6 @@ class Confirmer:
         config: StudyConfig,
         study: StudyRecord,
         writer: Writer,
-        observe: Callable[[Event], None] = lambda event: None,
     ) -> None:
         """Find what is still to be done.
 
@@ -40,10 +39,9 @@ class Confirmer:
             config: the resolved study.
             study: what the ledger holds, the plan too.
             writer: the ledger, owned.
-            observe: told of each event once it is committed.
         """
         self._reported, self._judged = report_keys(config.evaluation), config.evaluation.keys
-        self._writer, self._observe = writer, observe
+        self._writer = writer
         self.places: Mapping[int, Place] = dict(enumerate(study.confirmation.planned))
         """The plan's retrainings by the number under which they are handed out."""
         self._waiting: deque[Running] = deque()
@@ -151,5 +149,3 @@ class Confirmer:
 
     def _write(self, *events: Event) -> None:
         self._writer.append(*events)
-        for event in events:
-            self._observe(event)

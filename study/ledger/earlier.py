@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from study.ledger.warm_start_event import WarmStarted
+from study.ledger.warm_start_event import EarlierValues, WarmStarted
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,12 @@ class Earlier:
         return f"{len(self.trials)} of {self.finished} finished trials of {self.name}"
 
 
-def _plain(trial: EarlierTrial) -> dict[str, Any]:
-    images = {"images": {str(kimg): count for kimg, count in trial.images.items()}} if trial.images else {}
-    return {
-        "params": dict(trial.params),
-        "state": trial.state,
-        "curve": {str(kimg): fid for kimg, fid in trial.curve.items()},
-        **images,
-    }
+def _plain(trial: EarlierTrial) -> EarlierValues:
+    curve = {str(kimg): fid for kimg, fid in trial.curve.items()}
+    plain: EarlierValues = {"params": dict(trial.params), "state": trial.state, "curve": curve}
+    if trial.images:
+        plain["images"] = {str(kimg): count for kimg, count in trial.images.items()}
+    return plain
 
 
 def words(earlier: Sequence[Earlier]) -> str:

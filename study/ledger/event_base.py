@@ -1,42 +1,39 @@
-"""What every event in a study's ledger is: a frozen dataclass of plain fields, checked when it is built."""
+"""What every event in a study's ledger is: a frozen, strict pydantic dataclass of plain fields."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, float) or _is_int(value)
+from trainables.validation import first_problem
 
 
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+def _with_fid(metrics: dict[str, float]) -> dict[str, float]:
+    if "fid" not in metrics:
+        raise ValueError("there is no 'fid'")
+    return metrics
 
 
-def _is_metrics(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(k, str) and _is_real(v) for k, v in value.items())
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=1)]
+"""What is counted from 1."""
+if TYPE_CHECKING:
+    Object = dict[str, Any]
+else:
+    Object = dict[str, JsonValue]
+Metrics = Annotated[dict[str, float], AfterValidator(_with_fid)]
+"""Numbers by name, the FID among them: by it everything downstream judges a trial."""
 
 
-# The types that a field of an event may have, each with its check and its name in an error message.
-_FIELD_TYPES: Mapping[Any, tuple[Callable[[object], bool], str]] = {
-    int: (_is_int, "an integer"),
-    float: (_is_real, "a number"),
-    str: (lambda value: isinstance(value, str), "a text"),
-    dict[str, Any]: (_is_object, "an object with text keys"),
-    dict[str, float]: (_is_metrics, "an object of numbers"),
-    int | None: (lambda value: value is None or _is_int(value), "an integer or null"),
-    float | None: (lambda value: value is None or _is_real(value), "a number or null"),
-    list[int]: (lambda value: isinstance(value, list) and all(map(_is_int, value)), "a list of integers"),
-    dict[str, float] | None: (lambda value: value is None or _is_metrics(value), "an object of numbers or null"),
-    str | None: (lambda value: value is None or isinstance(value, str), "a text or null"),
-}
+def one_of(*words: str) -> StringConstraints:
+    """Annotate a text that is one of these."""
+    return StringConstraints(pattern=f"^({'|'.join(words)})$")
 
 
-@dataclass(frozen=True)
 class Event:
     """Anything that happened in a study. `key` is unique in a ledger: the first event of a key wins."""
 
@@ -47,26 +44,44 @@ class Event:
         """The event's identity, by which writing it twice is harmless."""
         raise NotImplementedError
 
-    def __post_init__(self) -> None:
-        """Check every field's type, and that no integer is negative.
 
-        Raises:
-            ValueError: names the event, the field and the rule.
-        """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            check, rule = _FIELD_TYPES[field.type]
-            if not check(value):
-                raise ValueError(f"{self.kind}.{field.name} = {value!r:.80} must be {rule}")
-            if _is_int(value) and value < 0:
-                raise ValueError(f"{self.kind}.{field.name} = {value} must not be negative")
+E = TypeVar("E", bound=Event)
 
 
-def from_one(event: Event, name: str) -> None:
-    """Refuse a number below 1.
+@dataclass_transform(frozen_default=True)
+def event(cls: type[E]) -> type[E]:
+    """Make a class of fields an event, which checks them when it is built.
+
+    So a mistake in the driver shows up before it is in the append-only ledger.
 
     Raises:
-        ValueError: names the event and the field.
+        ValueError: when one is built: names the event, the field, its value and the rule, in one line.
     """
-    if getattr(event, name) < 1:
-        raise ValueError(f"{event.kind}.{name} = {getattr(event, name)}: numbers begin at 1")
+    made: Any = dataclass(frozen=True, config=STRICT)(cls)
+    build = made.__init__
+
+    def checked(self: E, *values: Any, **named: Any) -> None:
+        try:
+            build(self, *values, **named)
+        except ValidationError as error:
+            raise ValueError(problem(made, error)) from None
+
+    made.__init__ = checked
+    return made  # type: ignore[no-any-return]
+
+
+def problem(cls: type[Event], error: ValidationError) -> str:
+    """Return the first thing that is wrong with an event, in one line."""
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+    def placed(found: ErrorDetails) -> ErrorDetails:
+        first, *below = found["loc"] or [""]
+        name = names[first] if isinstance(first, int) else first  # a number if it was given by its place
+        parts = [part for depth, part in enumerate(below) if depth % 2 == 0 or part not in _JSON_TAGS]
+        return {**found, "loc": (name, *parts) if found["loc"] else ()}
+
+    return f"{cls.kind}: {first_problem([placed(one) for one in error.errors(include_url=False)], cls)}"
+
+
+_JSON_TAGS = ("list", "dict", "str", "bool", "int", "float", "[key]")
+"""What pydantic puts between the parts of a place in plain data."""

@@ -7,7 +7,7 @@ a driver that was taken for dead, and replaced, can never write again.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,6 +225,8 @@ class Writer:
         self._process = os.getpid()
         self._open = True
         self.epoch = epoch
+        self.committed: Callable[[Row], None] = lambda row: None
+        """Told of each new row once it is on disk."""
 
     def append(self, *events: Event) -> list[bool]:
         """Write events in one transaction: all or none, on disk when this returns.
@@ -258,6 +260,8 @@ class Writer:
                 connection.execute(sa.update(tables.owner).values(head=rows[-1].seq))
         if rows and self._head is not None:
             write_head(self._head, Head(rows[-1].seq, rows[-1].crc))
+        for row, (event, _) in zip(rows, new, strict=True):
+            self.committed(Row(row.seq, row.written_at, row.epoch, event))
         return [first and event.key not in known for event, first in zip(events, firsts, strict=True)]
 
     def _check_epoch(self, connection: sa.Connection) -> int:

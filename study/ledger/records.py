@@ -4,9 +4,9 @@
 not what the driver wrote, and no table made from it could be trusted.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from study.confirmation.record import Confirmation, ConfirmationFold
 from study.ledger.earlier import Earlier
@@ -31,7 +31,7 @@ from study.noise.noise import Noise
 from trainables.errors import CorruptFile, InvalidInput
 from trainables.evaluation.image_counts import best_of
 
-__all__ = ["Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
+__all__ = ["Fold", "Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class TrialRecord:
     @property
     def fid_best(self) -> float | None:
         """The best FID it reported: the lowest of those of the most images."""
-        return None if self._best is None else self._best.fid
+        return None if (best := self.best) is None else best.fid
 
     @property
     def kimg_best(self) -> int | None:
         """The budget at which it first had its best FID."""
-        return None if self._best is None else self._best.kimg
+        return None if (best := self.best) is None else best.kimg
 
     @property
     def collapsed(self) -> bool | None:
@@ -89,10 +89,11 @@ class TrialRecord:
     @property
     def collapsed_best(self) -> bool | None:
         """Whether it had collapsed where it had its best FID; None if that is not known."""
-        return None if self._best is None else self._best.collapsed
+        return None if (best := self.best) is None else best.collapsed
 
     @property
-    def _best(self) -> Report | None:
+    def best(self) -> Report | None:
+        """The report of its best FID."""
         return best_of(self.reports)
 
     @property
@@ -138,10 +139,13 @@ class _Trial:
     reports: dict[int, Report] = field(default_factory=dict)
     ended: Ended | None = None
     ended_at: float | None = None
+    known: TrialRecord | None = None  # of one that has ended, so that it is made once
 
     def record(self, live: bool) -> TrialRecord:
+        if self.ended is not None and self.known is not None:
+            return self.known
         unfinished = TrialState.RUNNING if live else TrialState.INTERRUPTED
-        return TrialRecord(
+        self.known = TrialRecord(
             number=self.proposed.trial,
             config=self.proposed.config,
             params=self.proposed.params,
@@ -155,6 +159,7 @@ class _Trial:
             cause=None if self.ended is None else self.ended.cause,
             ended_at=self.ended_at,
         )
+        return self.known
 
 
 @dataclass
@@ -168,6 +173,7 @@ class _Study:
     confirmation: ConfirmationFold = field(default_factory=ConfirmationFold)
     earlier: list[Earlier] = field(default_factory=list)
     full_count_at: set[int] = field(default_factory=set)
+    reported: list[Reported] = field(default_factory=list)
 
     def configured(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -229,11 +235,12 @@ def _reported(study: _Study, event: Reported, at: float) -> None:
     if event.kimg in trial.reports:
         raise CorruptFile(f"trial {event.trial} reported at kimg {event.kimg} before")
     trial.reports[event.kimg] = Report(event.kimg, event.attempt, event.metrics, at)
+    study.reported.append(event)
 
 
 def _ended(study: _Study, event: Ended, at: float) -> None:
     trial = study.running(event.trial, event.attempt)
-    trial.ended, trial.ended_at = event, at
+    trial.ended, trial.ended_at, trial.known = event, at, None
 
 
 def _noise(study: _Study, event: NoiseMeasured, at: float) -> None:
@@ -288,47 +295,95 @@ _APPLY: Mapping[type[Event], Callable[[_Study, Any, float], None]] = {
 }
 
 
-def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
-    """The study that the ledger's rows, all of them and in order, tell of.
+class Fold:
+    """Turns the ledger's rows, taken one by one, into records; cheap to ask again and again."""
 
-    Args:
-        rows: what `Ledger.read()` returned.
-        live: whether a driver is alive: it decides whether an unfinished trial is `running` or `interrupted`.
+    def __init__(self) -> None:
+        self.position = 0
+        """The last row taken, 0 for none."""
+        self._study: _Study | None = None
 
-    Raises:
-        InvalidInput: there are no rows: the study was never opened.
-        CorruptFile: a row that cannot follow those before it; names the row, its key and why.
-    """
-    study: _Study | None = None
-    for row in rows:
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Self:
+        """Take these rows, from the first on."""
+        return cls().follow(lambda after: rows)
+
+    def follow(self, read: Callable[[int], Iterable[Row]]) -> Self:
+        """Take what is new: `read(seq)` returns the rows after `seq`, as `Ledger.read` does.
+
+        Raises:
+            CorruptFile: as `take`.
+        """
+        for row in read(self.position):
+            self.take(row)
+        return self
+
+    def take(self, row: Row) -> None:
+        """Take the next row.
+
+        Raises:
+            CorruptFile: if it cannot follow those before it; names the row, its key and why.
+        """
         event = row.event
         try:
-            if study is not None:
-                _APPLY[type(event)](study, event, row.written_at)
+            if self._study is not None:
+                _APPLY[type(event)](self._study, event, row.written_at)
             elif isinstance(event, StudyOpened):
-                study = _Study(event, row.written_at, event.config)
-                study.configured(event.config)
+                self._study = _Study(event, row.written_at, event.config)
+                self._study.configured(event.config)
             else:
                 raise CorruptFile("the study was not opened before it")
         except CorruptFile as error:
             raise CorruptFile(
                 f"the ledger's row {row.seq} ({event.key!r}) is impossible: {error}; restore it from a copy"
             ) from error
-    if study is None:
-        raise InvalidInput("the ledger holds no study yet: `ganstudy launch` opens it")
-    return StudyRecord(
-        uid=study.opened.uid,
-        config=study.config,
-        fingerprint=study.opened.fingerprint,
-        fid_floor=study.opened.fid_floor,
-        fid_ceiling=study.opened.fid_ceiling,
-        versions=study.opened.versions,
-        opened_at=study.at,
-        trials=tuple(trial.record(live) for _, trial in sorted(study.trials.items()) if trial.attempts),
-        revision=study.revision,
-        noise=Noise(tuple(study.noise)),
-        confirmation=study.confirmation.record(live),
-        earlier=tuple(study.earlier),
-        full_count_at=tuple(sorted(study.full_count_at)),
-        ahead=study.ahead.record(live) if study.ahead else None,
-    )
+        self.position = row.seq
+
+    @property
+    def reported(self) -> Sequence[Reported]:
+        """The reports of the study's trials in the order in which they came."""
+        return self._study.reported if self._study else ()
+
+    def trial(self, number: int, live: bool = True) -> TrialRecord:
+        """Return a trial that was proposed."""
+        assert self._study is not None
+        return self._study.trials[number].record(live)
+
+    def record(self, live: bool) -> StudyRecord:
+        """Return the study that the rows so far tell of.
+
+        Args:
+            live: whether a driver is alive: it decides whether an unfinished trial is `running` or `interrupted`.
+
+        Raises:
+            InvalidInput: there were no rows: the study was never opened.
+        """
+        study = self._study
+        if study is None:
+            raise InvalidInput("the ledger holds no study yet: `ganstudy launch` opens it")
+        return StudyRecord(
+            uid=study.opened.uid,
+            config=study.config,
+            fingerprint=study.opened.fingerprint,
+            fid_floor=study.opened.fid_floor,
+            fid_ceiling=study.opened.fid_ceiling,
+            versions=study.opened.versions,
+            opened_at=study.at,
+            trials=tuple(trial.record(live) for _, trial in sorted(study.trials.items()) if trial.attempts),
+            revision=study.revision,
+            noise=Noise(tuple(study.noise)),
+            confirmation=study.confirmation.record(live),
+            earlier=tuple(study.earlier),
+            full_count_at=tuple(sorted(study.full_count_at)),
+            ahead=study.ahead.record(live) if study.ahead else None,
+        )
+
+
+def fold(rows: Iterable[Row], live: bool) -> StudyRecord:
+    """The study that the ledger's rows, all of them and in order, tell of; see `Fold`.
+
+    Raises:
+        InvalidInput: there are no rows.
+        CorruptFile: a row that cannot follow those before it.
+    """
+    return Fold.of(rows).record(live)

@@ -1,16 +1,28 @@
 """What a study's ledger keeps of the earlier studies that it began with."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, NotRequired
 
-from study.ledger.event_base import Event
+from pydantic import StringConstraints, with_config
+from typing_extensions import TypedDict  # pydantic's: it takes none of Python 3.11
 
-_FIELDS = {"params", "state", "curve"}
+from study.ledger.event_base import STRICT, Count, Event, Number, Object, event, one_of
+
+_Count = Annotated[str, StringConstraints(pattern="^(0|[1-9][0-9]*)$")]  # JSON's keys are texts
 TEACHING = frozenset({"completed", "stopped", "diverged"})
 """How a trial may have ended to be of use elsewhere: what failed may work on another machine."""
 
 
-@dataclass(frozen=True)
+@with_config(STRICT)
+class EarlierValues(TypedDict):
+    """A trial of `WarmStarted`."""
+
+    params: Object
+    state: Annotated[str, one_of(*sorted(TEACHING))]
+    curve: dict[_Count, float]
+    images: NotRequired[dict[_Count, Number]]
+
+
+@event
 class WarmStarted(Event):
     """What the sampler is told of an earlier study: a copy, so that it holds when that study changes or goes away.
 
@@ -21,8 +33,8 @@ class WarmStarted(Event):
 
     source: str
     uid: str
-    finished: int
-    trials: dict[str, Any]
+    finished: Count
+    trials: dict[_Count, EarlierValues]
     kind: ClassVar[str] = "warm_started"
 
     @property
@@ -31,30 +43,7 @@ class WarmStarted(Event):
         return f"warm/{self.source}"
 
     def __post_init__(self) -> None:
-        """Check the fields, and those of every trial."""
-        super().__post_init__()
+        """Each FID has its number of images, if any has."""
         for number, trial in self.trials.items():
-            place = f"{self.key}: trial {number!r:.40}"
-            if not (_is_count(number) and isinstance(trial, dict) and trial.keys() - {"images"} == _FIELDS):
-                raise ValueError(f"{place}: has a number, and {', '.join(sorted(_FIELDS))}")
-            if not isinstance(trial["params"], dict) or trial["state"] not in TEACHING:
-                raise ValueError(f"{place}: its params or state {trial['state']!r:.40} are impossible")
-            curve = trial["curve"]
-            if not (isinstance(curve, dict) and all(_is_point(kimg, fid) for kimg, fid in curve.items())):
-                raise ValueError(f"{place}: its curve is no FID by kimg")
-            images = trial.get("images", dict.fromkeys(curve, 1))
-            alike = isinstance(images, dict) and images.keys() == curve.keys()
-            if not (alike and all(map(_is_whole, images.values()))):
-                raise ValueError(f"{place}: its images are no number for each FID")
-
-
-def _is_count(text: object) -> bool:
-    return isinstance(text, str) and text.isascii() and text.isdecimal() and str(int(text)) == text
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_point(kimg: object, fid: object) -> bool:
-    return _is_count(kimg) and isinstance(fid, int | float) and not isinstance(fid, bool)
+            if trial.get("images", trial["curve"]).keys() != trial["curve"].keys():
+                raise ValueError(f"{self.key}: trial {number}: its images are no number for each FID")

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from study.confirmation.stats import judge
 from study.confirmation.view import plain_confirmation
 from study.folder import StudyFolder
 from study.ledger.events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, RetrainingStarted
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord
 from study.ledger.rows import Row
 from study.mlflow.images import KEYS, PROBABILITIES, SAMPLES
 from study.mlflow.runs import RUNNING, ProjectedRun
@@ -34,7 +34,7 @@ class Hooks:
 
     Attributes:
         folder: the study's.
-        rows: all rows so far, the one in hand the last.
+        fold: of all rows so far, the one in hand the last.
         parent: the study's run.
         child: a run of the study by the end of its uid.
         news: whether a row is news to a run, which is flushed then.
@@ -42,7 +42,7 @@ class Hooks:
     """
 
     folder: StudyFolder
-    rows: Callable[[], Sequence[Row]]
+    fold: Fold
     parent: Callable[[], ProjectedRun]
     child: Callable[[str], ProjectedRun]
     news: Callable[[ProjectedRun, Row], bool]
@@ -74,13 +74,13 @@ class ConfirmationRuns:
     def settle(self) -> None:
         """Bring the study's tags up to the rows so far, if they may be behind."""
         if self._stale:
-            self._hooks.parent().tags |= _summary(fold(self._hooks.rows(), live=True))
+            self._hooks.parent().tags |= _summary(self._hooks.fold.record(live=True))
             self._stale = False
 
     def interrupt(self, at: float) -> None:
         """Say, when no driver runs any more, that what is not at its end was interrupted (unix seconds)."""
         if self._configs:  # what was tried again and lost is as it was before
-            self._hooks.parent().tags |= _summary(fold(self._hooks.rows(), live=False))
+            self._hooks.parent().tags |= _summary(self._hooks.fold.record(live=False))
             self._stale = False
         for run in self._running.values():
             run.status, run.ended = "KILLED", at
@@ -88,7 +88,7 @@ class ConfirmationRuns:
             self._hooks.touch(run)
 
     def _planned(self, row: Row, event: ConfirmationPlanned) -> None:
-        study = fold(self._hooks.rows(), live=True)
+        study = self._hooks.fold.record(live=True)
         self._seed = study.config["seed"]
         self._configs |= {number: study.trials[number].config for number in event.trials}
         parent = self._hooks.parent()
@@ -152,7 +152,7 @@ class ConfirmationRuns:
         self._ended_once.add(place)
         parent = self._hooks.parent()
         if self._hooks.news(parent, row):
-            study = fold(self._hooks.rows(), live=True)
+            study = self._hooks.fold.record(live=True)
             parent.texts[TABLE] = _table(study)
             parent.metrics += _best(study, row)
             self._stale = True

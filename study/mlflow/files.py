@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from study.ledger.events import TrialProposed
+from study.ledger.records import TrialRecord
 from study.mlflow.runs import ProjectedRun
 from study.mlflow.values import flatten
 from study.study_file.config import is_changeable
@@ -34,7 +34,7 @@ def study_params(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in flatten(kept).items() if not is_changeable(name)}
 
 
-def trial_params(trial: TrialProposed) -> dict[str, str]:
+def trial_params(trial: TrialRecord) -> dict[str, str]:
     """Return what was sampled, and what every trial has that people compare; all of it is in `config.yaml`.
 
     MLflow's pages write all parameters of a run above its images, so few leave room for these.

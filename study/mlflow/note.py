@@ -7,8 +7,7 @@ from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.confirmation.stats import confirmed
 from study.ledger.earlier import words as words_of_earlier
-from study.ledger.events import TrialProposed
-from study.ledger.records import StudyRecord
+from study.ledger.records import StudyRecord, TrialRecord
 from study.ledger.trial_resources import held_device, trial_resources
 from study.report.words import words
 from study.views.tables import counts_line, duration, number
@@ -53,9 +52,9 @@ def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, s
     return "\n".join(lines)
 
 
-def trial_note(proposed: TrialProposed) -> str:
+def trial_note(trial: TrialRecord) -> str:
     """Return the description of one trial: its configuration in a few words, and who proposed it."""
-    return f"{in_markdown(words(proposed))}\n\nProposed by {in_markdown(proposed.origin)}"
+    return f"{in_markdown(words(trial))}\n\nProposed by {in_markdown(trial.origin)}"
 
 
 def _best(study: StudyRecord, address: str) -> str:

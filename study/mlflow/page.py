@@ -1,15 +1,14 @@
 """What a study's own run shows beside the values of its rows: description, data set, best trial.
 
-All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
-the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
+All of it is a function of the rows when it was made; which row was its last news stands in a tag. So it is made again
+only for news, is in the end the same in whatever pieces the rows came, and is made anew wherever it is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
-from study.ledger.records import fold
-from study.ledger.rows import Row
+from study.ledger.records import Fold
 from study.mlflow.data import data_input
 from study.mlflow.note import best_trial, study_note
 from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, ProjectedRun
@@ -29,24 +28,14 @@ _STANDS = {RUNNING: "running", **{theirs: ours for ours, theirs in STATUS.items(
 
 
 class StudyPage:
-    """Keeps the rows, and brings the study's run up to what they tell."""
+    """Brings the study's run up to what the rows tell, where some of them are news for it."""
 
     def __init__(self) -> None:
-        self._rows: list[Row] = []
         self._told = 0  # rows, of which the last is news for the description
 
-    def take(self, row: Row) -> None:
-        """Take the next row."""
-        self._rows.append(row)
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        """All rows taken so far."""
-        return self._rows
-
-    def tell(self) -> None:
-        """Say that the row taken last is news for the description."""
-        self._told = len(self._rows)
+    def tell(self, seq: int) -> None:
+        """Say that a row is news for the description."""
+        self._told = seq
 
     def write(
         self,
@@ -55,29 +44,30 @@ class StudyPage:
         view_saved: bool,
         parent: ProjectedRun,
         run_of: Callable[[int], str],
+        fold: Fold,
+        opened: StudyOpened,
         final: FinalStatus | None,
     ) -> None:
         """Log what is missing, and put tags that are to be sent into `parent`, whose run exists.
 
         Args:
             client: MLflow's client.
-            experiment_id: MLflow's id of the study's experiment.
-            view_saved: whether the leaderboard is a saved view of it.
+            experiment_id: MLflow's id of the experiment.
+            view_saved: whether the experiment has the leaderboard as a view.
             parent: the study's run.
             run_of: gives MLflow's id of a trial's run, "" if it has none.
+            fold: of all rows so far.
+            opened: the first of them.
             final: how the study ended; None while it runs.
         """
         if not parent.has_data:
-            opened = self._rows[0].event
-            assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        stands = _stands(parent, final)
-        rows = len(self._rows) if final else self._told
-        seq = self._rows[rows - 1].seq if rows else 0
+        stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
+        seq = fold.position if final else self._told
         if final is None and seq <= parent.note_seq:
             return
-        study = fold(self._rows[:rows], live=stands == "running")
+        study = fold.record(live=stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
         links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
@@ -90,7 +80,3 @@ class StudyPage:
         parent.note, parent.note_seq = note, seq
         number, fid = (str(best[0]), f"{best[1]:.6g}") if best else ("", "")
         parent.tags |= {NOTE: note, NOTE_SEQ: str(seq), "ganstudy.best_trial": number, "ganstudy.best_fid": fid}
-
-
-def _stands(parent: ProjectedRun, final: FinalStatus | None) -> str:
-    return final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from study.analysis.ranking import UNRANKED
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed, WarmStarted
+from study.ledger.records import Fold, TrialRecord
 from study.ledger.rows import Row
 from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow.confirmation import ConfirmationRuns, Hooks
@@ -48,23 +49,6 @@ class Finish:
 
     status: FinalStatus
     artifacts: Mapping[str, Path | str | bytes] = field(default_factory=dict)
-
-
-@dataclass
-class _Fold:
-    """The study as the rows so far tell it, only as far as the parent run needs it."""
-
-    opened: StudyOpened | None = None
-    opened_at: float = 0.0
-    last_at: float = 0.0
-    proposed: dict[int, TrialProposed] = field(default_factory=dict)  # and not started: in MLflow there is no run yet
-    kimg: dict[int, int] = field(default_factory=dict)
-    states: dict[int, str] = field(default_factory=dict)
-    order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg of the last report, best FID up to there
-    bests: dict[int, Judgement] = field(default_factory=dict)  # by trial
-    ended: set[int] = field(default_factory=set)  # at least once
-    best: Judgement | None = None
-    param_names: set[str] = field(default_factory=set)
 
 
 class MlflowProjection:
@@ -104,26 +88,29 @@ class MlflowProjection:
     @property
     def position(self) -> int:
         """The last `seq` taken, 0 for none; the next rows to `project` are those after it."""
-        return self._position
+        return self._fold.position
 
     @property
     def running_id(self) -> str | None:
         """MLflow's id of the study's run, if that is running."""
-        opened = self._fold.opened
-        parent = self._runs.get(opened.uid) if opened else None
+        parent = self._runs.get(self._study.uid) if self._study else None
         return parent.run_id if parent and parent.sent_status == RUNNING else None
 
     def reset(self) -> None:
         """Forget the store and the rows: what to do after any error."""
         self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
-        self._position = 0
         self._runs: dict[str, ProjectedRun] = {}
         self._touched: dict[str, ProjectedRun] = {}
-        self._fold = _Fold()
-        self._page = page = StudyPage()
+        self._fold = Fold()
+        self._study: StudyOpened | None = None
+        self._last_at = 0.0
+        self._ended_once: set[int] = set()
+        self._best: Judgement | None = None  # of all trials
+        self._param_names: set[str] = set()
+        self._page = StudyPage()
         self._confirmation = ConfirmationRuns(
-            Hooks(self._folder, lambda: page.rows, self._parent, self._child, self._news, self._touch)
+            Hooks(self._folder, self._fold, self._parent, self._child, self._news, self._touch)
         )
         self._view, self._view_saved = "", False
         self._searched_now = False
@@ -197,16 +184,15 @@ class MlflowProjection:
             for row in rows:
                 if self._experiment_id is None and isinstance(row.event, StudyOpened):
                     self.attach(row.event.uid)
-                if row.seq <= self._position:
+                if row.seq <= self._fold.position:
                     continue
-                self._page.take(row)
+                self._fold.take(row)
                 handle = self._handlers.get(type(row.event)) or self._confirmation.handlers.get(type(row.event))
                 if handle is not None:
                     handle(row, row.event)
                 if isinstance(row.event, StudyChanged | AttemptStarted | Ended):
                     self._confirmation.go_on(row)
-                self._fold.last_at = row.written_at
-                self._position = row.seq
+                self._last_at = row.written_at
             self._flush(page=not ending)
             self._searched_now = False
         except BaseException:
@@ -228,15 +214,15 @@ class MlflowProjection:
             raise
 
     def _finish(self, finish: Finish) -> None:
-        if self._fold.opened is None:
+        if self._study is None:
             return
         parent = self._parent()
-        unfinished = [trial for trial, state in self._fold.states.items() if state == "running"]
+        unfinished = [trial for trial in self._fold.record(live=True).trials if trial.unfinished]
         for trial in unfinished if finish.status != "finished" else ():
-            run = self._trial(trial)
-            run.status, run.ended = "KILLED", self._fold.last_at
+            run = self._trial(trial.number)
+            run.status, run.ended = "KILLED", self._last_at
             run.tags["ganstudy.state"] = "interrupted"
-        self._confirmation.interrupt(self._fold.last_at)
+        self._confirmation.interrupt(self._last_at)
         self._touched.update({uid: run for uid, run in self._runs.items() if run.images or run.tags})
         self._touched[parent.uid] = parent
         self._flush(page=False)
@@ -247,7 +233,7 @@ class MlflowProjection:
             parent.tags[DIGESTS] = json.dumps(parent.digests)
         failed = finish.status == "interrupted" and parent.sent_status == STUDY_STATUS["failed"]
         final: FinalStatus = "failed" if failed else finish.status  # an error stays one until something runs again
-        parent.status, parent.ended = STUDY_STATUS[final], self._fold.last_at
+        parent.status, parent.ended = STUDY_STATUS[final], self._last_at
         parent.tags["ganstudy.state"] = final
         self._touched[parent.uid] = parent
         self._flush(page=True, final=final)
@@ -255,7 +241,7 @@ class MlflowProjection:
     # Sending
 
     def _flush(self, page: bool, final: FinalStatus | None = None) -> None:
-        opened = self._fold.opened
+        opened = self._study
         if opened is None:
             return
         client, experiment_id = self._client, self._experiment_id
@@ -277,7 +263,7 @@ class MlflowProjection:
                 self.counts += run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind})
         saved = self._save_view(client, experiment_id, opened)
         if page and not parent.deleted:
-            self._page.write(client, experiment_id, saved, parent, self._link_of, final)
+            self._page.write(client, experiment_id, saved, parent, self._link_of, self._fold, opened, final)
         self.counts += parent.flush(client, experiment_id, study)  # the last: its page tells of the others
         self._touched.clear()
 
@@ -286,13 +272,14 @@ class MlflowProjection:
         return "" if run.deleted else run.run_id
 
     def _summarise(self, parent: ProjectedRun) -> None:
-        counts = Counter(self._fold.states.values())
-        parent.tags["ganstudy.trials"] = str(len(self._fold.states))
+        trials = self._fold.record(live=True).trials
+        counts = Counter(str(trial.state) for trial in trials)
+        parent.tags["ganstudy.trials"] = str(len(trials))
         parent.tags.update({f"ganstudy.trials.{state}": str(counts[state]) for state in STATUS})
 
     def _save_view(self, client: "MlflowClient", experiment_id: str, opened: StudyOpened) -> bool:
         """Save the leaderboard; tell whether the server takes it. Without it addresses filter and sort themselves."""
-        view = leaderboard(opened.uid, self._name, milliseconds(self._fold.opened_at), self._fold.param_names)
+        view = leaderboard(opened.uid, self._name, milliseconds(self._parent().started), self._param_names)
         if view != self._view:
             self._view_saved = save_view(client, experiment_id, view_id(opened.uid), view)
             self._view = view
@@ -304,29 +291,28 @@ class MlflowProjection:
         return self._runs.setdefault(uid, ProjectedRun(uid, look_first=not self._searched_now))
 
     def _parent(self) -> ProjectedRun:
-        assert self._fold.opened is not None, "the first row opens the study"
-        return self._run(self._fold.opened.uid)
+        assert self._study is not None, "the first row opens the study"
+        return self._run(self._study.uid)
 
     def _trial(self, number: int) -> ProjectedRun:
         return self._child(str(number))
 
     def _child(self, name: str) -> ProjectedRun:
-        assert self._fold.opened is not None, "the first row opens the study"
-        return self._run(f"{self._fold.opened.uid}/{name}")
+        return self._run(f"{self._parent().uid}/{name}")
 
     def _touch(self, run: ProjectedRun) -> None:
         self._touched[run.uid] = run
 
     def _news(self, run: ProjectedRun, row: Row) -> bool:
         if run is self._parent():
-            self._page.tell()
+            self._page.tell(row.seq)
         news = run.is_news(row.seq)
         if news:
             self._touched[run.uid] = run
         return news
 
     def _opened(self, row: Row, event: StudyOpened) -> None:
-        self._fold.opened, self._fold.opened_at = event, row.written_at
+        self._study = event
         parent = self._parent()
         parent.name, parent.started = self._name, row.written_at
         if not self._news(parent, row):
@@ -353,33 +339,31 @@ class MlflowProjection:
 
     def _proposed(self, row: Row, event: TrialProposed) -> None:
         self._news(self._parent(), row)
-        self._fold.proposed[event.trial] = event
 
-    def _begun(self, row: Row, event: TrialProposed) -> None:
-        params = trial_params(event)
-        self._fold.states[event.trial] = "running"
-        self._fold.param_names.update(params)
-        run = self._trial(event.trial)
-        run.name, run.started = f"trial-{event.trial:04d}", row.written_at
+    def _begun(self, row: Row, trial: TrialRecord) -> None:
+        params = trial_params(trial)
+        self._param_names.update(params)
+        run = self._trial(trial.number)
+        run.name, run.started = f"trial-{trial.number:04d}", row.written_at
         run.folders = {
-            SAMPLES: self._folder.samples(event.trial),
-            PROBABILITIES: self._folder.histograms(event.trial),
+            SAMPLES: self._folder.samples(trial.number),
+            PROBABILITIES: self._folder.histograms(trial.number),
         }
         run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
             run.params = params
-            run.texts["config.yaml"] = as_yaml(event.config)
+            run.texts["config.yaml"] = as_yaml(trial.config)
             run.tags |= {
-                "ganstudy.trial": str(event.trial),
-                "ganstudy.origin": event.origin,
+                "ganstudy.trial": str(trial.number),
+                "ganstudy.origin": trial.origin,
                 "ganstudy.state": "running",
-                NOTE: trial_note(event),
+                NOTE: trial_note(trial),
             }
 
     def _started(self, row: Row, event: AttemptStarted) -> None:
-        if proposed := self._fold.proposed.pop(event.trial, None):
-            self._begun(row, proposed)
-        self._fold.states[event.trial] = "running"
+        trial = self._fold.trial(event.trial)
+        if event.attempt == 1:
+            self._begun(row, trial)
         run = self._trial(event.trial)
         run.status = None
         for one in (self._parent(), run):
@@ -388,44 +372,41 @@ class MlflowProjection:
                 one.tags["ganstudy.state"] = "running"
         if event.attempt > 1 and run.seq == row.seq:
             run.tags["ganstudy.attempt"] = str(event.attempt)
-            if place := self._fold.order.get(event.trial):  # the attempt before may have taken it out of the ranking
-                run.tags[ORDER] = order(*place)
+            if trial.fid_best is not None:  # the attempt before may have taken it out of the ranking
+                run.tags[ORDER] = order(trial.kimg, trial.fid_best)
 
     def _reported(self, row: Row, event: Reported) -> None:
         at = milliseconds(row.written_at)
         run = self._trial(event.trial)
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
-        opened = self._fold.opened
-        assert opened is not None, "the first row opens the study"
-        judged = Judgement.of(event.kimg, event.metrics)
-        best = self._fold.bests[event.trial] = best_of([self._fold.bests.get(event.trial, judged), judged]) or judged
-        place = self._fold.order[event.trial] = event.kimg, best.fid
+        trial = self._fold.trial(event.trial)
         if self._news(run, row):
-            held = trial_resources(opened.config, opened.versions)
+            assert self._study is not None, "the first row opens the study"
+            held = trial_resources(self._study.config, self._study.versions)
             values = event.metrics | dict(device_seconds(held, event.metrics))
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
-            run.tags[ORDER] = order(*place)
-        self._fold.kimg[event.trial] = max(event.kimg, self._fold.kimg.get(event.trial, 0))
-        before = self._fold.best or Judgement(0, math.inf)
+            run.tags[ORDER] = order(trial.kimg, trial.fid_best or 0.0)
+        judged, before = Judgement.of(event.kimg, event.metrics), self._best or Judgement(0, math.inf)
         if best_of([before, judged]) is judged and (judged.fid, judged.images) != (before.fid, before.images):
-            self._fold.best = judged
+            self._best = judged
             parent = self._parent()
             if self._news(parent, row):
-                parent.metrics.append(("best_fid", judged.fid, at, sum(self._fold.kimg.values())))
+                kimg = sum(one.kimg for one in self._fold.record(live=True).trials)
+                parent.metrics.append(("best_fid", judged.fid, at, kimg))
 
     def _ended(self, row: Row, event: Ended) -> None:
-        self._fold.states[event.trial] = event.state
         self._news(self._parent(), row)
         run = self._trial(event.trial)
         run.status, run.ended = STATUS[event.state], row.written_at
         if self._news(run, row):
             run.tags["ganstudy.state"] = event.state
-            if place := self._fold.order.get(event.trial):
-                run.tags[ORDER] = order(*place, ranked=event.state not in UNRANKED)
-            again = event.trial in self._fold.ended
+            trial = self._fold.trial(event.trial)
+            if trial.fid_best is not None:
+                run.tags[ORDER] = order(trial.kimg, trial.fid_best, ranked=event.state not in UNRANKED)
+            again = event.trial in self._ended_once
             for name, value in (("ganstudy.rung", event.rung), ("ganstudy.cause", event.cause)):
                 if value is not None or again:  # an empty one replaces that of an earlier attempt
                     run.tags[name] = "" if value is None else str(value)
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._touched[run.uid] = run
-        self._fold.ended.add(event.trial)
+        self._ended_once.add(event.trial)

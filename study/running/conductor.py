@@ -5,13 +5,13 @@ memory as projections of the ledger; `Conductor` rebuilds both from it when a st
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
-from study.ledger.ledger import Row, Writer
-from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
+from study.ledger.ledger import Writer
+from study.ledger.records import Fold, StudyRecord, TrialRecord, TrialState
 from study.running.asha import Asha
 from study.running.sampling import Sampling
 from study.running.taking import Over, take
@@ -62,17 +62,15 @@ class Conductor:
         config: StudyConfig,
         ceiling: float,
         writer: Writer,
-        rows: Sequence[Row],
-        observe: Callable[[Event], None] = lambda event: None,
+        fold: Fold,
     ) -> None:
-        """Rebuild the state from the ledger's `rows`.
+        """Rebuild the state from what the ledger holds.
 
         Args:
             config: the resolved study.
             ceiling: the FID of uniform noise, told to the sampler for a diverged trial.
             writer: the ledger, owned.
-            rows: everything in the ledger so far.
-            observe: told of each event once it is committed.
+            fold: of everything in the ledger so far.
         """
         self.config = config
         self._space = config.space.resolve()
@@ -86,16 +84,15 @@ class Conductor:
         self._running: dict[int, Running] = {}
         self._unfinished: deque[Running] = deque()
         self._ahead: Running | None = None
-        self._observe = observe
         self._proposed = 0
-        if rows:
-            self._restore(fold(rows, live=False), rows)
+        self._restore(fold.record(live=False), fold.reported)
 
-    def _restore(self, record: StudyRecord, rows: Sequence[Row]) -> None:
+    def _restore(self, record: StudyRecord, reported: Sequence[Reported]) -> None:
         self.full_count_at = tuple({*record.full_count_at, *self.full_count_at})
         counts = ImageCounts.of(self.config.evaluation, self.full_count_at)
         self._sampling.learn(lessons(record.earlier, self._space, self.config.schedule, self._ceiling, counts))
-        goes_on = self._replay_rungs(rows)
+        # Every report in the ledger's order; each trial's newest decision is kept.
+        goes_on = {r.trial: self._asha.goes_on(r.trial, r.kimg, r.metrics["fid"]) for r in reported}
         for trial in record.trials:
             finished = self._is_finished(trial)
             self._sampling.restore(trial, finished)
@@ -110,11 +107,6 @@ class Conductor:
             self._proposed += 1
             if record.ahead.number < self.config.trials:
                 self._ahead = Running(record.ahead.number, record.ahead.config, attempt=0)
-
-    def _replay_rungs(self, rows: Sequence[Row]) -> dict[int, bool]:
-        """Feed every report to ASHA in the ledger's order; return each trial's newest decision."""
-        reports = [row.event for row in rows if isinstance(row.event, Reported)]
-        return {r.trial: self._asha.goes_on(r.trial, r.kimg, r.metrics["fid"]) for r in reports}
 
     def _is_finished(self, trial: TrialRecord) -> bool:
         """Completed at a budget that has been raised since is not finished."""
@@ -245,5 +237,3 @@ class Conductor:
 
     def _write(self, *events: Event) -> None:
         self._writer.append(*events)
-        for event in events:
-            self._observe(event)

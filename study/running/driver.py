@@ -11,8 +11,10 @@ from pathlib import Path
 
 from study.exit_codes import ENDING
 from study.ledger.busy import Endless, Wait, for_a_while
-from study.ledger.ledger import Ledger, Writer
+from study.ledger.events import Event
+from study.ledger.ledger import Ledger, Row, Writer
 from study.ledger.modes import MODES
+from study.ledger.records import Fold
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import Finish, MlflowProjection
 from study.mlflow.store import display_uri
@@ -30,18 +32,28 @@ _MLFLOW_EVERY = 5.0  # seconds: many reports share the work of a projection
 _MLFLOW_SHARE = 0.005  # of a core
 
 
-@dataclass(frozen=True)
+@dataclass
 class Driver:
-    """What a driver has in hand."""
+    """What a driver has in hand; `fold` has taken all that is in the ledger, and `shown` is told of each event then."""
 
     slots: Slots
-    ledger: Ledger
+    fold: Fold
     writer: Writer
     thread: ProjectionThread
     halt: Halt
     projection: MlflowProjection
     disconnect: Callable[[], None]
     """Ends Ray, or leaves it; what follows needs none. The block's end does it too."""
+    shown: Callable[[Event], None] = lambda event: None
+
+    def __post_init__(self) -> None:
+        """Follow what the writer writes."""
+        self.writer.committed = self._take
+
+    def _take(self, row: Row) -> None:
+        self.fold.take(row)
+        self.shown(row.event)
+        self.thread.wake()
 
     def behind(self, done: bool) -> str | None:
         """Why MLflow lacks something, None if all is `done` (what closing the thread returned)."""
@@ -54,7 +66,8 @@ def driving(
     command: str,
     start: RayStart,
     projection: MlflowProjection,
-    begin: Callable[[Ledger, Writer], None],
+    fold: Fold,
+    begin: Callable[[Writer], None],
     after_error: FinalStatus = "failed",
 ) -> Iterator[Driver]:
     """Connect to Ray, own the ledger, and project it on MLflow while the block runs; close the thread at its end.
@@ -64,7 +77,8 @@ def driving(
         command: what is run, for whoever finds the study taken.
         start: of Ray, begun or not.
         projection: on MLflow.
-        begin: writes the first rows, before MLflow is told of any.
+        fold: of the ledger, as far as it was read.
+        begin: writes the first rows, by what `fold` has then taken, before MLflow is told of any.
         after_error: how the study stands in MLflow if the block raises.
 
     Raises:
@@ -81,14 +95,16 @@ def driving(
             study_ledger(config, wait=Endless(lambda: halt.asked)) as ledger,
             ledger.own(host, os.getpid(), command, head) as writer,
         ):
-            begin(ledger, writer)
+            fold.follow(ledger.read)  # nobody else writes from here on
+            begin(writer)
+            fold.follow(ledger.read)
             with study_ledger(config) as reader:
                 system = SystemMetrics(config.mlflow.system_metrics, projection.uri)
                 thread = ProjectionThread(
                     reader.read, projection, _MLFLOW_EVERY, system, _MLFLOW_LATER_BY, _MLFLOW_SHARE
                 )
                 try:
-                    yield Driver(slots, ledger, writer, thread, halt, projection, ray.close)
+                    yield Driver(slots, fold, writer, thread, halt, projection, ray.close)
                 except BaseException:
                     thread.close(_MLFLOW_SECONDS_AFTER_ERROR, Finish(after_error))
                     raise

@@ -2,7 +2,7 @@
 
 from study.folder import StudyFolder
 from study.ledger.catalogue import open_ledger
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.thread import sync
 from study.older.check import check_not_older
@@ -12,8 +12,8 @@ from trainables.errors import GanStudyError, InvalidInput
 from trainables.validation import validated
 
 
-def ended_study(config: StudyConfig) -> StudyRecord | None:
-    """Return the study if it has come to its end with just these settings, else None.
+def ended_study(config: StudyConfig, fold: Fold) -> StudyRecord | None:
+    """Return the study if it has come to its end with just these settings, else None; `fold` takes its ledger.
 
     What is wrong with its ledger is left to the launch to say.
     """
@@ -24,7 +24,7 @@ def ended_study(config: StudyConfig) -> StudyRecord | None:
         with open_ledger(folder) as ledger:
             if ledger.live_owner():
                 return None
-            study = fold(ledger.read(), live=False)
+            study = fold.follow(ledger.read).record(live=False)
             check_not_older(folder, ledger, study)
     except (GanStudyError, OSError):
         return None

@@ -10,8 +10,8 @@ import yaml
 from rich.console import Console
 
 from study.ledger.events import StudyChanged, StudyOpened
-from study.ledger.ledger import Ledger, NoLedger, Row, Writer
-from study.ledger.records import StudyRecord, fold
+from study.ledger.ledger import NoLedger, Writer
+from study.ledger.records import Fold, StudyRecord
 from study.ledger.trial_resources import RESOURCES
 from study.mlflow.data import DATA, data_facts
 from study.mlflow.database import check_database_folder
@@ -48,13 +48,14 @@ class Launched:
     """Why MLflow lacks something (`ganstudy sync` brings it), or None."""
 
 
-def launch(config: StudyConfig, address: str | None, console: Console) -> Launched:
+def launch(config: StudyConfig, address: str | None, console: Console, fold: Fold) -> Launched:
     """Run or resume the study.
 
     Args:
         config: the study.
         address: of a Ray cluster, None for a local Ray.
         console: where progress is shown.
+        fold: of the ledger, as far as it was read.
 
     Raises:
         InvalidInput: before any trial runs, if anything about the study is not right.
@@ -62,12 +63,12 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
     """
     projection = MlflowProjection(config.mlflow.uri, config.folder, config.name)
     _check_places(config)
-    begun = _check_existing(config)
+    begun = _check_existing(config, fold)
     earlier = () if begun else offers(config)
     console.print(f"preparing {config.data.name}: data, extractor, real statistics")
 
-    def begin(ledger: Ledger, writer: Writer) -> None:
-        _open_study(ledger.read(), config, prepared, earlier, writer)
+    def begin(writer: Writer) -> None:
+        _open_study(fold, config, prepared, earlier, writer)
         write_named(config.folder.study_file, _resolved_yaml(config).encode())
 
     with RayStart(address) as start:
@@ -82,15 +83,15 @@ def launch(config: StudyConfig, address: str | None, console: Console) -> Launch
             say(console, f"warm start: {offer.earlier} fit this study")
         from study.running.trials import run  # Tune is slow to import, and Ray starts meanwhile
 
-        with driving(config, "launch", start, projection, begin) as driver:
+        with driving(config, "launch", start, projection, fold, begin) as driver:
             run(config, prepared, driver, console)
             driver.disconnect()
-            done = finish(driver.ledger, config, driver.thread, console)
-            study = fold(driver.ledger.read(), live=False)
+            study = fold.record(live=False)
+            done = finish(study, config, driver.thread, console)
             return Launched(study, driver.halt.reason, driver.halt.by_signal, driver.behind(done))
 
 
-def _check_existing(config: StudyConfig) -> bool:
+def _check_existing(config: StudyConfig, fold: Fold) -> bool:
     """Refuse at once, before data are loaded and Ray starts, what an existing study does not allow.
 
     Returns:
@@ -104,26 +105,25 @@ def _check_existing(config: StudyConfig) -> bool:
     folder = config.folder
     if folder.path.is_symlink():
         raise InvalidInput(f"study folder {folder.path} is a symbolic link; point storage.path at the real place")
-    rows: Sequence[Row] = ()
     place = "there is none"
     try:
         with study_ledger(config, create=False) as ledger:
             place = ledger.place
             if owner := ledger.live_owner():
                 raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
-            rows = ledger.read()
-            if rows:
-                study = fold(rows, live=False)
-                check_not_older(folder, ledger, study)
-                refuse_changes(study.config, config.to_dict(), folder.path)
+            fold.follow(ledger.read)
+            if fold.position:
+                check_not_older(folder, ledger, fold.record(live=False))
     except NoLedger:
         pass
-    if not rows and (folder.study_file.exists() or folder.trial(0).exists()):
+    if fold.position:
+        refuse_changes(fold.record(live=False).config, config.to_dict(), folder.path)
+    elif folder.study_file.exists() or folder.trial(0).exists():
         raise CorruptFile(
             f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
             "copy, or choose another name"
         )
-    return bool(rows)
+    return bool(fold.position)
 
 
 def _check_places(config: StudyConfig) -> None:
@@ -141,22 +141,20 @@ def _check_places(config: StudyConfig) -> None:
         check_database_folder(resolve_uri(config.mlflow.uri, config.folder))
 
 
-def finish(ledger: Ledger, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
+def finish(study: StudyRecord, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
     """Export the best trial, write the report and bring MLflow up to date; tell whether that worked."""
-    end = ending(fold(ledger.read(), live=False), config.folder, config.folder.path)
+    end = ending(study, config.folder, config.folder.path)
     with console.status("bringing MLflow up to date"):
         return thread.close(_MLFLOW_SECONDS_AT_END, end)
 
 
-def _open_study(
-    rows: Sequence[Row], config: StudyConfig, prepared: Prepared, earlier: Sequence[Offer], writer: Writer
-) -> None:
+def _open_study(fold: Fold, config: StudyConfig, prepared: Prepared, earlier: Sequence[Offer], writer: Writer) -> None:
     """Write the study's first rows, what it learns of earlier studies among them, or what changed since.
 
     Raises:
         InvalidInput: if the data behind the study's FIDs is no longer the same.
     """
-    if not rows:
+    if not fold.position:
         slots = plan_slots(config)
         versions: dict[str, Any] = {name: version(name) for name in _RECORDED_VERSIONS}
         versions |= {DATA: data_facts(prepared), RESOURCES: {"cpus": slots.cpus, "gpus": slots.gpus}}
@@ -164,7 +162,7 @@ def _open_study(
         first = StudyOpened(uuid4().hex, config.to_dict(), prepared.fingerprint, *bounds, versions)
         writer.append(first, *(offer.earlier.event for offer in earlier))
         return
-    study = fold(rows, live=False)
+    study = fold.record(live=False)
     if study.fingerprint != prepared.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so new FIDs could not "

@@ -48,7 +48,7 @@ class Progress(AbstractContextManager["Progress"]):
         board, parts = self.board, []
         parts.append(f"{board.finished}/{board.total} trials done")
         if board.best:
-            parts.append(f"best FID {number(board.best.fid_best)} (trial {board.best.number})")
+            parts.append(f"best FID {number(board.best.record.fid_best)} (trial {board.best.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
         if why := self.halted():
             return f"{', '.join(parts)}; {why}, ending cleanly (Ctrl-C again: at once)"
@@ -70,18 +70,19 @@ class Lines(Progress):
             self.console.print(f"trial {line.number:4d}  {text(line)}", soft_wrap=True)
 
     def _started(self, line: Line) -> str:
-        if line.attempt > 1:
-            return f"started again (attempt {line.attempt}) from its last checkpoint"
-        return f"started    {line.what} [{line.origin}]"
+        if line.record.attempts > 1:
+            return f"started again (attempt {line.record.attempts}) from its last checkpoint"
+        return f"started    {line.what} [{line.record.origin}]"
 
     def _reported(self, line: Line) -> str:
         return (
-            f"{line.kimg:4d} kimg  FID {number(line.fid)} (best {number(line.fid_best)})"
+            f"{line.record.kimg:4d} kimg  FID {number(line.record.fid)} (best {number(line.record.fid_best)})"
             f"  {line.images_per_second:.0f} images/s"
         )
 
     def _ended(self, line: Line) -> str:
-        why = f" at rung {line.rung} kimg" if line.rung else f": {line.cause}" if line.cause else ""
+        trial = line.record
+        why = f" at rung {trial.rung} kimg" if trial.rung else f": {trial.cause}" if trial.cause else ""
         return f"{line.state}{why}; {self.headline()}"
 
 
@@ -105,13 +106,13 @@ class LiveTable(Progress):
             [
                 str(line.number),
                 Text(line.state, STATE_STYLES.get(line.state, "")),
-                str(line.kimg),
-                str(line.rung or ""),
-                number(line.fid),
-                number(line.fid_best),
+                str(line.record.kimg),
+                str(line.record.rung or ""),
+                number(line.record.fid),
+                number(line.record.fid_best),
                 f"{line.images_per_second:.0f}" if line.images_per_second else "",
                 duration(line.elapsed),
-                line.cause or line.what,
+                line.record.cause or line.what,
             ]
             for line in self._visible()
         ]

@@ -2,7 +2,6 @@
 
 from rich.console import Console
 
-from study.ledger.events import Event
 from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.driver import Driver, interruptible
@@ -16,20 +15,15 @@ from trainables.evaluation.prepare import Prepared
 def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:
     """Run trials until all are done or the halt says why not."""
     slots, halt = driver.slots, driver.halt
-    rows = driver.ledger.read()
-    board = Board.resumed(config.schedule, config.trials, slots.concurrency, (row.event for row in rows))
+    board = Board(config.schedule, config.trials, slots.concurrency, driver.fold)
     say(
         console,
         f"running {board.total} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
         f"{slots.gpus:g} GPU each; FID floor {prepared.fid_floor:.2f}, ceiling {prepared.fid_ceiling:.1f}",
     )
     with progress(console, board, lambda: halt.reason) as shown, interruptible(halt):
-
-        def observe(event: Event) -> None:
-            shown(event)
-            driver.thread.wake()
-
-        conductor = Conductor(config, prepared.fid_ceiling, driver.writer, rows, observe)
+        driver.shown = shown
+        conductor = Conductor(config, prepared.fid_ceiling, driver.writer, driver.fold)
         if not conductor.exhausted:
             run_trials(conductor, prepared, config.folder, slots, halt)
         if not conductor.done:

@@ -14,7 +14,7 @@ from toys import CEILING, Crash, drive, fid_of, first_trial, open_study, result_
 from study.analysis.told import told_trial
 from study.ledger.events import Event, Reported
 from study.ledger.ledger import Ledger, Writer
-from study.ledger.records import StudyRecord, TrialState, fold
+from study.ledger.records import Fold, StudyRecord, TrialState, fold
 from study.running.asha import Asha
 from study.running.board import Board
 from study.running.conductor import Conductor
@@ -140,7 +140,7 @@ def test_decisions_of_a_concurrent_study_are_a_replay_of_its_ledger(tmp_path: Pa
 
 def history(place: Path) -> list[optuna.trial.FrozenTrial]:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        return Conductor(toy_config(), CEILING, writer, ledger.read())._sampling.history.trials
+        return Conductor(toy_config(), CEILING, writer, Fold.of(ledger.read()))._sampling.history.trials
 
 
 def test_optunas_history_is_rebuilt_with_pruned_diverged_and_running_trials(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_nothing_is_asked_ahead_if_that_is_off_or_there_is_no_further_trial(
     place, config = tmp_path / "ledger.db", toy_config(**changes)
     open_study(place, config)
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
+        conductor = Conductor(config, CEILING, writer, Fold.of(ledger.read()))
         conductor.next()
         before = ledger.read()
         conductor.prepare()
@@ -316,8 +316,8 @@ def test_trials_that_have_begun_come_to_their_end_though_fewer_are_wanted(tmp_pa
     with pytest.raises(Crash):
         drive(place, toy_config(), concurrency=3, crash_after=6)  # three have started, a fourth was proposed
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        assert Conductor(toy_config(trials=2), CEILING, writer, ledger.read()).coming == 3
-        assert Conductor(toy_config(), CEILING, writer, ledger.read()).coming == 12
+        assert Conductor(toy_config(trials=2), CEILING, writer, Fold.of(ledger.read())).coming == 3
+        assert Conductor(toy_config(), CEILING, writer, Fold.of(ledger.read())).coming == 12
     ended = drive(place, toy_config(trials=2))
     assert [trial.unfinished for trial in ended.trials] == [False] * 3
 
@@ -371,7 +371,7 @@ def test_the_board_of_a_raised_budget_waits_for_the_trials_that_go_on(tmp_path: 
     open_study(place, toy_config())
     study = drive(place, toy_config())
     more = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}).schedule
-    board = Board.resumed(more, 12, 1, [row.event for row in rows(place)])
+    board = Board(more, 12, 1, Fold.of(rows(place)))
     completed = {t.number for t in study.trials if t.state == TrialState.COMPLETED}
     assert {line.number for line in board.lines.values() if line.state == "waiting"} == completed
     assert board.finished == 12 - len(completed)

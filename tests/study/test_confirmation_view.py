@@ -20,7 +20,7 @@ from study.folder import StudyFolder
 from study.ledger.catalogue import load_study
 from study.ledger.events import Ended, RetrainingStarted
 from study.ledger.ledger import Ledger
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord, fold
 from study.report.page import report
 from trainables.errors import InvalidInput
 
@@ -110,15 +110,13 @@ def test_the_exit_code_is_of_the_plan_just_run(
     seeds: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first seed of both diverged: of a plan with one seed nothing completed, whatever an older one found."""
-    from study.confirmation import confirm
-
     record = with_found({**POOR, 1: "diverged"}, {**GOOD, 1: "diverged"})
     (plan,) = record.confirmation.plans
     plans = (plan, replace(plan, number=2, seeds=seeds))
     config = toy_config(storage={"path": str(tmp_path)})
     record = replace(record, config=config.to_dict(), confirmation=replace(record.confirmation, plans=plans))
     big_ledger(config, tmp_path, trials=4)
-    monkeypatch.setattr(confirm, "load_study", lambda folder: record)
+    monkeypatch.setattr(Fold, "record", lambda fold, live: record)
     assert CliRunner().invoke(cli.app, ["confirm", "toy", "--storage", str(tmp_path)]).exit_code == code
 
 
@@ -193,7 +191,7 @@ def test_a_study_is_refused_before_data_and_ray(tmp_path: Path, monkeypatch: pyt
     assert (code, "no trial of toy has completed" in text) == (3, True)
     record = load_study(folder)
     with Ledger.open(folder.ledger, schema="toy", create=False) as ledger, ledger.own("far", 7, "confirm"):
-        monkeypatch.setattr(confirm, "load_study", lambda folder: _completed(record))
+        monkeypatch.setattr(Fold, "record", lambda fold, live: _completed(record))
         code, text = ganstudy("confirm", "toy", *where)
         assert code == 1
         assert "is being run by process 7 on far since" in text

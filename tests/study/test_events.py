@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, reported
 
+from study.ledger.event_base import Count, Metrics, Number, Object
 from study.ledger.events import (
+    EVALUATION,
     KINDS,
-    NOISE_SOURCES,
+    SEED,
     AttemptStarted,
     ConfirmationPlanned,
     Ended,
@@ -37,21 +39,22 @@ values = st.recursive(
     max_leaves=8,
 )
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
-    int: st.integers(1, 2**60),
+    Count: st.integers(0, 2**60),
+    Number: st.integers(1, 2**60),
     float: finite.filter(lambda x: x >= 0),
     str: st.text(),
-    dict[str, Any]: st.dictionaries(st.text(), values, max_size=3),
-    dict[str, float]: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
-    int | None: st.none() | st.integers(0, 2**60),
+    Object: st.dictionaries(st.text(), values, max_size=3),
+    Metrics: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
+    Count | None: st.none() | st.integers(0, 2**60),
     float | None: st.none() | finite,
     str | None: st.none() | st.text(),
-    list[int]: st.lists(st.integers(0, 2**60), min_size=1, max_size=5, unique=True),
-    dict[str, float] | None: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
+    list[Count]: st.lists(st.integers(0, 2**60), min_size=1, max_size=5, unique=True),
+    Metrics | None: st.dictionaries(st.text(), finite, max_size=3).map(lambda d: {**d, "fid": 1.0}),
 }
 
 
 def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
-    parts = {field.name: _BY_TYPE[field.type] for field in fields(cls)}
+    parts = {field.name: _BY_TYPE[field.type] for field in fields(cls) if field.type in _BY_TYPE}  # type: ignore[arg-type]
     if cls is Ended:
         parts["state"] = st.just("stopped")
     if cls is WarmStarted:
@@ -66,7 +69,7 @@ def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
         without = {"state": st.sampled_from(["diverged", "failed"]), "chosen": st.none(), "test": st.none()}
         return completed | st.builds(cls, **{**parts, **without})
     if cls is NoiseMeasured:
-        parts["source"] = st.sampled_from(NOISE_SOURCES)
+        parts["source"] = st.sampled_from([EVALUATION, SEED])
         measured = st.builds(cls, **{**parts, "fid": finite, "cause": st.none()})
         return measured | st.builds(cls, **{**parts, "fid": st.none(), "cause": st.text()})
     return st.builds(cls, **parts)
@@ -112,16 +115,16 @@ def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_is_refused_with_the_key(bad: float) -> None:
-    with pytest.raises(ValueError, match=r"report/3/40: metrics\.loss_g = .* is not finite"):
+    with pytest.raises(ValueError, match=r"^reported: metrics\.loss_g = .*: Input should be a finite number$"):
         to_json(Reported(3, 40, 1, {**METRICS, "loss_g": bad}))
-    with pytest.raises(ValueError, match=r"change/2: config\.a\[1\]\.b = .* is not finite"):
+    with pytest.raises(ValueError, match=r"^study_changed: config\.a\.1\.b = .*: Input should be a finite number$"):
         to_json(StudyChanged(2, {"a": [0.0, {"b": bad}]}))
 
 
 def test_values_that_are_not_plain_data_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"change/1: config\.path is a object"):
+    with pytest.raises(ValueError, match=r"study_changed: config\.path = <object .*not a valid JSON value"):
         to_json(StudyChanged(1, {"path": object()}))
-    with pytest.raises(ValueError, match=r"change/1: config\.a has the key 3"):
+    with pytest.raises(ValueError, match=r"study_changed: config\.a\.3 = 3: Input should be a valid string"):
         to_json(StudyChanged(1, {"a": {3: 1}}))
 
 
@@ -130,28 +133,28 @@ def test_values_that_are_not_plain_data_are_refused() -> None:
     [
         (lambda: AttemptStarted(0, 0), "attempt = 0"),
         (lambda: AttemptStarted(-1, 1), "trial = -1"),
-        (lambda: AttemptStarted(True, 1), "trial = True must be an integer"),
+        (lambda: AttemptStarted(True, 1), "trial = True: Input should be a valid integer"),
         (lambda: Reported(0, 10, 1, {"loss_g": 1.0}), "no 'fid'"),
-        (lambda: Reported(0, 10, 1, {"fid": "50"}), "an object of numbers"),  # type: ignore[dict-item]
-        (lambda: Reported(0, 2.5, 1, METRICS), "kimg = 2.5 must be an integer"),  # type: ignore[arg-type]
-        (lambda: Ended(0, 1, 10, "lost", None, None), "state 'lost'"),
+        (lambda: Reported(0, 10, 1, {"fid": "50"}), "metrics.fid = '50': Input should be a valid number"),  # type: ignore[dict-item]
+        (lambda: Reported(0, 2.5, 1, METRICS), "kimg = 2.5: Input should be a valid integer"),  # type: ignore[arg-type]
+        (lambda: Ended(0, 1, 10, "lost", None, None), "state = 'lost'"),
         (lambda: Ended(0, 1, 10, "completed", 10, None), "only 'stopped' has a rung"),
         (lambda: StudyChanged(0, {}), "revision = 0"),
-        (lambda: NoiseMeasured(0, 10, "weather", 1, 5.0, None), "source 'weather'"),
+        (lambda: NoiseMeasured(0, 10, "weather", 1, 5.0, None), "source = 'weather'"),
         (lambda: NoiseMeasured(0, 10, "seed", 0, 5.0, None), "index = 0"),
         (lambda: NoiseMeasured(0, 0, "seed", 1, 5.0, None), "kimg = 0"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, None, None), "the one or the other"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, 5.0, "why"), "the one or the other"),
         (lambda: ConfirmationPlanned(0, [1], 2, 20, "f", "t"), "number = 0"),
-        (lambda: ConfirmationPlanned(1, [], 2, 20, "f", "t"), r"trials \[\]"),
-        (lambda: ConfirmationPlanned(1, [3, 3], 2, 20, "f", "t"), r"trials \[3, 3\]"),
-        (lambda: ConfirmationPlanned(1, [-3], 2, 20, "f", "t"), r"trials \[-3\]"),
-        (lambda: ConfirmationPlanned(1, [1.5], 2, 20, "f", "t"), "a list of integers"),  # type: ignore[list-item]
+        (lambda: ConfirmationPlanned(1, [], 2, 20, "f", "t"), r"trials = \[\]"),
+        (lambda: ConfirmationPlanned(1, [3, 3], 2, 20, "f", "t"), r"trials = \[3, 3\]"),
+        (lambda: ConfirmationPlanned(1, [-3], 2, 20, "f", "t"), r"trials\.0 = -3"),
+        (lambda: ConfirmationPlanned(1, [1.5], 2, 20, "f", "t"), r"trials\.0 = 1.5: Input should be a valid integer"),  # type: ignore[list-item]
         (lambda: ConfirmationPlanned(1, [1], 0, 20, "f", "t"), "seeds = 0"),
         (lambda: RetrainingStarted(0, 0, 20, 1), "index = 0"),
         (lambda: RetrainingReported(0, 1, 20, 1, 10, {}), "no 'fid'"),
         (lambda: RetrainingReported(0, 1, 20, 1, 30, METRICS), "past the budget"),
-        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "stopped", None, None, None), "state 'stopped'"),
+        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "stopped", None, None, None), "state = 'stopped'"),
         (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, None, None), "completed with"),
         (lambda: RetrainingEnded(0, 1, 20, 1, 20, "failed", "why", 20, {"fid": 1.0}), "failed with"),
         (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, 20, {"kid": 1.0}), "no 'fid'"),
@@ -165,16 +168,16 @@ def test_an_impossible_event_cannot_be_built(build: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("number", "change", "message"),
     [
-        ("x", {}, "has a number"),
-        ("01", {}, "has a number"),
-        ("-1", {}, "has a number"),
-        ("1", {"more": 1}, "has a number"),
-        ("1", {"state": "failed"}, "state 'failed' are impossible"),
-        ("1", {"params": []}, "params or state"),
-        ("1", {"curve": {"ten": 1.0}}, "no FID by kimg"),
-        ("1", {"curve": {"10": "low"}}, "no FID by kimg"),
-        ("1", {"curve": {"10": True}}, "no FID by kimg"),
-        ("1", {"curve": [1.0]}, "no FID by kimg"),
+        ("x", {}, "String should match pattern"),
+        ("01", {}, "String should match pattern"),
+        ("-1", {}, "String should match pattern"),
+        ("1", {"more": 1}, "unknown key 'trials.1.more'"),
+        ("1", {"state": "failed"}, "trials.1.state = 'failed'"),
+        ("1", {"params": []}, "trials.1.params"),
+        ("1", {"curve": {"ten": 1.0}}, "trials.1.curve"),
+        ("1", {"curve": {"10": "low"}}, "trials.1.curve.10 = 'low'"),
+        ("1", {"curve": {"10": True}}, "trials.1.curve.10 = True"),
+        ("1", {"curve": [1.0]}, "trials.1.curve"),
     ],
 )
 def test_an_impossible_earlier_trial_cannot_be_built(number: str, change: dict[str, Any], message: str) -> None:
@@ -194,7 +197,7 @@ def test_an_unknown_kind_or_field_is_refused() -> None:
             from_json(OPENED.kind, json.dumps(without))
     with pytest.raises(CorruptFile, match=r"unknown: \['extra'\]"):
         from_json(OPENED.kind, json.dumps({**body, "extra": 1}))
-    with pytest.raises(CorruptFile, match=r"uid = 3 must be a text"):
+    with pytest.raises(CorruptFile, match=r"study_opened: uid = 3: Input should be a valid string"):
         from_json(OPENED.kind, json.dumps({**body, "uid": 3}))
 
 

@@ -410,9 +410,9 @@ def name_filter(trial: int) -> str:
 
 
 def test_non_finite_metrics_are_not_sent(folder: StudyFolder) -> None:
-    values = {"fid": 9.0, "loss_g": math.nan, "loss_d": math.inf, "d_real": -math.inf}
-    start = events()[:3]
-    MlflowProjection(None, folder, "digits").project(rows_of([*start, Reported(0, 5, 1, values)]))
+    report, start = Reported(0, 5, 1, {"fid": 9.0}), events()[:3]
+    report.metrics.update({"loss_g": math.nan, "loss_d": math.inf, "d_real": -math.inf})
+    MlflowProjection(None, folder, "digits").project(rows_of([*start, report]))
     assert [(name, value) for name, _, _, value in state_of(folder)[f"{UID}/0"]["points"]] == [("fid", 9.0)]
 
 

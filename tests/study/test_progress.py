@@ -5,20 +5,21 @@ import re
 
 import pytest
 from rich.console import Console
-from test_board import begin, report
+from test_board import begin, made, report
 
 from study.ledger.events import AttemptStarted, Reported
+from study.ledger.rows import Row
 from study.running.board import Board
 from study.running.progress import Lines, LiveTable, progress
 from study.study_file.schedule import Schedule
 
 
 def board() -> Board:
-    made = Board(Schedule(max_kimg=81, grace_kimg=27), trials=3, concurrency=2)
-    begin(made, 0)
-    report(made, 0, 27)
-    begin(made, 1)
-    return made
+    shown = made(Schedule(max_kimg=81, grace_kimg=27), trials=3, concurrency=2)
+    begin(shown, 0)
+    report(shown, 0, 27)
+    begin(shown, 1)
+    return shown
 
 
 def console(width: int, terminal: bool = False, dumb: bool = False) -> Console:
@@ -58,8 +59,12 @@ def test_after_ctrl_c_it_says_that_it_is_ending() -> None:
 def test_lines_are_whole_however_narrow_the_pipe() -> None:
     pipe = console(40)
     shown = progress(pipe, board())
-    shown(AttemptStarted(0, 2))
-    shown(Reported(0, 54, 2, {"fid": 2.0, "fid_best": 1.0, "images_per_second": 1000.0}))
+    for event in (
+        AttemptStarted(0, 2),
+        Reported(0, 54, 2, {"fid": 2.0, "fid_best": 1.0, "images_per_second": 1000.0}),
+    ):
+        shown.board.fold.take(Row(shown.board.fold.position + 1, 0.0, 1, event))
+        shown(event)
     assert text(pipe).splitlines() == [
         "trial    0  started again (attempt 2) from its last checkpoint",
         "trial    0    54 kimg  FID 2.00 (best 1.00)  1000 images/s",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, Backend, opened, proposed, reported
 
 from study.ledger.events import (
-    NOISE_SOURCES,
+    EVALUATION,
+    SEED,
     AttemptStarted,
     ConfirmationPlanned,
     Ended,
@@ -64,7 +65,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 events.append(reported(trial, kimg, fid, started[trial]))
         elif step == "noise" and told:
             trial, kimg = draw(st.sampled_from(sorted(told)))
-            kind = (trial, kimg, draw(st.sampled_from(NOISE_SOURCES)))
+            kind = (trial, kimg, draw(st.sampled_from((EVALUATION, SEED))))
             measured[kind] += 1
             events.append(NoiseMeasured(*kind, measured[kind], draw(st.floats(0, 400)), None))
         elif step == "end" and running:

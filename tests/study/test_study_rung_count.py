@@ -25,7 +25,7 @@ from study.folder import StudyFolder
 from study.ledger.earlier import EarlierTrial
 from study.ledger.events import NoiseMeasured, Reported, RetrainingReported, StudyChanged, WarmStarted
 from study.ledger.ledger import Ledger
-from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState, fold
+from study.ledger.records import Fold, Report, StudyRecord, TrialRecord, TrialState, fold
 from study.ledger.rows import Row
 from study.noise.noise import Noise
 from study.noise.view import ranking_lines
@@ -114,9 +114,9 @@ def test_completed_trials_are_ranked_and_learned_by_their_fid_in_full(study: tup
 def test_the_display_shows_no_best_of_few_images_where_there_is_one_in_full(study: tuple[Path, StudyRecord]) -> None:
     place, record = study
     config = config_of()
-    board = Board.resumed(config.schedule, config.trials, 1, (row.event for row in rows_of(place)))
+    board = Board(config.schedule, config.trials, 1, Fold.of(rows_of(place)))
     assert board.best is not None
-    assert board.best.fid_best == min(t.curve[9] for t in record.trials if t.state == TrialState.COMPLETED)
+    assert board.best.record.fid_best == min(t.curve[9] for t in record.trials if t.state == TrialState.COMPLETED)
 
 
 def test_the_progress_of_a_study_is_of_the_most_images(study: tuple[Path, StudyRecord]) -> None:
@@ -185,7 +185,7 @@ def test_a_raised_budget_keeps_the_old_top_in_full_for_old_and_new_trials(tmp_pa
     before = drive(place, first, result=judged({3}))
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         writer.append(StudyChanged(1, second.to_dict()))
-        assert set(Conductor(second, CEILING, writer, ledger.read()).full_count_at) == {3, 9}
+        assert set(Conductor(second, CEILING, writer, Fold.of(ledger.read())).full_count_at) == {3, 9}
     after = drive(place, second, result=judged({3, 9}))
     assert after.full_count_at == (3, 9)
     for old, new in zip(before.trials, after.trials, strict=False):

@@ -23,7 +23,7 @@ from study.folder import StudyFolder
 from study.ledger.earlier import Earlier, EarlierTrial
 from study.ledger.events import Ended, Event, Reported, StudyOpened, TrialProposed, WarmStarted
 from study.ledger.ledger import Ledger, Writer
-from study.ledger.records import StudyRecord, TrialState, fold
+from study.ledger.records import Fold, StudyRecord, TrialState, fold
 from study.ledger.rows import Row
 from study.running.conductor import Conductor
 from study.running.plan import Plan, show_plan
@@ -223,7 +223,7 @@ def test_two_studies_come_in_the_order_they_are_named(mine: Path) -> None:
     folder = begin(config)
     assert [event.source for event in events(folder) if isinstance(event, WarmStarted)] == ["other", "a"]
     with Ledger.open(folder.ledger, schema="b", create=False) as ledger, ledger.own("host", 1) as writer:
-        history = Conductor(config, CEILING, writer, ledger.read())._sampling.history.trials
+        history = Conductor(config, CEILING, writer, Fold.of(ledger.read()))._sampling.history.trials
     assert [t.params for t in history] == [
         t.params for name in ("other", "a") for t in fold_of(StudyFolder(mine, name)).trials
     ]

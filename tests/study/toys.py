@@ -9,7 +9,7 @@ from typing import Any
 
 from study.ledger.events import StudyOpened
 from study.ledger.ledger import Ledger
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord, fold
 from study.running.conductor import Conductor, Running
 from study.study_file.config import StudyConfig
 from trainables.evaluation.config import Evaluation
@@ -67,7 +67,7 @@ def first_trial(folder: Path) -> Iterator[tuple[Ledger, Conductor, Running]]:
     place, config = folder / "ledger.db", toy_config()
     open_study(place, config)
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        conductor = Conductor(config, CEILING, writer, ledger.read())
+        conductor = Conductor(config, CEILING, writer, Fold.of(ledger.read()))
         running = conductor.next()
         assert running is not None
         yield ledger, conductor, running
@@ -96,7 +96,7 @@ def drive(
             return done
 
         writer.append = counted  # type: ignore[method-assign]
-        conductor = Conductor(config, CEILING, writer, ledger.read())
+        conductor = Conductor(config, CEILING, writer, Fold.of(ledger.read()))
         slots: dict[int, tuple[Running, int]] = {}
         while not conductor.done:
             while len(slots) < concurrency and (running := conductor.next()):
