@@ -341,17 +341,19 @@ def noise(
     seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
     storage: StorageOption = None,
+    address: Address = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far a trial's FID differs by chance, so that the ranking can tell which trials are tied.
 
-    The same command again goes on where it was; larger numbers extend what is there.
+    The same command again goes on where it was; larger numbers extend what is there. What `confirm` has trained from
+    fresh seeds counts, and is not trained again.
 
     Example: ganstudy noise quickstart --seeds 5
     """
     from study.console import commands
 
-    commands.noise(name, storage, trial, evaluations, seeds, device, as_json, console)
+    raise typer.Exit(commands.noise(name, storage, trial, evaluations, seeds, device, address, as_json, console))
 
 
 @app.command(rich_help_panel=RESULTS)

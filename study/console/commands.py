@@ -5,28 +5,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from search_spaces.registry import SPACES
+from study.analysis.confirmation import confirmed
 from study.analysis.export import read_export
 from study.analysis.ranking import rank
 from study.catalogue import find_study, load_study, open_ledger
-from study.confirmation.stats import confirmed
-from study.confirmation.view import plain_confirmation, print_confirmation
 from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import progress_line, say, say_behind, show_warnings, suggest
+from study.console.say import say, say_behind, show_warnings, suggest
 from study.console.space_view import print_space, print_spaces
 from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
-from study.ledger.records import Fold, StudyRecord
+from study.folder import StudyFolder
+from study.ledger.events import NOISE
+from study.ledger.records import Fold, StudyRecord, TrialState
 from study.mlflow import ui as mlflow_ui
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
-from study.noise.view import plain_noise, print_noise
 from study.production.run_trial import run_trial as repeat
 from study.running.ending import ending
 from study.running.finished import ended_study, finish_again
@@ -36,6 +36,8 @@ from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
 from study.study_file.yaml_file import read_yaml
 from study.verify import verify as verifying
+from study.views.confirmation import plain_confirmation, print_confirmation
+from study.views.noise import plain_noise, print_noise
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
@@ -44,6 +46,9 @@ from trainables.prepare import check as check_evaluation
 from trainables.prepare import describe as describe_data
 from trainables.prepare import prepare
 from trainables.validation import validated
+
+if TYPE_CHECKING:
+    from study.running.launch import Launched  # imports ray
 
 _SHOWN_AT_END = 10
 
@@ -157,19 +162,45 @@ def noise(
     evaluations: int,
     seeds: int,
     device: str | None,
+    address: str | None,
     as_json: bool,
     console: Console,
-) -> None:
-    """Measure how far a trial's FID differs by chance, and print it."""
-    from study.noise.measure import Wanted, measure
+) -> int:
+    """Measure how far a trial's FID differs by chance, and print it; return the exit code."""
+    cluster = _prepare_ray(address)
+    from study.retraining.noise import Wanted, measure  # imports ray
 
     wanted, folder = Wanted(trial, evaluations, seeds), find_study(name, storage)
-    with progress_line(Console(stderr=True) if as_json else console) as show:
-        study, measured = measure(folder, wanted, device, show)
+    shown = Console(stderr=True) if as_json else console
+    show_warnings(shown)
+    done, measured = measure(folder, wanted, device, cluster, shown)
     if as_json:
-        console.print_json(data=plain_noise(study, measured))
+        console.print_json(data=plain_noise(done.study, measured))
     else:
-        print_noise(study, measured, folder, console)
+        print_noise(done.study, measured, folder, console)
+    options = ("--trial", str(measured.number), "--evaluations", str(evaluations), "--seeds", str(seeds))
+    again = typed("noise", name, *options, *(("--address", address) if address else ()), folder=folder)
+    for retraining in done.study.asked(NOISE).begun:
+        if retraining.state == TrialState.FAILED:
+            what = f"trial {retraining.number} with seed {retraining.seed} failed at {retraining.kimg} kimg"
+            say(shown, f"{what}: {retraining.cause}; try it again: {again}")
+    return _ended(done, again, folder, shown)
+
+
+def _prepare_ray(address: str | None) -> str | None:
+    """Set up the environment before Ray is imported; return the address of the cluster, None for a local Ray."""
+    cluster = cluster_address(address)
+    prepare_environment()
+    prepare_ray_environment(local=cluster is None)
+    return cluster
+
+
+def _ended(done: "Launched", again: str, folder: StudyFolder, console: Console) -> int:
+    """Say how a command that trained ended before its time, if it did; return the exit code."""
+    say_behind(console, done.mlflow_behind, typed("sync", folder.name, folder=folder))
+    if done.interrupted:
+        say(console, f"{done.interrupted}; go on with: {again}")
+    return INTERRUPTED if done.interrupted and done.by_signal else 0
 
 
 def confirm(
@@ -183,11 +214,9 @@ def confirm(
 ) -> int:
     """Retrain a study's best with fresh seeds and print how they compare; return the exit code."""
     folder, shown = find_study(name, storage), Console(stderr=True) if as_json else console
-    cluster = cluster_address(address)
-    prepare_environment()
-    prepare_ray_environment(local=cluster is None)
-    from study.confirmation.confirm import Wanted
-    from study.confirmation.confirm import confirm as run  # imports ray
+    cluster = _prepare_ray(address)
+    from study.retraining.confirm import Wanted
+    from study.retraining.confirm import confirm as run  # imports ray
 
     wanted = Wanted(top, seeds)
     show_warnings(shown)
@@ -197,13 +226,13 @@ def confirm(
     else:
         console.print()
         print_confirmation(done.study, folder, console)
-    say_behind(shown, done.mlflow_behind, typed("sync", name, folder=folder))
     plan = done.study.confirmation.plan
-    if done.interrupted and plan:
-        size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
-        options = (*size, *(("--address", address) if address else ()))
-        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *options, folder=folder)}")
-        return INTERRUPTED if done.by_signal else 0
+    assert plan is not None, "it was written first"
+    size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
+    options = (*size, *(("--address", address) if address else ()))
+    code = _ended(done, typed("confirm", name, *options, folder=folder), folder, shown)
+    if done.interrupted:
+        return code
     if not any(retraining.test for retraining in done.study.confirmation.begun):
         return NO_COMPLETED_TRIAL
     if not as_json and confirmed(done.study):

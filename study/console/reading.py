@@ -6,15 +6,16 @@ from typing import Any
 from rich.console import Console
 
 from study.analysis import export as exporting
+from study.analysis.confirmation import confirmed
+from study.analysis.noise import noise_of
 from study.analysis.ranking import Ranked, rank, tied_with_first
 from study.catalogue import find_study, load_study
-from study.confirmation.stats import confirmed
 from study.console.hints import typed
 from study.console.say import say
 from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.view import ranking_lines
+from study.views.noise import ranking_lines
 from trainables.errors import GanStudyError, InvalidInput
 
 
@@ -37,7 +38,7 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
     study = load_study(folder)
     ranked = rank(study.trials, top=top)
     if as_json:
-        ties = tied_with_first(ranked, study.noise)
+        ties = tied_with_first(ranked, noise_of(study))
         rows = [{"rank": r.rank, "tied_with_first": ties.get(r.trial.number), **_plain(r.trial)} for r in ranked]
         console.print_json(data=rows)
     elif ranked:
@@ -49,7 +50,7 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
 
 def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder, console: Console) -> None:
     """Print ranked trials with what the ranking means, and how much of it is noise."""
-    console.print(ranking_table(ranked, study.noise))
+    console.print(ranking_table(ranked, noise_of(study)))
     scale = (
         f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
         f"ceiling {study.fid_ceiling:.1f} (uniform noise); {counts_line(study)}"

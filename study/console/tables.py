@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from study.analysis.noise import Noise
 from study.analysis.ranking import Ranked, tied_with_first
 from study.console.fitted import Fitted
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.noise import Noise
 from study.running.board import summary
 
 STATE_STYLES = {

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.analysis.confirmation import confirmed
 from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.images_judged import images_judged
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.stats import confirmed
 from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.records import StudyRecord, TrialRecord

@@ -1,9 +1,10 @@
 """What a study's own run shows beside the values of its rows: description, table of trials, data set, best trial.
 
-All of it is a function of the rows when it was made; which row was its last news stands in a tag. So it is made again
-only for news, is in the end the same in whatever pieces the rows came, and is made anew wherever it is missing.
+All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
+the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
 """
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
 from study.ledger.records import Fold, StudyRecord
+from study.ledger.rows import Row
 from study.mlflow.data import data_input
 from study.mlflow.note import Links, best_trial, study_note
 from study.mlflow.run_tables import TABLE, table_files, table_tag
@@ -34,9 +36,15 @@ class StudyPage:
     """Brings the study's run up to what the rows tell, where some of them are news for it."""
 
     def __init__(self) -> None:
+        self._fold = Fold()  # as far as the run tells of it, which is not always the last row
+        self._rows: deque[Row] = deque()  # those after it
         self._told = 0  # the last row that is news for the description
         self._tabled = 0  # the last row that is due to be in the table
         self._next_table = 1  # trials ended
+
+    def take(self, row: Row) -> None:
+        """Take the next row."""
+        self._rows.append(row)
 
     def tell(self, seq: int) -> None:
         """Say that a row is news for the description."""
@@ -54,7 +62,6 @@ class StudyPage:
         links: Links,
         parent: ProjectedRun,
         run_of: Callable[[int], str],
-        fold: Fold,
         opened: StudyOpened,
         final: FinalStatus | None,
     ) -> None:
@@ -65,33 +72,31 @@ class StudyPage:
             links: to the pages of the study's runs.
             parent: the study's run.
             run_of: gives MLflow's id of a trial's run, "" if it has none.
-            fold: of all rows so far.
-            opened: the first of them.
+            opened: the first row.
             final: how the study ended; None while it runs.
         """
         if not parent.has_data:
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
         stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
-        study = fold.record(live=stands == "running")
-        self._write_table(client, parent, study, fold.position if final else self._tabled, stands, final)
-        self._write_note(links, parent, run_of, study, fold.position if final else self._told, stands, final)
+        last = self._rows[-1].seq if self._rows else self._fold.position
+        self._write_table(client, parent, last if final else self._tabled, stands == "running", final)
+        self._write_note(links, parent, run_of, last if final else self._told, stands, final)
+
+    def _study(self, seq: int, live: bool) -> StudyRecord:
+        """As the rows up to `seq` tell it."""
+        while self._rows and self._rows[0].seq <= seq:
+            self._fold.take(self._rows.popleft())
+        return self._fold.record(live)
 
     def _write_table(
-        self,
-        client: "MlflowClient",
-        parent: ProjectedRun,
-        study: StudyRecord,
-        seq: int,
-        stands: str,
-        final: FinalStatus | None,
+        self, client: "MlflowClient", parent: ProjectedRun, seq: int, live: bool, final: FinalStatus | None
     ) -> None:
-        live = stands == "running"
         outdated = final is not None and parent.table_live  # it says "running" of what was interrupted
         if seq <= parent.marks.get(TABLE_SEQ, 0) and not outdated:
             return
         with TemporaryDirectory(prefix="ganstudy-") as folder:
-            for name, content in table_files(study).items():
+            for name, content in table_files(self._study(seq, live)).items():
                 (Path(folder) / name).write_bytes(content)
             client.log_artifacts(parent.run_id, folder)
         parent.marks[TABLE_SEQ], parent.table_live = seq, live
@@ -102,13 +107,13 @@ class StudyPage:
         links: Links,
         parent: ProjectedRun,
         run_of: Callable[[int], str],
-        study: StudyRecord,
         seq: int,
         stands: str,
         final: FinalStatus | None,
     ) -> None:
         if final is None and seq <= parent.marks.get(NOTE_SEQ, 0):
             return
+        study = self._study(seq, stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
         known = {*parent.digests, *([TABLE] if TABLE_SEQ in parent.marks else [])}

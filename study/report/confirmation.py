@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from study.confirmation.stats import LEVEL, Configuration, judge
-from study.confirmation.view import HEAD, cells, legend, verdict
+from study.analysis.confirmation import LEVEL, Configuration, judge
 from study.report import charts
 from study.report.facts import Facts, key
 from study.report.markup import Html, Part, el, join, table
 from study.report.svg import Scale
+from study.views.confirmation import HEAD, cells, legend, verdict
 
 
 def confirmation(facts: Facts) -> Html | None:

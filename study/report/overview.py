@@ -6,16 +6,17 @@ from collections.abc import Iterable
 import yaml
 
 from study.analysis.cost import cost, saved, wall_seconds
+from study.analysis.noise import noise_of
 from study.analysis.ranking import RULE, tied_with_first
 from study.analysis.rung_facts import schedule_of
 from study.console.tables import duration, number
 from study.ledger.earlier import words
 from study.ledger.records import TrialRecord
-from study.noise.view import ranking_lines
 from study.report import charts
 from study.report.facts import Facts, numbers, so_many, state
 from study.report.markup import Html, Part, el, join, table
 from study.report.pictures import TRIALS, sample_grids
+from study.views.noise import ranking_lines
 
 _TOP = 10
 
@@ -64,7 +65,7 @@ def ranking(facts: Facts) -> Html | None:
     """The first trials, which of them are tied, and how large the noise is."""
     if not facts.ranked:
         return None
-    ties = tied_with_first(facts.ranked, facts.study.noise)
+    ties = tied_with_first(facts.ranked, noise_of(facts.study))
     head = [("rank", "right"), ("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right")]
     head += [("behind first", "left")] if ties else []
     head += [("at kimg", "right"), ("last FID", "right"), ("configuration", "left")]

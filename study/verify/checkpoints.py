@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.record import Retraining
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.verify.check import Discrepancy
@@ -44,7 +43,7 @@ def _check_folders(folder: StudyFolder, trials: int) -> None:
             raise Discrepancy(f"{place}: the ledger knows no such trial, it has {trials}")
 
 
-def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step: int, counts: Counter[str]) -> None:
+def check_training(place: Path, what: str, trial: TrialRecord, step: int, counts: Counter[str]) -> None:
     """Check the checkpoints at `place` of a training that reports every `step` kimg.
 
     Raises:
@@ -77,7 +76,7 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
         raise Discrepancy(f"{place}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")
 
 
-def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord | Retraining, step: int) -> dict[str, Any]:
+def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord, step: int) -> dict[str, Any]:
     """Compare a checkpoint's report with the ledger's; one that is not there yet may only be the next."""
     try:
         report = json.loads((path / "report.json").read_text())
