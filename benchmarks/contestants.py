@@ -21,14 +21,14 @@ from typing import Any
 import torch
 from other_steps import OthersStep, as_torchs
 
-from trainables.config import TrialConfig
 from trainables.data import FashionMnist
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
 from trainables.images import to_bytes
-from trainables.models import ImageShape
-from trainables.networks import build_networks
-from trainables.prepare import Prepared, prepare
 
 MAX_KIMG, GRACE_KIMG, FACTOR = 45, 5, 3
 COUNT = 5000

@@ -22,14 +22,14 @@ from typing import Any
 import torch
 from torch import distributed
 
-from trainables.batches import Batches
-from trainables.config import TrialConfig
-from trainables.models import ImageShape
-from trainables.models.batch_norm import share_batch_norm
-from trainables.networks import build_networks
-from trainables.peers import ALONE, Group, Peers
-from trainables.step import MEANS, Stepper
+from trainables.gan.batches import Batches
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
+from trainables.gan.models.batch_norm import share_batch_norm
+from trainables.gan.networks import build_networks
+from trainables.gan.step import MEANS, Stepper
 from trainables.streams import Streams
+from trainables.world import SINGLE, DistributedWorld, World
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,13 +50,13 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 class Trainer:
     """Steps of one configuration, alone or with others."""
 
-    def __init__(self, config: TrialConfig, peers: Peers) -> None:
+    def __init__(self, config: TrialConfig, world: World) -> None:
         dataset = config.data.load()
         networks = build_networks(config, ImageShape(dataset.channels, dataset.size), dataset.classes or 0)
         for network in networks:
-            share_batch_norm(network, peers)
+            share_batch_norm(network, world)
         streams = Streams(config.seed, torch.device("cpu"))
-        self._stepper = Stepper(Batches.of(config, dataset, "cpu"), *networks, streams, peers)
+        self._stepper = Stepper(Batches.of(config, dataset, "cpu"), *networks, streams, world)
         self._sums = torch.zeros(len(MEANS), dtype=torch.float64)
         self._size, self._step = config.batch_size, 0
 
@@ -77,12 +77,12 @@ class Trainer:
 
 def compare(config: TrialConfig, runs: int, seconds: float) -> dict[str, list[dict[str, float]]]:
     """Measure alone and together in turns, blocks of about `seconds` of work; the others wait while one is alone."""
-    peers = Group()
-    alone = Trainer(config, ALONE) if peers.rank == 0 else None
-    together = Trainer(config, peers)
+    world = DistributedWorld()
+    alone = Trainer(config, SINGLE) if world.rank == 0 else None
+    together = Trainer(config, world)
     speed = alone.measure(5)["cpu_seconds_per_kimg"] if alone else 1.0
     together.measure(3)
-    steps = peers.agreed(max(3, int(seconds / (speed * config.batch_size / 1000))))
+    steps = world.broadcast(max(3, int(seconds / (speed * config.batch_size / 1000))))
     found: dict[str, list[dict[str, float]]] = {"one": [], "several": []}
     for _ in range(runs):
         if alone:

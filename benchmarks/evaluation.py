@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from measuring import machine, pin, write
 
-from trainables.config import TrialConfig
 from trainables.data import FashionMnist
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
-from trainables.prepare import Prepared, prepare
-from trainables.session import Session
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.trial import Trial
 
 _RATES = {

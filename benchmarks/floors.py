@@ -8,11 +8,11 @@ import argparse
 from pathlib import Path
 
 from trainables.data import FashionMnist, Split
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
-from trainables.extractors_inception import InceptionExtractor
-from trainables.metrics import METRICS
-from trainables.prepare import noise_images, prepare, sampled, split_images
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.extractors_inception import InceptionExtractor
+from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.prepare import noise_images, prepare, sampled, split_images
 from trainables.threads import fixed_threads
 
 

@@ -22,8 +22,8 @@ from bound import Bound
 from gpu_workers import HOW, Workers, mps, trial_of
 from measuring import machine, write
 
-from trainables.models import ImageShape
-from trainables.networks import build_networks
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"model": {"name": "mlp", "width": 256}, "batch_size": 64},

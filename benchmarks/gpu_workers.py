@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from trainables.batches import Batches
-from trainables.config import TrialConfig
-from trainables.ema import Ema
-from trainables.models import ImageShape
-from trainables.networks import build_networks
-from trainables.recorded import EAGER, RECORDED, STATIC, STEPS, Steps
-from trainables.step import MEANS, Stepper
+from trainables.gan.batches import Batches
+from trainables.gan.captured import EAGER, RECORDED, STATIC, STEPS, Steps
+from trainables.gan.config import TrialConfig
+from trainables.gan.ema import Ema
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
+from trainables.gan.step import MEANS, Stepper
 from trainables.streams import Streams
 
 HOW = ("eager", "graphs")

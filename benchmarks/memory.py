@@ -16,10 +16,10 @@ import psutil
 import torch
 from measuring import machine, write
 
-from trainables.config import TrialConfig
 from trainables.data import Digits
-from trainables.evaluation import Evaluation
-from trainables.prepare import Prepared, prepare
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
 from trainables.tune import GanTrainable
 
 _SHAPES: list[dict[str, Any]] = [

@@ -20,8 +20,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from trainables.models.convolutions import Conv2d, ConvTranspose2d
-from trainables.models.layout import Features, Maps
+from trainables.gan.models.convolutions import Conv2d, ConvTranspose2d
+from trainables.gan.models.layout import Features, Maps
 
 RAY_BATCHES = 5
 """Batches of one `step` of Ray's example, which begins its loader anew for each."""

@@ -17,12 +17,12 @@ from typing import Any
 from measuring import machine, pin, runs_so_far, write
 from scipy.stats import t
 
-from trainables.config import TrialConfig
 from trainables.data import FashionMnist
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
-from trainables.prepare import prepare
-from trainables.session import Session
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 
 MARGIN = 0.05
 _RATES = {

@@ -14,14 +14,14 @@ from bound import Bound
 from measuring import Rate, Step, interleaved, machine, pin, ratio, summary, write
 from other_steps import RAY_BATCHES, InceptionScore, OthersStep, as_torchs
 
-from trainables.batches import Batches
-from trainables.config import TrialConfig
 from trainables.data import FashionMnist
 from trainables.data.images import Dataset
-from trainables.ema import Ema
-from trainables.models import ImageShape
-from trainables.networks import build_networks
-from trainables.step import MEANS, Stepper
+from trainables.gan.batches import Batches
+from trainables.gan.config import TrialConfig
+from trainables.gan.ema import Ema
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
+from trainables.gan.step import MEANS, Stepper
 from trainables.streams import Streams
 from trainables.tensors import as_tensor
 

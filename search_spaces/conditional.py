@@ -18,7 +18,7 @@ from search_spaces.parts import (
 )
 from search_spaces.settings import with_baselines
 from search_spaces.space import Parameter, Space
-from trainables.losses import LOSSES
+from trainables.gan.losses import LOSSES
 
 _WIDTHS = {
     "dcgan": integer(16, 128, step=16),

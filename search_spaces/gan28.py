@@ -9,8 +9,8 @@ from search_spaces.distributions import integer
 from search_spaces.parts import augmentations, latents, losses, models, normalisations, optimisers, penalties, training
 from search_spaces.settings import with_baselines
 from search_spaces.space import Space
-from trainables.losses import LOSSES
-from trainables.penalties import PENALTIES
+from trainables.gan.losses import LOSSES
+from trainables.gan.penalties import PENALTIES
 
 _WIDTHS = {
     "dcgan": integer(16, 128, step=16),

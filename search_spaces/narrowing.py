@@ -11,8 +11,8 @@ from search_spaces.hints import Value, as_number, is_one_of, nearest
 from search_spaces.parameter import Parameter
 from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, full_place
 from search_spaces.structure import simplified, situations
-from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
+from trainables.gan.config import TrialConfig
 
 Reduce = Callable[[BaseDistribution, object], BaseDistribution]
 

@@ -10,11 +10,11 @@ from optuna.distributions import BaseDistribution, IntDistribution
 
 from search_spaces.distributions import choice, integer, real
 from search_spaces.parameter import Condition, Parameter
-from trainables.losses import LOSSES
-from trainables.models import MODELS
-from trainables.models.normalisation import NORMALISATIONS
-from trainables.optimisers import OPTIMISERS
-from trainables.penalties import PENALTIES
+from trainables.gan.losses import LOSSES
+from trainables.gan.models import MODELS
+from trainables.gan.models.normalisation import NORMALISATIONS
+from trainables.gan.optimisers import OPTIMISERS
+from trainables.gan.penalties import PENALTIES
 
 G, D = "generator_optimiser", "discriminator_optimiser"
 

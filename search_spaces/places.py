@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.hints import nearest
-from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
+from trainables.gan.config import TrialConfig
 from trainables.variants import OneOf
 
 GIVEN_BY_STUDY = ("data", "evaluation", "seed")

@@ -10,8 +10,8 @@ from typing import Any
 
 from search_spaces.parameter import Baseline
 from search_spaces.space import Space
-from trainables.config import TrialConfig
 from trainables.data import SOURCES
+from trainables.gan.config import TrialConfig
 
 
 @dataclass(frozen=True)

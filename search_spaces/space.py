@@ -13,9 +13,9 @@ from search_spaces.parameter import Baseline, Condition, Parameter
 from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, nest
 from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
-from trainables.config import TrialConfig
 from trainables.data import SOURCES
 from trainables.errors import InvalidInput
+from trainables.gan.config import TrialConfig
 
 __all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
 

@@ -465,8 +465,8 @@ class Pictures:
 @pytest.fixture
 def pictures(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr("trainables.classifier._STEPS_MIN", 10)
-    monkeypatch.setattr("trainables.classifier._STEPS_MAX", 10)
+    monkeypatch.setattr("trainables.evaluation.classifier._STEPS_MIN", 10)
+    monkeypatch.setattr("trainables.evaluation.classifier._STEPS_MAX", 10)
     return Pictures(shell)
 
 

@@ -12,7 +12,7 @@ from command_line import ganstudy
 from typer.main import get_command
 
 from study.cli import app, main
-from trainables.config import TrialConfig
+from trainables.gan.config import TrialConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -31,10 +31,10 @@ from study.ledger.events import (
 from study.ledger.ledger import Ledger, Row
 from study.ledger.records import StudyRecord, fold
 from study.study_file.config import StudyConfig, read_study
-from trainables.config import TrialConfig
 from trainables.data.images import Dataset
 from trainables.data.npz import Npz
 from trainables.errors import CorruptFile, GanStudyError
+from trainables.gan.config import TrialConfig
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trainables.errors import CorruptFile, reason_of
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 NETWORKS = ("generator", "discriminator", "ema")
 _MANIFEST = "manifest.json"

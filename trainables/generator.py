@@ -18,17 +18,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from trainables.checkpoint import Checkpoint
-from trainables.config import TrialConfig
 from trainables.data import Dataset, Split
 from trainables.data.places import is_file, is_folder
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
+from trainables.evaluation.image_counts import Judgement
 from trainables.files import write_atomically
-from trainables.image_counts import Judgement
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import NormalLatent
+from trainables.gan.models import ImageShape
+from trainables.gan.models.layout import lay_out
+from trainables.gan.networks import check_fit
 from trainables.images import to_bytes
-from trainables.latents import NormalLatent
-from trainables.models import ImageShape
-from trainables.models.layout import lay_out
-from trainables.networks import check_fit
 from trainables.streams import Streams
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads

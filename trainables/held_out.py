@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from trainables.checkpoint import CheckpointStore, read_checkpoint
-from trainables.config import TrialConfig
 from trainables.errors import CorruptFile
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 
 TEST = "test/"
 """Before the names of test metrics in a result; Tune flattens what is nested, with this separator."""

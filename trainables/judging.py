@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from trainables.batches import Batches
 from trainables.errors import Diverged, InvalidInput
-from trainables.evaluator import Evaluator
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.batches import Batches
 from trainables.generator import Generator
 from trainables.images import to_bytes
-from trainables.prepare import Prepared
 from trainables.streams import Streams
 from trainables.threads import fixed_threads
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.conditioning import Conditioning
+from trainables.gan.conditioning import Conditioning
+from trainables.gan.latents import Latent
 from trainables.generator import Generator
-from trainables.latents import Latent
 from trainables.streams import Streams
 
 _EXAMPLES = 4  # more than one: torch.export takes an example's size of 1 for a constant

@@ -11,19 +11,19 @@ from pathlib import Path
 import torch
 
 from trainables.checkpoint import Checkpoint, CheckpointStore
-from trainables.collapse import collapsed
-from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, CorruptInput, reason_of
-from trainables.evaluation import Evaluation
-from trainables.evaluator import FID_OF_FIRST, Evaluator
+from trainables.evaluation.collapse import collapsed
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import FID_OF_FIRST, Evaluator
+from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import Fence
-from trainables.histograms import histogram_picture
-from trainables.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.gan.captured import steps_for
+from trainables.gan.config import TrialConfig
+from trainables.gan.histograms import histogram_picture
+from trainables.gan.session import MEANS, Session
 from trainables.images import sample_grid, save_png
-from trainables.peers import ALONE, Peers
-from trainables.prepare import Prepared
-from trainables.recorded import steps_for
-from trainables.session import MEANS, Session
+from trainables.world import SINGLE, World
 
 Report = dict[str, float]
 
@@ -53,7 +53,7 @@ class Trial:
         device: str = "cpu",
         attempt: int = 1,
         reported: int = 0,
-        peers: Peers = ALONE,
+        world: World = SINGLE,
         evaluator: Evaluator | None = None,
         full_count_at: Collection[int] | None = None,
         cuda_graphs: bool = False,
@@ -67,7 +67,7 @@ class Trial:
             device: "cpu" or "cuda".
             attempt: the number of this start; a folder that a later one has taken over is refused.
             reported: kimg of the newest report that somebody holds already.
-            peers: the processes that train along, each with a session of its own; they begin where this one stands.
+            world: the processes that train along, each with a session of its own; they begin where this one stands.
             evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
             full_count_at: budgets (kimg) that are judged by `evaluation.count` images, the others by its `rung_count`;
                 None: all of them are, as where there is no study.
@@ -79,8 +79,8 @@ class Trial:
             Fenced: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
-        steps = steps_for(config, device, cuda_graphs, peers.count)
-        self.session = Session(config, prepared, device, peers, evaluator, steps)
+        steps = steps_for(config, device, cuda_graphs, world.world_size)
+        self.session = Session(config, prepared, device, world, evaluator, steps)
         self._samples, self._histograms = folder / "samples", folder / "histograms"
         self._classes = prepared.classes_present
         self._checkpoints = CheckpointStore(folder / "checkpoints")

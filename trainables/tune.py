@@ -11,12 +11,12 @@ from typing import Any
 from ray import tune
 
 from trainables.checkpoint import read_checkpoint, write_checkpoint
-from trainables.config import TrialConfig
 from trainables.errors import Diverged
-from trainables.evaluator import Evaluator
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, is_disk_full
+from trainables.gan.config import TrialConfig
 from trainables.held_out import TEST, judge_best
-from trainables.prepare import Prepared
 from trainables.threads import use_threads
 from trainables.trial import METRICS, Trial
 

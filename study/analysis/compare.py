@@ -18,7 +18,7 @@ from study.console.tables import duration, folded_table, number
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from study.running.board import summary
 from trainables.errors import InvalidInput
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})

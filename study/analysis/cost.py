@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
-from trainables.image_counts import most_images
+from trainables.evaluation.image_counts import most_images
 
 _UNRANKED = frozenset({TrialState.DIVERGED, TrialState.FAILED})
 

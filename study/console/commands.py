@@ -41,10 +41,10 @@ from study.views.noise import plain_noise, print_noise
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.prepare import check as check_evaluation
-from trainables.prepare import describe as describe_data
-from trainables.prepare import prepare
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import check as check_evaluation
+from trainables.evaluation.prepare import describe as describe_data
+from trainables.evaluation.prepare import prepare
 from trainables.validation import validated
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ def check_data(patient: Patient) -> Iterator[Finding]:
 def check_weights(patient: Patient) -> Iterator[Finding]:
     """The shipped classifier, by its digest, and Inception's file, by its presence."""
     del patient
-    from trainables.extractors import read_shipped
-    from trainables.extractors_inception import URL, cached_path
+    from trainables.evaluation.extractors import read_shipped
+    from trainables.evaluation.extractors_inception import URL, cached_path
 
     try:
         _, accuracy = read_shipped()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trainables.image_counts import Judgement
+from trainables.evaluation.image_counts import Judgement
 
 
 class TrialState(StrEnum):

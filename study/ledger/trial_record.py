@@ -5,7 +5,7 @@ from typing import Any
 
 from study.ledger.events import SEARCH, TrialId
 from study.ledger.outcomes import Report, TrialState
-from trainables.image_counts import best_of
+from trainables.evaluation.image_counts import best_of
 
 
 @dataclass(frozen=True)

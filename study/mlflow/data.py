@@ -10,7 +10,7 @@ from study.mlflow.store import redact
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-    from trainables.prepare import Prepared
+    from trainables.evaluation.prepare import Prepared
 
 DATA = "data"
 """Where the opening launch writes `data_facts`, among the study's versions."""

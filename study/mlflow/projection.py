@@ -45,7 +45,7 @@ from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
 from study.study_file.seeds import retraining_seed
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -19,9 +19,9 @@ from study.mlflow.store import database_file, display_uri, experiment_name, one_
 from study.mlflow.values import flatten
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
-from trainables.config import TrialConfig
 from trainables.data import Dataset
 from trainables.errors import GanStudyError
+from trainables.gan.config import TrialConfig
 from trainables.generator import Generator, GeneratorFacts, judged
 
 if TYPE_CHECKING:

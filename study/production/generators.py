@@ -16,11 +16,11 @@ from study.device import device_of
 from study.production.product import picture
 from trainables.data import Split
 from trainables.errors import InvalidInput
+from trainables.evaluation.prepare import prepare
 from trainables.files import write_atomically
 from trainables.generator import Generator, Samples
 from trainables.images import save_png
 from trainables.judging import judge
-from trainables.prepare import prepare
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
 _LARGEST_PICTURE = 10_000  # images

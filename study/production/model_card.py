@@ -9,9 +9,9 @@ from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
 from trainables.data import Dataset
 from trainables.data.licences import LICENCES
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared
 from trainables.generator import GeneratorFacts
-from trainables.image_counts import ImageCounts
-from trainables.prepare import Prepared
 
 _MEANINGS = {
     "fid": "Fréchet distance of features (lower is better)",

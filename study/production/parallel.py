@@ -26,10 +26,10 @@ from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.ray_start import RayStart
 from trainables.errors import GanStudyError
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import is_disk_full
-from trainables.peers import Group
-from trainables.prepare import Prepared
 from trainables.threads import fixed_threads
+from trainables.world import DistributedWorld
 
 _RESTARTS = 3  # after the death of a process; what happens again and again is no accident
 _COLLECTIVE_SECONDS = 4 * 3600  # others wait so long for the first to evaluate; a death is noticed at once
@@ -126,13 +126,13 @@ def _work(options: dict[str, Any]) -> None:
     plan: Plan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
-    peers = Group()
+    world = DistributedWorld()
     with fixed_threads(plan.origin.threads):
-        if peers.rank:
-            follow(plan, prepared, peers)
+        if world.rank:
+            follow(plan, prepared, world)
             return
         try:
-            run(plan, prepared, lambda text, done: told.put((text, done)), peers)
+            run(plan, prepared, lambda text, done: told.put((text, done)), world)
         except Exception as error:
             if isinstance(error, GanStudyError) or is_disk_full(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend

@@ -15,9 +15,9 @@ from study.production.folder import ProductionFolder
 from study.production.product import Choice
 from study.production.recorder import checked_uri
 from trainables.checkpoint import CheckpointStore
-from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
-from trainables.peers import check_divides
+from trainables.gan.config import TrialConfig
+from trainables.world import check_divides
 
 _REPORTS = 50  # about so many of a training whose schedule nobody chose
 

@@ -12,15 +12,15 @@ from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
 from study.production.model_card import model_card
 from trainables.checkpoint import CheckpointStore, read_checkpoint
-from trainables.config import TrialConfig
 from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged
+from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.prepare import Prepared
 from trainables.files import write_atomically
+from trainables.gan.config import TrialConfig
 from trainables.generator import Generator, GeneratorFacts, judged, write_generator
-from trainables.image_counts import Judgement, best_of
 from trainables.images import sample_grid, save_png
 from trainables.judging import judge
-from trainables.prepare import Prepared
 
 GRID_IMAGES, GRID_SEED = 64, 0
 """The model card's picture: what `ganstudy sample` shows without options."""

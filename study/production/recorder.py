@@ -28,9 +28,9 @@ from study.production.champion_registry import Entry
 from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
 from study.production.folder import Measured, ProductionFolder
-from trainables.config import TrialConfig
 from trainables.data import Dataset
 from trainables.errors import GanStudyError
+from trainables.gan.config import TrialConfig
 from trainables.generator import Generator
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A production training at work: from its newest checkpoint to its end, on one device or with others (`peers`)."""
+"""A production training at work: from its newest checkpoint to its end, on one device or with others (`world`)."""
 
 import time
 from contextlib import suppress
@@ -10,11 +10,11 @@ from study.production.plan import Plan
 from study.production.product import Finished, finish
 from study.production.recorder import Recorder
 from trainables.errors import Diverged, InvalidInput
-from trainables.image_counts import ImageCounts
-from trainables.peers import ALONE, Peers
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.session import Session
 from trainables.trial import Report, Trial
+from trainables.world import SINGLE, World
 
 
 def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
@@ -36,7 +36,7 @@ def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
     return measured
 
 
-def run(plan: Plan, prepared: Prepared, say: Say, peers: Peers = ALONE) -> None:
+def run(plan: Plan, prepared: Prepared, say: Say, world: World = SINGLE) -> None:
     """Train to the end, write the generator and its papers; the processes besides the first are to `follow`.
 
     Raises:
@@ -47,7 +47,7 @@ def run(plan: Plan, prepared: Prepared, say: Say, peers: Peers = ALONE) -> None:
         measured = measured_so_far(plan, prepared)
         record = Recorder(plan.mlflow, folder, config, plan.origin, say)
         try:
-            diverged = _to_the_end(plan, prepared, measured, say, record, peers)
+            diverged = _to_the_end(plan, prepared, measured, say, record, world)
             if measured.reports:
                 finish(Finished(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say)
             record.end(measured, diverged is not None)
@@ -59,23 +59,23 @@ def run(plan: Plan, prepared: Prepared, say: Say, peers: Peers = ALONE) -> None:
             raise Diverged(f"the training diverged: {diverged}{kept}")
 
 
-def follow(plan: Plan, prepared: Prepared, peers: Peers) -> None:
+def follow(plan: Plan, prepared: Prepared, world: World) -> None:
     """Train with the process that runs `run`, from where that one stands and as far as it says."""
-    session = Session(plan.config, prepared, plan.device, peers)
-    session.load_state_dict(peers.agreed(None))
-    while kimg := peers.agreed(0):
+    session = Session(plan.config, prepared, plan.device, world)
+    session.load_state_dict(world.broadcast(None))
+    while kimg := world.broadcast(0):
         with suppress(Diverged):  # all diverge at once; the first tells it
             session.train(kimg)
 
 
 def _to_the_end(
-    plan: Plan, prepared: Prepared, measured: Measured, say: Say, record: Recorder, peers: Peers
+    plan: Plan, prepared: Prepared, measured: Measured, say: Say, record: Recorder, world: World
 ) -> Diverged | None:
     """Train and report; return why it diverged, if it did."""
     known = _known(plan, prepared, say)
     reported = int(measured.reports[-1]["kimg"]) if measured.reports else 0
-    trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, peers=peers)
-    peers.agreed(trial.session.state_dict())
+    trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, world=world)
+    world.broadcast(trial.session.state_dict())
     if trial.session.kimg:
         say(f"goes on from {trial.session.kimg} kimg", True)
     if reported == trial.session.kimg:
@@ -84,19 +84,19 @@ def _to_the_end(
         at = trial.session.kimg
         until = min((at // plan.every + 1) * plan.every, plan.kimg)
         if not trial.unreported:
-            peers.agreed(until - at)
+            world.broadcast(until - at)
         say(f"{plan.folder.path}: training from {at} to {until} of {plan.kimg} kimg on {plan.device}", False)
         try:
             report = trial.next_report(until - at)
         except Diverged as error:
-            peers.agreed(0)
+            world.broadcast(0)
             return error
         measured.add(report, time.time())
         measured.generator = measured.test = None  # of a training that was thought to be at its end
         plan.folder.write_measured(measured)
         say(_line(report, known, plan.kimg), True)
         record.report(measured)
-    peers.agreed(0)
+    world.broadcast(0)
     return None
 
 

@@ -11,9 +11,9 @@ from study.analysis.export import Exported, Origin
 from study.checked_places import check_writable
 from study.console.say import say
 from study.device import device_of
-from trainables.config import TrialConfig
 from trainables.errors import Diverged, InvalidInput
-from trainables.prepare import prepare
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 

@@ -13,8 +13,8 @@ from study.production.recorder import register
 from study.production.run import measured_so_far, run
 from study.running.ray_environment import prepare_ray_environment
 from trainables.errors import GanStudyError
+from trainables.evaluation.prepare import prepare
 from trainables.faults import is_disk_full
-from trainables.prepare import prepare
 from trainables.threads import fixed_threads
 
 __all__ = ["Order", "train"]

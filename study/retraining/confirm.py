@@ -15,7 +15,7 @@ from study.retraining.run import check_fingerprint, config_of, is_new, retrain
 from study.running.launch import Launched
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.prepare import prepare
+from trainables.evaluation.prepare import prepare
 
 TOP, SEEDS = 3, 5
 """What a study's first confirmation retrains if nothing else is asked for."""

@@ -27,11 +27,11 @@ from study.ledger.records import Fold, StudyRecord, TrialRecord, TrialState
 from study.ledger.retrainings import Retrainings
 from study.retraining.run import check_fingerprint, config_of, retrain
 from study.running.launch import Launched
-from trainables.config import TrialConfig
 from trainables.errors import CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
-from trainables.image_counts import ImageCounts
-from trainables.prepare import Prepared, prepare
-from trainables.session import Session
+from trainables.evaluation.image_counts import ImageCounts
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.threads import fixed_threads
 
 _OTHERWISE = "measure seeds only: --evaluations 0"

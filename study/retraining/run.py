@@ -22,8 +22,8 @@ from study.running.ray_start import RayStart
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
 from trainables.errors import InvalidInput
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import Watchdog
-from trainables.prepare import Prepared
 from trainables.validation import validated
 
 Plan = Callable[[StudyRecord], RetrainingPlanned]

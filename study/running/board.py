@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialId, TrialProposed
 from study.ledger.records import Fold, TrialRecord, TrialState
 from study.study_file.schedule import Schedule
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 
 def summary(config: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from study.running.taking import Reached
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig
 from study.study_file.seeds import trial_seed
-from trainables.image_counts import ImageCounts
+from trainables.evaluation.image_counts import ImageCounts
 from trainables.trial import report_keys
 
 _FINISHED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)

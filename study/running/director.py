@@ -14,7 +14,7 @@ from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialId
 from study.ledger.ledger import Writer
 from study.ledger.records import TrialState
 from study.running.taking import Over, Reached, take
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 
 @dataclass

@@ -11,10 +11,10 @@ import yaml
 from search_spaces.space import Space, Value
 from search_spaces.structure import possible
 from study.study_file.config import StudyConfig
-from trainables.config import TrialConfig
 from trainables.data import Dataset
 from trainables.errors import InvalidInput
-from trainables.models import ImageShape
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
 
 Rule = Callable[[TrialConfig, Dataset], str | None]
 """(a trial, the data) -> why it does not fit, or None."""

@@ -29,8 +29,8 @@ from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.evaluation.prepare import Prepared, prepare
 from trainables.files import write_atomically
-from trainables.prepare import Prepared, prepare
 
 _RECORDED_VERSIONS = ("ganstudy", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 _MLFLOW_SECONDS_AT_END = 60.0

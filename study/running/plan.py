@@ -16,11 +16,11 @@ from study.ledger.earlier import Earlier
 from study.running.board import summary
 from study.running.sampling import Sampling
 from study.study_file.config import StudyConfig
-from trainables.config import TrialConfig
 from trainables.data import Dataset
-from trainables.models import ImageShape
-from trainables.networks import assemble
-from trainables.speed import images_per_second
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import assemble
+from trainables.gan.speed import images_per_second
 
 _SAMPLES = 200
 

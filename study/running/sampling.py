@@ -12,8 +12,8 @@ from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space, suggest_with
 from study.ledger.records import TrialRecord, TrialState
+from trainables.evaluation.image_counts import Judgement, best_of
 from trainables.faults import OUT_OF_MEMORY
-from trainables.image_counts import Judgement, best_of
 from trainables.streams import derive_seed
 
 optuna.logging.set_verbosity(logging.WARNING)

@@ -9,7 +9,7 @@ from study.running.driver import Driver, interruptible
 from study.running.progress import progress
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
-from trainables.prepare import Prepared
+from trainables.evaluation.prepare import Prepared
 
 
 def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:

@@ -18,8 +18,8 @@ from study.running.cluster import Slots
 from study.running.director import Director, Running
 from study.running.halt import Halt
 from study.study_file.config import StudyConfig
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import WORKER_LOST, Watchdog
-from trainables.prepare import Prepared
 from trainables.tune import GanTrainable
 
 _NUMBER = "number"

@@ -16,9 +16,9 @@ from study.ledger.warm_start_event import TEACHING
 from study.running.sampling import told_trial
 from study.study_file.config import StudyConfig
 from study.study_file.schedule import Schedule
-from trainables.config import TrialConfig
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.image_counts import ImageCounts, Judgement
+from trainables.evaluation.image_counts import ImageCounts, Judgement
+from trainables.gan.config import TrialConfig
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from study.study_file.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 

@@ -10,7 +10,7 @@ from study.analysis.rung_facts import schedule_of
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.verify.check import Discrepancy
-from trainables.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import Judgement, best_of
 
 _NAME = re.compile(r"kimg-(\d{6,})")
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})

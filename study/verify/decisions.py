@@ -35,10 +35,10 @@ from study.study_file.config import StudyConfig, refuse_changes
 from study.study_file.seeds import trial_seed
 from study.verify.check import Discrepancy
 from study.verify.warm_start import check_earlier, check_named
-from trainables.config import TrialConfig
 from trainables.errors import GanStudyError
+from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
 from trainables.faults import OUT_OF_MEMORY
-from trainables.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.gan.config import TrialConfig
 from trainables.validation import validated
 
 

@@ -14,8 +14,8 @@ from study.ledger.records import StudyRecord, TrialRecord, fold
 from study.ledger.rows import Row
 from study.verify.check import Discrepancy
 from study.verify.checkpoints import check_training
-from trainables.evaluation import Evaluation
-from trainables.image_counts import ImageCounts
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.image_counts import ImageCounts
 
 
 def check_retrainings(
@@ -128,7 +128,7 @@ def _check_disk(folder: StudyFolder, study: StudyRecord, retraining: TrialRecord
         return True
     from study.study_file.seeds import retraining_seed
     from trainables.checkpoint import CheckpointStore, read_checkpoint
-    from trainables.config import TrialConfig
+    from trainables.gan.config import TrialConfig
 
     path = CheckpointStore(place).path(retraining.kimg_best or 0)
     seed = retraining_seed(study.config["seed"], retraining.seed)

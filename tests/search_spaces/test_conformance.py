@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from search_spaces.places import flatten
 from search_spaces.registry import SPACES
 from search_spaces.space import Space, suggest_with
-from trainables.augmentation import AUGMENTATIONS
-from trainables.conditioning import CONDITIONINGS
-from trainables.config import TrialConfig
-from trainables.latents import LATENTS
-from trainables.losses import LOSSES
-from trainables.models import MODELS
-from trainables.models.normalisation import NORMALISATIONS
-from trainables.optimisers import OPTIMISERS
-from trainables.penalties import PENALTIES
-from trainables.rate_control import RATE_CONTROLS
+from trainables.gan.augmentation import AUGMENTATIONS
+from trainables.gan.conditioning import CONDITIONINGS
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import LATENTS
+from trainables.gan.losses import LOSSES
+from trainables.gan.models import MODELS
+from trainables.gan.models.normalisation import NORMALISATIONS
+from trainables.gan.optimisers import OPTIMISERS
+from trainables.gan.penalties import PENALTIES
+from trainables.gan.rate_control import RATE_CONTROLS
 from trainables.variants import Variant
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -14,8 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from search_spaces.distributions import choice, integer, real
 from search_spaces.gan28 import GAN28
 from search_spaces.space import Baseline, Condition, Parameter, Space
-from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
+from trainables.gan.config import TrialConfig
 
 ANY = choice("hinge", "lsgan")
 

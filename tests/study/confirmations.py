@@ -17,7 +17,7 @@ from study.retraining.confirm import Wanted
 from study.retraining.retrainer import Retrainer
 from study.retraining.run import is_new
 from study.study_file.config import StudyConfig
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
 from trainables.held_out import TEST
 
 BUDGET, TEST_FINGERPRINT = 9, "e" * 16

@@ -15,7 +15,7 @@ from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured, Rep
 from study.ledger.ledger import Ledger
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from study.study_file.config import StudyConfig
-from trainables.config import TrialConfig
+from trainables.gan.config import TrialConfig
 
 SCHEDULE = {"grace_kimg": 1, "max_kimg": 9, "reduction_factor": 3, "brackets": 1, "report_kimg": None}
 FINGERPRINT = "f" * 16

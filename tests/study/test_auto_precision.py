@@ -10,7 +10,7 @@ import yaml
 from study.study_file import auto_precision
 from study.study_file.config import read_study
 from trainables.errors import InvalidInput
-from trainables.models import MODELS
+from trainables.gan.models import MODELS
 
 
 def settled(tmp_path: Path, space: dict[str, Any], **more: Any) -> Any:

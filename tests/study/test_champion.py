@@ -19,9 +19,9 @@ from study.cli import app, main
 from study.folder import StudyFolder
 from study.production import champion
 from trainables.checkpoint import CheckpointStore, read_checkpoint
-from trainables.config import TrialConfig
-from trainables.models import ImageShape
-from trainables.networks import build_networks
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
 
 OF_CLASSES = PLAIN | {
     "conditioning": {"name": "projection"},

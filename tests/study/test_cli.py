@@ -11,8 +11,8 @@ from toys import drive, open_study, toy_config
 from typer.testing import CliRunner
 
 from study.cli import app, main
-from trainables.config import TrialConfig
 from trainables.errors import InvalidInput
+from trainables.gan.config import TrialConfig
 
 runner = CliRunner()
 

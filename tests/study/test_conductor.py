@@ -19,7 +19,7 @@ from study.running.board import StudyBoard
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling, told_trial
 from study.study_file.config import StudyConfig
-from trainables.image_counts import Judgement
+from trainables.evaluation.image_counts import Judgement
 
 
 def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:

@@ -15,10 +15,10 @@ from study.catalogue import load_study
 from study.folder import StudyFolder
 from study.ledger.ledger import Ledger
 from study.study_file.seeds import retraining_seed
-from trainables.config import TrialConfig
 from trainables.data import Split
-from trainables.prepare import prepare
-from trainables.session import Session
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.threads import fixed_threads
 
 pytestmark = pytest.mark.slow

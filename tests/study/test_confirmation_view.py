@@ -205,7 +205,7 @@ def _completed(record: StudyRecord) -> StudyRecord:
 def test_other_data_is_refused_before_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from study.retraining import confirm
     from study.running import driver
-    from trainables.prepare import Prepared
+    from trainables.evaluation.prepare import Prepared
 
     started: list[object] = []
     monkeypatch.setattr(driver, "connected", lambda *arguments: started.append(arguments))

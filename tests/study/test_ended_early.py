@@ -14,7 +14,7 @@ from study.production.recorder import EXPERIMENT
 from study.production.train import Order, train
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.errors import Diverged
-from trainables.session import Session
+from trainables.gan.session import Session
 
 TRIAL: dict[str, Any] = {
     "data": {"name": "digits"},

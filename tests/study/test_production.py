@@ -29,11 +29,11 @@ from study.production import recorder as production_mlflow
 from study.production.folder import ProductionFolder
 from study.production.train import Order, train
 from trainables.checkpoint import Checkpoint, CheckpointStore
-from trainables.config import TrialConfig
 from trainables.errors import Diverged, GanStudyError, InvalidInput
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.generator import Generator
-from trainables.prepare import prepare
-from trainables.session import Session
 from trainables.threads import fixed_threads
 
 TRIAL: dict[str, Any] = {

@@ -68,8 +68,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, a cache of its own, and a classifier that is trained in no time."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trainables.classifier._STEPS_MIN", 5)
-    monkeypatch.setattr("trainables.classifier._STEPS_MAX", 5)
+    monkeypatch.setattr("trainables.evaluation.classifier._STEPS_MIN", 5)
+    monkeypatch.setattr("trainables.evaluation.classifier._STEPS_MAX", 5)
     return tmp_path
 
 

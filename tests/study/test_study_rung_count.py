@@ -36,7 +36,7 @@ from study.verify.decisions import Replay, check_sampler
 from study.verify.retrainings import check_retrainings
 from study.views.noise import ranking_lines
 from trainables.errors import InvalidInput
-from trainables.image_counts import IMAGES, ImageCounts, Judgement
+from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement
 
 FULL, RUNG = 300, 200
 

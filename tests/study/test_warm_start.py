@@ -33,7 +33,7 @@ from study.study_file.config import StudyConfig, read_study, refuse_changes
 from study.verify.check import Discrepancy
 from study.verify.decisions import Replay, check_sampler
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
-from trainables.image_counts import ImageCounts
+from trainables.evaluation.image_counts import ImageCounts
 
 COMPLETE, PRUNED = OptunaState.COMPLETE, OptunaState.PRUNED
 COUNTS = ImageCounts(10_000)

@@ -13,7 +13,7 @@ from study.ledger.records import Fold, StudyRecord, fold
 from study.running.conductor import Conductor
 from study.running.director import Running
 from study.study_file.config import StudyConfig
-from trainables.evaluation import Evaluation
+from trainables.evaluation.config import Evaluation
 from trainables.trial import report_keys
 
 CEILING = 150.0

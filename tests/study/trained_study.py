@@ -10,8 +10,8 @@ from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
 from study.ledger.ledger import Ledger
 from study.study_file.config import StudyConfig
-from trainables.config import TrialConfig
-from trainables.prepare import prepare
+from trainables.evaluation.prepare import prepare
+from trainables.gan.config import TrialConfig
 from trainables.threads import fixed_threads
 from trainables.trial import Trial
 from trainables.validation import validated

@@ -6,9 +6,9 @@ import pytest
 import torch
 from small_trials import EVALUATION
 
-from trainables import classifier
 from trainables.data import Digits
-from trainables.prepare import Prepared, prepare
+from trainables.evaluation import classifier
+from trainables.evaluation.prepare import Prepared, prepare
 from trainables.threads import fixed_threads
 
 

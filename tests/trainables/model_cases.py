@@ -9,11 +9,11 @@ import torch
 from small_trials import example
 from torch import Tensor, nn
 
-from trainables.conditioning import CONDITIONINGS, Conditioning, Discriminator, NoConditioning
-from trainables.models import MODELS, ImageShape, Model
-from trainables.models.dropout import dropouts_of, reseed_dropout
-from trainables.models.initialise import settle_spectral_norm
-from trainables.models.normalisation import NORMALISATIONS, Normalisation
+from trainables.gan.conditioning import CONDITIONINGS, Conditioning, Discriminator, NoConditioning
+from trainables.gan.models import MODELS, ImageShape, Model
+from trainables.gan.models.dropout import dropouts_of, reseed_dropout
+from trainables.gan.models.initialise import settle_spectral_norm
+from trainables.gan.models.normalisation import NORMALISATIONS, Normalisation
 
 LATENT, BATCH, CLASSES = 6, 5, 3
 

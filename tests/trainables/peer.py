@@ -14,10 +14,10 @@ import torch
 from small_trials import ROWS
 from torch import distributed, nn
 
-from trainables.config import TrialConfig
-from trainables.peers import ALONE, Group, Peers
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
+from trainables.world import SINGLE, DistributedWorld, World
 
 PRECISE: dict[str, TrialConfig] = {
     name: config.model_copy(update={"precision": "float32"}) for name, config in ROWS.items()
@@ -25,9 +25,9 @@ PRECISE: dict[str, TrialConfig] = {
 """Every row of every registry; none of them in bf16, whose rounding differs with the size of the parts."""
 
 
-def outcome(config: TrialConfig, prepared: Prepared, peers: Peers = ALONE) -> dict[str, Any]:
+def outcome(config: TrialConfig, prepared: Prepared, world: World = SINGLE) -> dict[str, Any]:
     """Train 2 kimg; return what a report would say, and the state."""
-    session = Session(config, prepared, peers=peers)
+    session = Session(config, prepared, world=world)
     for network in (session.generator, session.discriminator):
         network.double().register_forward_pre_hook(_doubled)
     if session.judged is not session.generator:
@@ -47,7 +47,7 @@ def main(folder: Path, rank: int, count: int) -> None:
     store = f"file://{folder / 'store'}"
     distributed.init_process_group("gloo", store, timedelta(seconds=300), rank=rank, world_size=count)
     prepared = pickle.loads((folder / "prepared.pickle").read_bytes())
-    found = {name: outcome(config, prepared, Group()) for name, config in PRECISE.items()}
+    found = {name: outcome(config, prepared, DistributedWorld()) for name, config in PRECISE.items()}
     torch.save(found, folder / f"rank-{rank}.pt")
     distributed.destroy_process_group()
 

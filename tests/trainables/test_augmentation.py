@@ -5,7 +5,7 @@ import torch
 from small_trials import example, global_randomness_untouched
 from torch import Tensor
 
-from trainables.augmentation import AUGMENTATIONS, Augmentation, DiffAugment, colour, cut_out, translate
+from trainables.gan.augmentation import AUGMENTATIONS, Augmentation, DiffAugment, colour, cut_out, translate
 
 every_augmentation = pytest.mark.parametrize(
     "augmentation", [kind.model_validate(example(kind)) for kind in AUGMENTATIONS.values()], ids=AUGMENTATIONS.keys()

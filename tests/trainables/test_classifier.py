@@ -8,12 +8,12 @@ import torch
 from inception_weights import write_random_weights
 from torch import nn
 
-from trainables import classifier, extractors
-from trainables.classifier import DIMENSION, Classifier, accuracy, from_arrays, state_arrays, train
 from trainables.data import Dataset, Digits, FashionMnist, LabelledImages
 from trainables.data.fashion_mnist import DEBIAN
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.extractors import (
+from trainables.evaluation import classifier, extractors
+from trainables.evaluation.classifier import DIMENSION, Classifier, accuracy, from_arrays, state_arrays, train
+from trainables.evaluation.extractors import (
     EXTRACTORS,
     SHIPPED_SHA256,
     ClassifierExtractor,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.collapse import collapsed
+from trainables.evaluation.collapse import collapsed
 
 Row = tuple[float, float, float, float]
 

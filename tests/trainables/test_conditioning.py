@@ -8,10 +8,17 @@ from model_cases import CLASSES, LATENT, MODELS, SMALL, Case, seeded
 from small_trials import example, same, weights
 from torch import Tensor, nn
 
-from trainables.conditioning import CONDITIONINGS, AuxiliaryClassifier, Conditioning, NoConditioning, Projection, Scores
-from trainables.models import ImageShape
-from trainables.models.initialise import settle_spectral_norm
-from trainables.models.normalisation import NORMALISATIONS
+from trainables.gan.conditioning import (
+    CONDITIONINGS,
+    AuxiliaryClassifier,
+    Conditioning,
+    NoConditioning,
+    Projection,
+    Scores,
+)
+from trainables.gan.models import ImageShape
+from trainables.gan.models.initialise import settle_spectral_norm
+from trainables.gan.models.normalisation import NORMALISATIONS
 
 ROWS = {name: kind.model_validate(example(kind)) for name, kind in CONDITIONINGS.items()}
 LABELLED = {name: row for name, row in ROWS.items() if row.uses_labels}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainables.models.convolutions import Conv2d, ConvTranspose2d
+from trainables.gan.models.convolutions import Conv2d, ConvTranspose2d
 
 KNOBS = st.fixed_dictionaries(
     {

@@ -4,13 +4,13 @@ import pytest
 import torch
 from small_trials import EVALUATION, small
 
-from trainables import classifier
 from trainables.data import Digits
-from trainables.evaluation import Evaluation
+from trainables.evaluation import classifier
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import Prepared, prepare
+from trainables.gan.session import Session
 from trainables.generator import Generator, GeneratorFacts
 from trainables.judging import judge
-from trainables.prepare import Prepared, prepare
-from trainables.session import Session
 from trainables.tensors import weights_digest
 
 

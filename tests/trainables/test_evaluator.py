@@ -5,12 +5,12 @@ import torch
 from small_trials import EVALUATION, global_randomness_untouched
 
 from trainables.errors import Diverged
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
-from trainables.fid import FeatureMoments
-from trainables.metrics import METRICS, Looks, Metric
-from trainables.metrics.base import Knobs
-from trainables.prepare import Prepared
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.fid import FeatureMoments
+from trainables.evaluation.metrics import METRICS, Looks, Metric
+from trainables.evaluation.metrics.base import Knobs
+from trainables.evaluation.prepare import Prepared
 
 
 def with_metrics(prepared: Prepared, *names: str) -> Prepared:

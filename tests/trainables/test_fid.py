@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainables.errors import InvalidInput
-from trainables.fid import FeatureMoments, Reference, frechet_distance, symmetric_root
+from trainables.evaluation.fid import FeatureMoments, Reference, frechet_distance, symmetric_root
 
 
 def gaussian(seed: int, dimension: int, count: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:

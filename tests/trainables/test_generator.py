@@ -14,16 +14,16 @@ from safetensors.torch import load_file, save_file
 from scipy import stats
 from small_trials import EVERYTHING, ROWS, example, global_randomness_untouched, same, small, weights
 
-from trainables.config import TrialConfig
 from trainables.data import SOURCES, Dataset, LabelledImages
 from trainables.data.licences import LICENCES
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import LATENTS
+from trainables.gan.session import Session
 from trainables.generator import FILE, Generator, GeneratorFacts, write_generator
 from trainables.images import to_bytes
 from trainables.judging import judge
-from trainables.latents import LATENTS
-from trainables.prepare import Prepared
-from trainables.session import Session
 from trainables.tensors import weights_digest
 
 CONDITIONAL = small(conditioning={"name": "projection"})

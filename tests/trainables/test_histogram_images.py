@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainables.histograms import BINS, histogram_picture
+from trainables.gan.histograms import BINS, histogram_picture
 from trainables.images import save_png
 
 LEFT, TOP, RIGHT, BOTTOM = 46, 34, 464, 240  # the axes' rectangle, in pixels

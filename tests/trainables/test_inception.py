@@ -10,15 +10,15 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from trainables import extractors_inception
 from trainables.data import Dataset, LabelledImages
 from trainables.errors import CorruptInput, InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.evaluator import Evaluator
-from trainables.extractors import build_extractor
-from trainables.extractors_inception import DIMENSION, FILE, InceptionExtractor, read_weights
-from trainables.fid import FeatureMoments, Reference
-from trainables.prepare import Prepared, prepare
+from trainables.evaluation import extractors_inception
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import Evaluator
+from trainables.evaluation.extractors import build_extractor
+from trainables.evaluation.extractors_inception import DIMENSION, FILE, InceptionExtractor, read_weights
+from trainables.evaluation.fid import FeatureMoments, Reference
+from trainables.evaluation.prepare import Prepared, prepare
 
 RELATIVE = 1e-4
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from small_trials import example, global_randomness_untouched
 from torch import Tensor
 
-from trainables.latents import (
+from trainables.gan.latents import (
     LATENTS,
     ClassConditionalLatent,
     Latent,

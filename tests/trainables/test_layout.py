@@ -9,12 +9,12 @@ from small_trials import same, small, weights
 from torch import Tensor, nn
 
 from trainables.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainables.models import ImageShape
-from trainables.models.layout import Features, Maps, lay_out
-from trainables.models.normalisation import NORMALISATIONS
-from trainables.networks import build_networks
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.models import ImageShape
+from trainables.gan.models.layout import Features, Maps, lay_out
+from trainables.gan.models.normalisation import NORMALISATIONS
+from trainables.gan.networks import build_networks
+from trainables.gan.session import Session
 
 CONVNETS = {name: model for name, model in SMALL.items() if name != "mlp"}
 

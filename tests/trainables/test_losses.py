@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainables.losses import LOSSES, Loss
+from trainables.gan.losses import LOSSES, Loss
 
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 logits = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=6).map(lambda x: torch.tensor(x).double())

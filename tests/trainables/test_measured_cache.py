@@ -8,11 +8,11 @@ import pytest
 import torch
 from small_trials import EVALUATION
 
-from trainables import classifier, measured_cache
-from trainables import prepare as preparing
 from trainables.data import Digits
-from trainables.evaluation import Evaluation
-from trainables.prepare import Prepared, prepare
+from trainables.evaluation import classifier, measured_cache
+from trainables.evaluation import prepare as preparing
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.prepare import Prepared, prepare
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from small_trials import global_randomness_untouched
 from torch import Tensor
 
-from trainables.evaluation import Evaluation
-from trainables.metrics import METRICS, Looks
-from trainables.metrics.kid import unbiased_mmd
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.metrics import METRICS, Looks
+from trainables.evaluation.metrics.kid import unbiased_mmd
 
 CLASSES, DIMENSION, COUNT = 5, 8, 200
 

@@ -12,11 +12,11 @@ from small_trials import example, global_randomness_untouched, same, weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from trainables.conditioning import CONDITIONINGS, Discriminator
-from trainables.losses import LOSSES, Loss
-from trainables.models import MODELS, ImageShape, Model
-from trainables.models.initialise import settle_spectral_norm
-from trainables.models.normalisation import NORMALISATIONS
+from trainables.gan.conditioning import CONDITIONINGS, Discriminator
+from trainables.gan.losses import LOSSES, Loss
+from trainables.gan.models import MODELS, ImageShape, Model
+from trainables.gan.models.initialise import settle_spectral_norm
+from trainables.gan.models.normalisation import NORMALISATIONS
 
 STEPS = 20
 

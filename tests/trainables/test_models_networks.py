@@ -11,13 +11,13 @@ from small_trials import global_randomness_untouched
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.models import ImageShape, Model
-from trainables.models.dropout import Dropout, dropouts_of, reseed_dropout
-from trainables.models.initialise import initialise
-from trainables.models.normalisation import NORMALISATIONS
-from trainables.models.resnet import Resnet
-from trainables.models.scales import doubled_sizes, halvings
-from trainables.models.upsample import Upsample
+from trainables.gan.models import ImageShape, Model
+from trainables.gan.models.dropout import Dropout, dropouts_of, reseed_dropout
+from trainables.gan.models.initialise import initialise
+from trainables.gan.models.normalisation import NORMALISATIONS
+from trainables.gan.models.resnet import Resnet
+from trainables.gan.models.scales import doubled_sizes, halvings
+from trainables.gan.models.upsample import Upsample
 
 PLAIN = NORMALISATIONS["none"]
 RGB = 3

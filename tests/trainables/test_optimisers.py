@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from small_trials import example, global_randomness_untouched
 from torch import Tensor, nn
 
-from trainables.optimisers import OPTIMISERS, Adam, AdamW, Optimiser, RMSprop, Sgd
+from trainables.gan.optimisers import OPTIMISERS, Adam, AdamW, Optimiser, RMSprop, Sgd
 
 every_optimiser = pytest.mark.parametrize(
     "optimiser", [kind.model_validate(example(kind, lr=0.01)) for kind in OPTIMISERS.values()], ids=OPTIMISERS.keys()
@@ -151,7 +151,7 @@ def test_steps_as_torchs_own_to_the_last_bit(name: str, kind: type[torch.optim.O
 
 TRAINS = """
 import sys, torch
-from trainables.optimisers import OPTIMISERS
+from trainables.gan.optimisers import OPTIMISERS
 for name, kind in OPTIMISERS.items():
     weight = torch.nn.Parameter(torch.ones(3))
     built = kind.model_validate({"name": name, "lr": 0.1}).build([weight])

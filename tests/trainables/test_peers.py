@@ -14,10 +14,10 @@ from small_trials import small
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
-from trainables.models.batch_norm import SharedBatchNorm, share_batch_norm
-from trainables.peers import ALONE, Peers, check_divides
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.models.batch_norm import SharedBatchNorm, share_batch_norm
+from trainables.gan.session import Session
+from trainables.world import SINGLE, World, check_divides
 
 COUNT = 2
 CLOSE = {"rtol": 1e-5, "atol": 1e-8}
@@ -27,12 +27,12 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-8}
 @pytest.fixture(scope="module")
 def together(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes has after training every row: by rank, by the row's name."""
-    folder = tmp_path_factory.mktemp("peers")
+    folder = tmp_path_factory.mktemp("world")
     (folder / "prepared.pickle").write_bytes(pickle.dumps(prepared))
     script = Path(__file__).with_name("peer.py")
     commands = [[sys.executable, script, folder, str(rank), str(COUNT)] for rank in range(COUNT)]
-    peers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    for peer in peers:
+    world = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    for peer in world:
         _, error = peer.communicate(timeout=550)
         assert peer.returncode == 0, error
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(COUNT)]
@@ -63,7 +63,7 @@ def test_two_processes_train_as_one(row: str, together: list[dict[str, Any]], pr
 
 def test_alone_is_the_default_and_changes_no_network(prepared: Prepared) -> None:
     session = Session(small(), prepared)
-    share_batch_norm(session.generator, ALONE)
+    share_batch_norm(session.generator, SINGLE)
     kinds = {type(module) for module in session.generator.modules()}
     assert nn.BatchNorm1d in kinds
     assert SharedBatchNorm not in kinds
@@ -76,8 +76,8 @@ def test_a_batch_that_cannot_be_split_is_refused(size: int, count: int) -> None:
 
 
 def test_a_session_does_not_split_unevenly(prepared: Prepared) -> None:
-    class Three(Peers):
+    class Three(World):
         count = 3
 
     with pytest.raises(InvalidInput, match="batch_size 200"):
-        Session(small(), prepared, peers=Three())
+        Session(small(), prepared, world=Three())

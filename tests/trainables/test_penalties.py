@@ -6,7 +6,17 @@ import torch
 from small_trials import example, global_randomness_untouched
 from torch import Tensor, nn
 
-from trainables.penalties import L2, PENALTIES, R1, R2, DiscriminatorStep, Dragan, GradientPenalty, Penalty, WeightClip
+from trainables.gan.penalties import (
+    L2,
+    PENALTIES,
+    R1,
+    R2,
+    DiscriminatorStep,
+    Dragan,
+    GradientPenalty,
+    Penalty,
+    WeightClip,
+)
 
 every_penalty = pytest.mark.parametrize(
     "penalty", [kind.model_validate(example(kind)) for kind in PENALTIES.values()], ids=PENALTIES.keys()

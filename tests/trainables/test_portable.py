@@ -10,13 +10,13 @@ from scipy import stats
 from small_trials import example, global_randomness_untouched, small
 from torch import Tensor, nn
 
-from trainables.conditioning import CONDITIONINGS
-from trainables.config import TrialConfig
+from trainables.gan.conditioning import CONDITIONINGS
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import LATENTS, Latent
+from trainables.gan.models import MODELS, ImageShape
+from trainables.gan.networks import build_networks
 from trainables.generator import Generator, GeneratorFacts
 from trainables.images import to_bytes
-from trainables.latents import LATENTS, Latent
-from trainables.models import MODELS, ImageShape
-from trainables.networks import build_networks
 from trainables.portable import example_inputs, portable
 from trainables.tensors import weights_digest
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainables import classifier
 from trainables.data import Dataset, Digits, LabelledImages, Npz, Split
 from trainables.errors import InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.extractors import EXTRACTORS
-from trainables.fid import FeatureMoments, frechet_distance
-from trainables.prepare import Prepared, check, describe, prepare
+from trainables.evaluation import classifier
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.extractors import EXTRACTORS
+from trainables.evaluation.fid import FeatureMoments, frechet_distance
+from trainables.evaluation.prepare import Prepared, check, describe, prepare
 from trainables.threads import fixed_threads
 
 EVALUATION = Evaluation(count=300, batch=64)
@@ -122,7 +122,7 @@ def test_on_another_split_everything_is_as_if_prepared_anew(
 ) -> None:
     anew = prepare(Digits(), EVALUATION.model_copy(update={"split": split}))
     monkeypatch.setattr(Digits, "load", None)  # neither the data nor the noise again
-    monkeypatch.setattr("trainables.prepare.noise_images", None)
+    monkeypatch.setattr("trainables.evaluation.prepare.noise_images", None)
     for derived in (prepared.on(split), prepared.on(Split.TRAIN).on(split)):
         for field in dataclasses.fields(Prepared):
             found, expected = getattr(derived, field.name), getattr(anew, field.name)

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from small_trials import example, global_randomness_untouched
 from torch import Tensor
 
-from trainables.losses import LOSSES
-from trainables.rate_control import RATE_CONTROLS, FalsePositiveRate, RateControl
+from trainables.gan.losses import LOSSES
+from trainables.gan.rate_control import RATE_CONTROLS, FalsePositiveRate, RateControl
 
 CPU = torch.device("cpu")
 

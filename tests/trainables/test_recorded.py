@@ -12,15 +12,15 @@ from small_trials import ROWS, same, small, weights
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainables.config import TrialConfig
 from trainables.errors import Diverged, GanStudyError, InvalidInput
-from trainables.finite import FiniteCheck
-from trainables.models.dropout import Dropout
-from trainables.peers import ALONE
-from trainables.penalties import PENALTIES, DiscriminatorStep
-from trainables.prepare import Prepared
-from trainables.recorded import EAGER, RECORDED, STATIC, StaticSteps, Steps, reason_not_recorded, steps_for
-from trainables.session import MEANS, Session
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.captured import EAGER, RECORDED, STATIC, StaticSteps, Steps, reason_not_recorded, steps_for
+from trainables.gan.config import TrialConfig
+from trainables.gan.finite import FiniteCheck
+from trainables.gan.models.dropout import Dropout
+from trainables.gan.penalties import PENALTIES, DiscriminatorStep
+from trainables.gan.session import MEANS, Session
+from trainables.world import SINGLE
 
 BINARY = 2.0**-12
 """A learning rate that float32 holds exactly, as the plain step's double does."""
@@ -244,7 +244,7 @@ def test_a_penalty_looks_at_nothing_but_the_phase_of_a_step(name: str) -> None:
         real, fake = (torch.randn(5, 1, 2, 2, generator=draws) for _ in range(2))
         nn.init.constant_(net[1].weight, 0.3)
         nn.init.constant_(net[1].bias, 0.0)
-        at = DiscriminatorStep(lambda x, y: net(x), list(net.parameters()), real, fake, draws, step, peers=ALONE)
+        at = DiscriminatorStep(lambda x, y: net(x), list(net.parameters()), real, fake, draws, step, world=SINGLE)
         term = penalty.loss(at)
         terms.setdefault(penalty.phase(step), set()).add(None if term is None else term.item())
     assert all(len(values) == 1 for values in terms.values())
@@ -326,7 +326,7 @@ class Cuda:
         }
         for name, value in made.items():
             patch.setattr(torch.cuda, name, value)
-        patch.setattr("trainables.session.reason_not_recorded", lambda *about: None)
+        patch.setattr("trainables.gan.session.reason_not_recorded", lambda *about: None)
 
 
 @pytest.mark.parametrize("name", ["lazy", "controlled", "average", "dropout"])

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from small_trials import EVALUATION, refusal, same, small, weights
 
 from trainables.checkpoint import CheckpointStore
-from trainables.collapse import RISE_FEW_CLASSES, collapsed
-from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.evaluation import Evaluation
-from trainables.evaluator import FID_OF_FIRST
+from trainables.evaluation.collapse import RISE_FEW_CLASSES, collapsed
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.evaluator import FID_OF_FIRST
+from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.prepare import Prepared, _fingerprint, check
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.held_out import judge_best
-from trainables.image_counts import IMAGES, ImageCounts, Judgement, best_of
-from trainables.prepare import Prepared, _fingerprint, check
-from trainables.session import Session
 from trainables.trial import Report, Trial, report_keys
 
 FULL, RUNG = EVALUATION.count, 200

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from trainables.checkpoint import Checkpoint, CheckpointStore
-from trainables.config import TrialConfig
 from trainables.data import Dataset, LabelledImages
 from trainables.errors import Diverged, InvalidInput
-from trainables.fid import FeatureMoments
+from trainables.evaluation.fid import FeatureMoments
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.config import TrialConfig
+from trainables.gan.losses import LOSSES
+from trainables.gan.models import MODELS
+from trainables.gan.session import MEANS, Session, Training
 from trainables.images import to_unit_range
-from trainables.losses import LOSSES
-from trainables.models import MODELS
-from trainables.prepare import Prepared
-from trainables.session import MEANS, Session, Training
 from trainables.streams import Streams
 
 every_row = pytest.mark.parametrize("config", ROWS.values(), ids=ROWS.keys())

@@ -10,18 +10,18 @@ import torch
 from small_trials import EVERYTHING, same, small, weights
 from torch import Tensor, nn
 
-from trainables.conditioning import CONDITIONINGS
-from trainables.config import TrialConfig
 from trainables.data import Dataset, LabelledImages
 from trainables.errors import InvalidInput
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.conditioning import CONDITIONINGS
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import LATENTS
+from trainables.gan.losses import LOSSES
+from trainables.gan.penalties import DiscriminatorStep
+from trainables.gan.session import Session
 from trainables.images import to_unit_range
-from trainables.latents import LATENTS
-from trainables.losses import LOSSES
-from trainables.peers import Peers
-from trainables.penalties import DiscriminatorStep
-from trainables.prepare import Prepared
-from trainables.session import Session
 from trainables.streams import Streams
+from trainables.world import World
 
 CPU = torch.device("cpu")
 SGD = {"name": "sgd", "lr": 0.1, "momentum": 0}
@@ -178,7 +178,7 @@ class Grey:
     def __init__(self) -> None:
         self.calls: list[Tensor] = []
 
-    def __call__(self, images: Tensor, rng: torch.Generator, peers: Peers) -> Tensor:
+    def __call__(self, images: Tensor, rng: torch.Generator, world: World) -> Tensor:
         self.calls.append(images.detach())
         return images * 0 + (len(self.calls) - 1) / 10
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_trials import global_randomness_untouched, weights
 from torch import Tensor, nn
 
-from trainables.ema import Ema
+from trainables.gan.ema import Ema
 from trainables.streams import Streams, derive_seed
 
 CPU = torch.device("cpu")

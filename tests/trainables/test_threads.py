@@ -13,7 +13,7 @@ import torch
 from small_trials import small
 from threadpoolctl import threadpool_info
 
-from trainables.prepare import Prepared
+from trainables.evaluation.prepare import Prepared
 from trainables.tune import GanTrainable
 
 SET = """

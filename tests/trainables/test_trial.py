@@ -13,14 +13,14 @@ from PIL import Image
 from small_trials import example, global_randomness_untouched, same, small, weights
 
 from trainables.checkpoint import CheckpointStore
-from trainables.config import TrialConfig
 from trainables.errors import CorruptFile, Diverged
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import Fenced
-from trainables.histograms import histogram_picture
+from trainables.gan.config import TrialConfig
+from trainables.gan.histograms import histogram_picture
+from trainables.gan.models import MODELS
+from trainables.gan.session import MEANS, Session, Training
 from trainables.images import sample_grid
-from trainables.models import MODELS
-from trainables.prepare import Prepared
-from trainables.session import MEANS, Session, Training
 from trainables.trial import METRICS, Report, Trial, report_keys
 
 CONFIG = small(ema_kimg=1, n_critic=2)

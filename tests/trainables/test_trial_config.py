@@ -12,19 +12,19 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from small_trials import example, refusal, small
 
-from trainables.augmentation import AUGMENTATIONS, NoAugmentation
-from trainables.conditioning import CONDITIONINGS, NoConditioning
-from trainables.config import TrialConfig
 from trainables.data import SOURCES, Digits, FashionMnist
 from trainables.errors import InvalidInput
-from trainables.latents import LATENTS, NormalLatent
-from trainables.losses import LOSSES
-from trainables.models import MODELS
-from trainables.models.dcgan import Dcgan
-from trainables.models.normalisation import NORMALISATIONS
-from trainables.optimisers import OPTIMISERS, Adam, RMSprop
-from trainables.penalties import PENALTIES, GradientPenalty
-from trainables.rate_control import RATE_CONTROLS, NoRateControl
+from trainables.gan.augmentation import AUGMENTATIONS, NoAugmentation
+from trainables.gan.conditioning import CONDITIONINGS, NoConditioning
+from trainables.gan.config import TrialConfig
+from trainables.gan.latents import LATENTS, NormalLatent
+from trainables.gan.losses import LOSSES
+from trainables.gan.models import MODELS
+from trainables.gan.models.dcgan import Dcgan
+from trainables.gan.models.normalisation import NORMALISATIONS
+from trainables.gan.optimisers import OPTIMISERS, Adam, RMSprop
+from trainables.gan.penalties import PENALTIES, GradientPenalty
+from trainables.gan.rate_control import RATE_CONTROLS, NoRateControl
 from trainables.variants import Variant
 
 # ------------------------------------------------------------------ every valid configuration, from the classes

@@ -9,10 +9,10 @@ import pytest
 import torch
 from small_trials import EVALUATION, same, small, weights
 
-from trainables.config import TrialConfig
+from trainables.evaluation.prepare import Prepared
 from trainables.faults import DIVERGED, FAILED, HALT
-from trainables.prepare import Prepared
-from trainables.session import Session
+from trainables.gan.config import TrialConfig
+from trainables.gan.session import Session
 from trainables.trial import METRICS, report_keys
 from trainables.tune import GanTrainable
 
@@ -228,7 +228,7 @@ def test_memory_that_runs_out_is_a_type_of_failure(
     def none_left(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 80 GiB")
 
-    monkeypatch.setattr("trainables.session.Session.train", none_left)
+    monkeypatch.setattr("trainables.gan.session.Session.train", none_left)
     assert_ended(trainable.step(), FAILED, 0, "out_of_memory: OutOfMemoryError: tried to allocate 80 GiB")
 
 

@@ -9,12 +9,12 @@ from small_trials import small
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.conditioning import Scores
+from trainables.evaluation.prepare import Prepared
+from trainables.gan.conditioning import Scores
+from trainables.gan.models.dropout import Dropout
+from trainables.gan.penalties import DiscriminatorStep
+from trainables.gan.session import Session
 from trainables.images import to_unit_range
-from trainables.models.dropout import Dropout
-from trainables.penalties import DiscriminatorStep
-from trainables.prepare import Prepared
-from trainables.session import Session
 from trainables.streams import Streams
 
 SMOOTHING, WEIGHT, INTERVAL, RATE, CLIP, BATCH = 0.1, 3.0, 2, 0.1, 0.7, 250

@@ -1,0 +1,179 @@
+"""Feature extractors: what turns images into the numbers over which an FID is taken.
+
+A row of `EXTRACTORS` is a configuration. It is prepared once per study, where it becomes an `ExtractorState`
+(plain arrays, so that Ray can ship it), and built from that state in every worker.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import safetensors
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.data.images import Dataset
+from trainables.data.source import cache_folder
+from trainables.errors import CorruptFile, InvalidInput
+from trainables.evaluation import classifier
+from trainables.evaluation.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
+from trainables.evaluation.extractors_inception import InceptionExtractor
+from trainables.files import write_atomically
+from trainables.precision import PRECISIONS, Context
+from trainables.tensors import weights_digest
+from trainables.threads import fixed_threads
+
+SHIPPED = "fashion_mnist_classifier.safetensors"
+SHIPPED_SHA256 = "74a605a88765f069c4b5b540336e4d48f970615edfb990bb9cbf060c3cbc7d6d"
+"""Of the shipped file; `python -m trainables.evaluation.train_classifier` prints it."""
+
+_SHIPPED_SIZE = 28
+_SHIPPED_FOR = (28, 32)  # 32 is 28 with zeros around, which are cut off again
+
+
+class ClassifierExtractor(ExtractorConfig):
+    """The inner features of a small classifier of the data set's own train split.
+
+    Shipped for Fashion-MNIST of 28 and 32 pixels (of the latter it sees the central 28); for other labelled
+    data the same recipe runs once and its result stays in the user's cache.
+    """
+
+    name: Literal["classifier"] = "classifier"
+    dimension: ClassVar[int] = classifier.DIMENSION
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse data without labels.
+
+        Raises:
+            InvalidInput: says what the data source takes for labels, and what else there is to do.
+        """
+        if dataset.classes is None:
+            raise InvalidInput(
+                f"{dataset.name}: has no labels, and the classifier extractor is trained on them; label the data "
+                "(folder: a sub-folder per class; npz: `labels`), or set evaluation.extractor: {name: inception}"
+            )
+
+    def prepare(self, dataset: Dataset) -> ExtractorState:
+        """The shipped classifier, or the cached one, or a new one.
+
+        Raises:
+            InvalidInput: when the data has no labels.
+            CorruptFile: when the shipped or cached file is damaged.
+        """
+        self.check(dataset)
+        if dataset.name == "fashion_mnist" and dataset.size in _SHIPPED_FOR:
+            arrays, test_accuracy = read_shipped()
+            crop = _SHIPPED_SIZE
+        else:
+            arrays, test_accuracy = _cached(dataset)
+            crop = dataset.size
+        return self.state(dataset, arrays, crop, test_accuracy)
+
+    @staticmethod
+    def build(state: ExtractorState, device: torch.device) -> Extractor:
+        """The extractor, ready on `device`."""
+        return _ClassifierFeatures(state, device)
+
+
+EXTRACTORS: dict[str, type[ExtractorConfig]] = {
+    "classifier": ClassifierExtractor,
+    "inception": InceptionExtractor,
+}
+
+
+def build_extractor(state: ExtractorState, device: torch.device | str = "cpu", precision: str = "float32") -> Extractor:
+    """The extractor of a prepared state, on a device; computes in one of `PRECISIONS`."""
+    place = torch.device(device)
+    built = EXTRACTORS[state.name].build(state, place)
+    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](place.type))
+
+
+class _Lowered:
+    """An extractor whose network computes in another precision; its features and logits are float32."""
+
+    def __init__(self, extractor: Extractor, precision: Context) -> None:
+        self.name, self.digest, self.dimension = extractor.name, extractor.digest, extractor.dimension
+        self._extractor, self._precision = extractor, precision
+
+    def __call__(self, images: Tensor) -> Tensor:
+        with self._precision():
+            return self._extractor(images).float()
+
+    def logits(self, features: Tensor) -> Tensor:
+        return self._extractor.logits(features)
+
+
+class _ClassifierFeatures(Built):
+    def __init__(self, state: ExtractorState, device: torch.device) -> None:
+        super().__init__(state)
+        self._crop = state.crop
+        self._model = classifier.from_arrays(state.arrays).to(device)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        self.check_input(images)
+        margin = (self._shape[1] - self._crop) // 2
+        end = margin + self._crop
+        return self._model.features(images[:, :, margin:end, margin:end])
+
+    @torch.inference_mode()
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits N x classes of the data's classes."""
+        logits: Tensor = self._model.head(features)
+        return logits
+
+
+def serialise(arrays: Mapping[str, NDArray[Any]], test_accuracy: float) -> bytes:
+    """A safetensors file of the weights, which carries their digest and the accuracy."""
+    facts = json.dumps({"digest": weights_digest(arrays), "test_accuracy": test_accuracy}, sort_keys=True)
+    return safetensors.numpy.save(dict(arrays), metadata={"ganstudy": facts})
+
+
+def shipped_path() -> Path:
+    """Where the shipped weights lie; the script that trains them writes there."""
+    return Path(__file__).parent / "weights" / SHIPPED
+
+
+def read_shipped() -> tuple[dict[str, NDArray[Any]], float]:
+    """The classifier of Fashion-MNIST that comes with the package, and its test accuracy.
+
+    Raises:
+        CorruptFile: when its SHA-256 is not the one pinned here.
+    """
+    file = shipped_path()
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise CorruptFile(f"{file} is missing; reinstall ganstudy") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHIPPED_SHA256:
+        raise CorruptFile(f"{file} has SHA-256 {digest}, not {SHIPPED_SHA256}; reinstall ganstudy")
+    return _parse(content, str(file))
+
+
+def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
+    key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
+    path = cache_folder() / "classifiers" / f"{key}.safetensors"
+    if not path.is_file():
+        with fixed_threads(1):
+            model = classifier.train(dataset)
+            content = serialise(classifier.state_arrays(model), classifier.accuracy(model, dataset.test))
+        write_atomically(path, content)
+    return _parse(path.read_bytes(), f"{path}: delete it to train it anew;")
+
+
+def _parse(content: bytes, place: str) -> tuple[dict[str, NDArray[Any]], float]:
+    try:
+        arrays = safetensors.numpy.load(content)
+        length = int.from_bytes(content[:8], "little")
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
+        digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CorruptFile(f"{place} not a classifier's weights ({error})") from error
+    if weights_digest(arrays) != digest:
+        raise CorruptFile(f"{place} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
+    return arrays, test_accuracy

@@ -1,0 +1,88 @@
+"""By how many generated images each report judges, and the one way to the best of several FIDs.
+
+An FID of fewer images has a larger bias, so FIDs of different numbers of images are never compared.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from trainables.evaluation.config import Evaluation  # imports torch
+
+IMAGES = "images_judged"
+"""The metric that tells it, in reports of a trial whose evaluation has a `rung_count`."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An FID at `kimg`, of `images` generated images; 0 stands for `evaluation.count` where all reports have that."""
+
+    kimg: int
+    fid: float
+    images: int = 0
+
+    @classmethod
+    def of(cls, kimg: int, report: Mapping[str, float]) -> Self:
+        """Read a report's metrics."""
+        return cls(kimg, float(report["fid"]), int(report.get(IMAGES, 0)))
+
+    @property
+    def judgement(self) -> "Judgement":
+        """Itself: see `Judged`."""
+        return self
+
+
+class Judged(Protocol):
+    """What has an FID."""
+
+    @property
+    def judgement(self) -> Judgement:
+        """That FID."""
+
+
+_Judged = TypeVar("_Judged", bound=Judged)
+
+
+def most_images(found: Iterable[Judged]) -> int:
+    """Return the largest number of images that any was judged by, 0 of none."""
+    return max((one.judgement.images for one in found), default=0)
+
+
+def best_of(found: Iterable[_Judged]) -> _Judged | None:
+    """Return the lowest FID of those of the most images, of equals that of the fewest kimg; None of none."""
+    known = list(found)
+    most = most_images(known)
+    alike = (one for one in known if one.judgement.images == most)
+    return min(alike, key=lambda one: (one.judgement.fid, one.judgement.kimg), default=None)
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """The numbers of generated images of a training's reports: a function of kimg, the same for all of a study's.
+
+    Attributes:
+        full: `evaluation.count`.
+        rung: the smaller number, everywhere but at `full_at`; None if all reports have the full number.
+        full_at: budgets (kimg) that are judged in full: those that are or were the study's `schedule.max_kimg`. A
+            budget that has been raised since keeps its number, so that what ended there compares with what gets there.
+    """
+
+    full: int
+    rung: int | None = None
+    full_at: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, evaluation: "Evaluation", full_at: Collection[int] | None) -> Self:
+        """Return those of an evaluation; without `full_at` (no study, no rungs) every report has the full number."""
+        if full_at is None or evaluation.rung_count is None:
+            return cls(evaluation.count)
+        return cls(evaluation.count, evaluation.rung_count, frozenset(full_at))
+
+    def at(self, kimg: int) -> int:
+        """Return how many images a report at `kimg` judges."""
+        return self.full if self.rung is None or kimg in self.full_at else self.rung
+
+    def told_at(self, kimg: int) -> int:
+        """Return what a report at `kimg` tells of it: 0 where all reports have the full number."""
+        return 0 if self.rung is None else self.at(kimg)

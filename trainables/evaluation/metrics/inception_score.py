@@ -1,0 +1,26 @@
+"""The inception score: are images each of a clear class, and the classes many?
+
+Salimans et al. 2016, section 4: exp of the mean of KL(p(y|x) || p(y)), p the extractor's classifier; from 1 to the
+number of classes. Over all images at once, not in ten parts: then it does not depend on their order, and has
+less of the bias that few images bring. The real images do not enter.
+"""
+
+from typing import ClassVar
+
+from trainables.evaluation.metrics.base import Knobs, Looks, Metric
+
+
+class InceptionScore(Metric):
+    """`inception_score`; of the Inception network only with that extractor, else of the data's classifier."""
+
+    keys: ClassVar[tuple[str, ...]] = ("inception_score",)
+
+    def __init__(self, real: Looks, knobs: Knobs) -> None:
+        pass
+
+    def __call__(self, fake: Looks) -> dict[str, float]:
+        """Return the score."""
+        log_p = fake.logits.double().log_softmax(1)
+        p = log_p.exp()
+        divergence = (p * (log_p - p.mean(0).log())).nan_to_num(0).sum(1)  # 0 log 0 is 0
+        return {"inception_score": float(divergence.mean().exp())}

@@ -1,0 +1,1 @@
+"""What a GAN is made of: networks, losses, penalties, optimisers, the step and the session that repeats it."""
