@@ -21,7 +21,7 @@ import yaml
 from measuring import launch_command
 from scipy.stats import spearmanr
 
-from study.catalogue import find_study, load_study
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialState
 
 ROOT = Path(__file__).parents[1]

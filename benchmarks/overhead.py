@@ -20,7 +20,7 @@ import psutil
 from measuring import launch_command, machine, write
 from stretches import Stretch, Stretches, stretches
 
-from study.catalogue import find_study
+from study.ledger.catalogue import find_study
 
 ROOT = Path(__file__).parents[1]
 

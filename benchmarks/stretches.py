@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from study.catalogue import load_study
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.images import picture_file
 

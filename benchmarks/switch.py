@@ -20,7 +20,7 @@ from typing import Any
 from measuring import launch_command, machine, write
 from stretches import stretches
 
-from study.catalogue import find_study
+from study.ledger.catalogue import find_study
 from study.running.ray_environment import prepare_ray_environment
 
 ROOT = Path(__file__).parents[1]

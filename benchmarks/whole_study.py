@@ -23,7 +23,7 @@ from typing import Any
 from contestants import CONTESTANTS, COUNT, MAX_KIMG
 from measuring import launch_command, machine, runs_so_far, write
 
-from study.catalogue import find_study, load_study
+from study.ledger.catalogue import find_study, load_study
 
 ROOT = Path(__file__).parents[1]
 OURS = "ganstudy"

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from study.console import completion
-from study.console.errors import Commands, run
-from study.console.options import (
+from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
+from study.terminal import completion
+from study.terminal.errors import Commands, run
+from study.terminal.options import (
     EPILOG,
     LOOKING,
     PRODUCTION,
@@ -32,7 +33,6 @@ from study.console.options import (
     StudyFile,
     Trial,
 )
-from study.exit_codes import FAILED, NO_COMPLETED_TRIAL
 
 _PIPE_WIDTH = 140  # of logs; the tables want it
 

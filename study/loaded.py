@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from study.analysis import results
 from study.analysis.ranking import Ranked, rank
-from study.catalogue import find_study, load_study
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord
 
 if TYPE_CHECKING:

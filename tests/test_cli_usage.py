@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from search_spaces.registry import SPACES
 from study.cli import app, main
-from study.console import completion
 from study.exit_codes import EXIT_CODES
+from study.terminal import completion
 from trainables.data import SOURCES
 from trainables.errors import CorruptFile, CorruptInput, DataNotFound, Diverged, GanStudyError, InvalidInput
 

@@ -13,10 +13,10 @@ from study.analysis.images_judged import images_of
 from study.analysis.noise import noise_of
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.console.say import say
-from study.console.tables import duration, folded_table, number
 from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
 from study.running.board import summary
+from study.terminal.say import say
+from study.views.tables import duration, folded_table, number
 from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import best_of
 

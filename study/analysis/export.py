@@ -13,7 +13,7 @@ from study.analysis.ranking import rank
 from study.analysis.results import write_file
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import StudyRecord, TrialRecord
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import InvalidInput
 from trainables.validation import validated
 

@@ -13,14 +13,10 @@ from search_spaces.registry import SPACES
 from study.analysis.confirmation import confirmed
 from study.analysis.export import read_export
 from study.analysis.ranking import rank
-from study.catalogue import find_study, load_study, open_ledger
-from study.console.hints import again, shown_path, typed
 from study.console.reading import print_ranking
-from study.console.say import say, say_behind, show_warnings, suggest
-from study.console.space_view import print_space, print_spaces
-from study.console.tables import counts_line, folded_table
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL, Interrupted
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.events import NOISE
 from study.ledger.records import Fold, StudyRecord, TrialState
 from study.mlflow import ui as mlflow_ui
@@ -34,10 +30,14 @@ from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
-from study.study_file.yaml_file import read_yaml
+from study.terminal.hints import again, shown_path, typed
+from study.terminal.say import say, say_behind, show_warnings, suggest
 from study.verify import verify as verifying
 from study.views.confirmation import plain_confirmation, print_confirmation
 from study.views.noise import plain_noise, print_noise
+from study.views.space import print_space, print_spaces
+from study.views.tables import counts_line, folded_table
+from study.yaml_file import read_yaml
 from trainables.data import SOURCES
 from trainables.data.source import DataSource
 from trainables.errors import GanStudyError, InvalidInput

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from study.analysis.ranking import rank
-from study.catalogue import find_study, load_study, storage_root, study_names
-from study.console.say import say
-from study.console.tables import STATE_STYLES, number, plain_table
+from study.ledger.catalogue import find_study, load_study, storage_root, study_names
 from study.ledger.records import StudyRecord, TrialState
+from study.terminal.say import say
+from study.views.tables import STATE_STYLES, number, plain_table
 from trainables.errors import GanStudyError
 
 

@@ -9,13 +9,13 @@ from study.analysis import export as exporting
 from study.analysis.confirmation import confirmed
 from study.analysis.noise import noise_of
 from study.analysis.ranking import Ranked, rank, tied_with_first
-from study.catalogue import find_study, load_study
-from study.console.hints import typed
-from study.console.say import say
-from study.console.tables import counts_line, number, ranking_table, trials_table
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
+from study.terminal.hints import typed
+from study.terminal.say import say
 from study.views.noise import ranking_lines
+from study.views.tables import counts_line, number, ranking_table, trials_table
 from trainables.errors import GanStudyError, InvalidInput
 
 

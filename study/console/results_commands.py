@@ -10,11 +10,11 @@ from rich.console import Console
 from study.analysis.compare import compare as side_by_side
 from study.analysis.compare import print_comparison
 from study.analysis.results import FORMATS, write_file, write_results
-from study.catalogue import find_study, load_study
-from study.console.hints import shown_path
-from study.console.say import say
+from study.ledger.catalogue import find_study, load_study
 from study.loaded import LoadedStudy, load
 from study.report.page import report as page
+from study.terminal.hints import shown_path
+from study.terminal.say import say
 from trainables.errors import InvalidInput
 
 if TYPE_CHECKING:

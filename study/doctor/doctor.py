@@ -7,8 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from study.catalogue import find_study, load_study, storage_root
-from study.console.say import say
 from study.doctor.base import Check, Finding, Level, Patient, fail
 from study.doctor.clock import check_clock
 from study.doctor.data import check_data, check_weights
@@ -17,8 +15,10 @@ from study.doctor.machine import check_cores, check_devices, check_memory
 from study.doctor.mlflow_store import check_mlflow
 from study.doctor.ray import check_ray
 from study.doctor.versions import check_versions
+from study.ledger.catalogue import find_study, load_study, storage_root
 from study.mlflow.store import resolve_uri
 from study.running.ray_environment import cluster_address
+from study.terminal.say import say
 
 CHECKS: dict[str, Check] = {
     "versions": check_versions,

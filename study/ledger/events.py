@@ -25,7 +25,7 @@ class StudyOpened(Event):
     """The study's first event: who it is, its resolved configuration and the scale of its FID.
 
     `versions` are those of the libraries, and what the first launch found: the data's counts (`study.mlflow.data`) and
-    what a trial reserves (`study.running.trial_resources`). Older ledgers lack these two.
+    what a trial reserves (`study.ledger.trial_resources`). Older ledgers lack these two.
     """
 
     uid: str

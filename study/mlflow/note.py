@@ -9,14 +9,14 @@ from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.images_judged import images_judged
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.console.tables import counts_line, duration, number
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.records import StudyRecord, TrialRecord
+from study.ledger.trial_resources import held_device, trial_resources
 from study.mlflow.data import DATA, SPLITS
 from study.mlflow.store import redact
 from study.mlflow.view import leaderboard_path, run_path
 from study.report.charts import words
-from study.running.trial_resources import held_device, trial_resources
+from study.views.tables import counts_line, duration, number
 
 STANDS = {
     "running": "is running",

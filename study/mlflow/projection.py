@@ -32,6 +32,7 @@ from study.ledger.events import (
 )
 from study.ledger.records import Fold, TrialRecord
 from study.ledger.rows import Row
+from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import confirmation
 from study.mlflow.experiment import made_experiment, single_runs
 from study.mlflow.files import as_yaml, log_file, study_params, trial_params
@@ -43,7 +44,6 @@ from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedR
 from study.mlflow.store import artifact_location, experiment_name, open_client, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
-from study.running.trial_resources import device_seconds, trial_resources
 from study.study_file.seeds import retraining_seed
 from trainables.evaluation.image_counts import Judgement, best_of
 

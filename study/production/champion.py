@@ -7,18 +7,18 @@ from rich.console import Console
 
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
-from study.catalogue import find_study, load_study
-from study.console.hints import typed
 from study.console.reading import chosen_trial
-from study.console.say import say
-from study.console.tables import counts_line
 from study.folder import StudyFolder
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.runs import find_run
 from study.mlflow.store import database_file, display_uri, experiment_name, one_line, open_client, resolve_uri
 from study.mlflow.values import flatten
 from study.production.champion_registry import Entry, register, registered_name
 from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
+from study.terminal.hints import typed
+from study.terminal.say import say
+from study.views.tables import counts_line
 from trainables.data import Dataset
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from study.console.say import say
-from study.console.tables import number
 from study.mlflow.store import display_uri
 from study.production.model_card import data_text
+from study.terminal.say import say
+from study.views.tables import number
 from trainables.data import Dataset
 from trainables.generator import GeneratorFacts
 

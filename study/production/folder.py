@@ -13,7 +13,7 @@ import yaml
 
 from study.checked_places import check_writable
 from study.ledger.lock import FileLock
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
 from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig

@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 
 from study.checked_places import check_writable
-from study.console.say import say
-from study.console.tables import number, plain_table
 from study.device import device_of
 from study.production.product import picture
+from study.terminal.say import say
+from study.views.tables import number, plain_table
 from trainables.data import Split
 from trainables.errors import InvalidInput
 from trainables.evaluation.prepare import prepare

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import yaml
 
 from study.analysis.export import Origin
-from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
+from study.views.tables import number
 from trainables.data import Dataset
 from trainables.data.licences import LICENCES
 from trainables.evaluation.image_counts import ImageCounts

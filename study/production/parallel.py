@@ -19,12 +19,12 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
-from study.console.say import Say
 from study.production.plan import Plan
 from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.ray_start import RayStart
+from study.terminal.say import Say
 from trainables.errors import GanStudyError
 from trainables.evaluation.prepare import Prepared
 from trainables.faults import is_disk_full

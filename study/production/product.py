@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from study.analysis.export import Origin
-from study.console.say import Say
-from study.console.tables import number
 from study.production.folder import Measured, ProductionFolder
 from study.production.model_card import model_card
+from study.terminal.say import Say
+from study.views.tables import number
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from study.analysis.export import Origin
-from study.console.say import Say
 from study.folder import StudyFolder
 from study.mlflow.experiment import made_experiment
 from study.mlflow.images import PROBABILITIES, SAMPLES
@@ -28,6 +27,7 @@ from study.production.champion_registry import Entry
 from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
 from study.production.folder import Measured, ProductionFolder
+from study.terminal.say import Say
 from trainables.data import Dataset
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig

@@ -3,12 +3,12 @@
 import time
 from contextlib import suppress
 
-from study.console.say import Say
-from study.console.tables import duration, number
 from study.production.folder import Measured, new_uid
 from study.production.plan import Plan
 from study.production.product import Finished, finish
 from study.production.recorder import Recorder
+from study.terminal.say import Say
+from study.views.tables import duration, number
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.image_counts import ImageCounts
 from trainables.evaluation.prepare import Prepared

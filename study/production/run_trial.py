@@ -9,8 +9,8 @@ from rich.console import Console
 
 from study.analysis.export import Exported, Origin
 from study.checked_places import check_writable
-from study.console.say import say
 from study.device import device_of
+from study.terminal.say import say
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.prepare import prepare
 from trainables.gan.config import TrialConfig

@@ -6,12 +6,12 @@ as far as the study went. It ends with what `study.production.product` writes.
 
 from rich.console import Console
 
-from study.console.hints import shown_path, typed
-from study.console.say import progress_line, say
 from study.production.plan import Order, make_plan
 from study.production.recorder import register
 from study.production.run import measured_so_far, run
 from study.running.ray_environment import prepare_ray_environment
+from study.terminal.hints import shown_path, typed
+from study.terminal.say import progress_line, say
 from trainables.errors import GanStudyError
 from trainables.evaluation.prepare import prepare
 from trainables.faults import is_disk_full

@@ -6,11 +6,11 @@ from study.analysis.common_rung import Axis, CommonRung
 from study.analysis.cost import Progress
 from study.analysis.groups import Group
 from study.analysis.rung_facts import schedule_of
-from study.console.tables import number
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.report.markup import Html, el
 from study.report.svg import Plot, Scale, shown, svg
 from study.running.board import summary
+from study.views.tables import number
 
 SHADES = 5  # of rungs and of quantiles in the style sheet
 _MOST_AXES = 9

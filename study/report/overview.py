@@ -9,7 +9,6 @@ from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.noise import noise_of
 from study.analysis.ranking import RULE, tied_with_first
 from study.analysis.rung_facts import schedule_of
-from study.console.tables import duration, number
 from study.ledger.earlier import words
 from study.ledger.records import TrialRecord
 from study.report import charts
@@ -17,6 +16,7 @@ from study.report.facts import Facts, numbers, so_many, state
 from study.report.markup import Html, Part, el, join, table
 from study.report.pictures import TRIALS, sample_grids
 from study.views.noise import ranking_lines
+from study.views.tables import duration, number
 
 _TOP = 10
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from study.analysis.common_rung import Axis, CommonRung
 from study.analysis.groups import Group, group
 from study.analysis.importances import FEWEST, top_quantile
-from study.console.tables import number
 from study.report import charts
 from study.report.facts import Facts, key
 from study.report.markup import Html, Part, el, join, table
+from study.views.tables import number
 
 _GROUPS = {
     "loss": "Loss",

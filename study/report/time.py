@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from study.analysis.cost import cost, progress, saved
 from study.analysis.images_judged import images_judged
 from study.analysis.rung_facts import Correlation, schedule_of
-from study.console.tables import duration
 from study.ledger.records import StudyRecord, TrialState
+from study.ledger.trial_resources import held_device, trial_resources
 from study.report import charts
 from study.report.facts import Facts, key, numbers, so_many
 from study.report.markup import Html, Part, el, join, table
-from study.running.trial_resources import held_device, trial_resources
+from study.views.tables import duration
 
 
 def curves(facts: Facts) -> Html | None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from study.analysis.groups import Bin, Where, in_trouble, where_trouble_lies
-from study.console.tables import number
 from study.ledger.records import TrialRecord, TrialState
 from study.report import charts
 from study.report.facts import Facts
 from study.report.markup import Html, Part, el, join, table
+from study.views.tables import number
 
 _LISTED = 10  # trials in a table before the others are folded away
 _TELLING = 6  # parameters shown with where trouble lies

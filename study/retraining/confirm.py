@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from study.analysis.confirmation import candidates
-from study.catalogue import open_ledger
-from study.console.say import say
 from study.exit_codes import NO_COMPLETED_TRIAL
 from study.folder import StudyFolder
+from study.ledger.catalogue import open_ledger
 from study.ledger.events import CONFIRM, RetrainingPlanned
 from study.ledger.records import Fold, StudyRecord, TrialState
 from study.retraining.run import check_fingerprint, config_of, is_new, retrain
 from study.running.launch import Launched
+from study.terminal.say import say
 from trainables.data import Split
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.evaluation.prepare import prepare

@@ -16,17 +16,17 @@ from rich.console import Console
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial
 from study.analysis.noise import noise_of
-from study.catalogue import open_ledger
 from study.console.reading import chosen_trial
-from study.console.say import progress_line
-from study.console.tables import number
 from study.device import device_of
 from study.folder import StudyFolder
+from study.ledger.catalogue import open_ledger
 from study.ledger.events import EVALUATION, NOISE, SEED, NoiseMeasured, RetrainingPlanned
 from study.ledger.records import Fold, StudyRecord, TrialRecord, TrialState
 from study.ledger.retrainings import Retrainings
 from study.retraining.run import check_fingerprint, config_of, retrain
 from study.running.launch import Launched
+from study.terminal.say import progress_line
+from study.views.tables import number
 from trainables.errors import CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.evaluation.image_counts import ImageCounts
 from trainables.evaluation.prepare import Prepared, prepare

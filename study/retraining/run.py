@@ -5,8 +5,6 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from study.console.say import say
-from study.console.tables import duration
 from study.folder import StudyFolder
 from study.ledger.events import RetrainingPlanned
 from study.ledger.ledger import Writer
@@ -21,6 +19,8 @@ from study.running.progress import progress
 from study.running.ray_start import RayStart
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
+from study.terminal.say import say
+from study.views.tables import duration
 from trainables.errors import InvalidInput
 from trainables.evaluation.prepare import Prepared
 from trainables.faults import Watchdog

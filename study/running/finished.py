@@ -1,7 +1,7 @@
 """A launch of a study that has ended already: nothing to run, so no Ray; what else a launch does is done."""
 
-from study.catalogue import open_ledger
 from study.folder import StudyFolder
+from study.ledger.catalogue import open_ledger
 from study.ledger.records import Fold, StudyRecord
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.thread import sync

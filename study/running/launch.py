@@ -10,10 +10,10 @@ import yaml
 from rich.console import Console
 
 from study.checked_places import check_writable
-from study.console.say import say
 from study.ledger.events import StudyChanged, StudyOpened
 from study.ledger.ledger import NoLedger, Writer
 from study.ledger.records import Fold, StudyRecord
+from study.ledger.trial_resources import RESOURCES
 from study.mlflow.data import DATA, data_facts
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.store import check_database_folder, resolve_uri
@@ -24,9 +24,9 @@ from study.running.driver import driving, study_ledger
 from study.running.ending import ending
 from study.running.fit import check_fit
 from study.running.ray_start import RayStart
-from study.running.trial_resources import RESOURCES
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
+from study.terminal.say import say
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.evaluation.prepare import Prepared, prepare

@@ -10,12 +10,12 @@ import torch
 import yaml
 from rich.console import Console
 
-from study.console.say import say
-from study.console.tables import duration, plain_table
 from study.ledger.earlier import Earlier
 from study.running.board import summary
 from study.running.sampling import Sampling
 from study.study_file.config import StudyConfig
+from study.terminal.say import say
+from study.views.tables import duration, plain_table
 from trainables.data import Dataset
 from trainables.gan.config import TrialConfig
 from trainables.gan.models import ImageShape

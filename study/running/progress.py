@@ -10,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from study.console.fitted import Fitted
-from study.console.tables import STATE_STYLES, duration, number
 from study.ledger.events import AttemptStarted, Ended, Event, Reported
 from study.running.board import Board, Line
+from study.terminal.fitted import Fitted
+from study.views.tables import STATE_STYLES, duration, number
 
 _SHOWN_FINISHED = 12
 

@@ -2,13 +2,13 @@
 
 from rich.console import Console
 
-from study.console.say import say
 from study.running.board import StudyBoard
 from study.running.conductor import Conductor
 from study.running.driver import Driver, interruptible
 from study.running.progress import progress
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
+from study.terminal.say import say
 from trainables.evaluation.prepare import Prepared
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from search_spaces.space import Space
-from study.catalogue import find_study, load_study
+from study.ledger.catalogue import find_study, load_study
 from study.ledger.earlier import Earlier, EarlierTrial
 from study.ledger.records import TrialRecord, TrialState
 from study.ledger.warm_start_event import TEACHING

@@ -9,14 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
-from study.catalogue import storage_root
 from study.checked_places import check_path
 from study.folder import StudyFolder, check_name
+from study.ledger.catalogue import storage_root
 from study.running.sampling import SAMPLERS
 from study.study_file.addresses import address
 from study.study_file.auto_precision import AUTO, recorded_precision, settled_precision
 from study.study_file.schedule import Schedule
-from study.study_file.yaml_file import parse_value, read_yaml
+from study.yaml_file import parse_value, read_yaml
 from trainables.data import SOURCES, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput

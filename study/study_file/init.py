@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from study.console.hints import typed
-from study.console.say import say, suggest
 from study.folder import check_name
 from study.study_file.config import StudyConfig
 from study.study_file.keys import Key, study_keys
 from study.study_file.reference import shown
+from study.terminal.hints import typed
+from study.terminal.say import say, suggest
 from trainables.data import SOURCES, Dataset
 from trainables.data.source import DataSource
 from trainables.errors import DataNotFound, InvalidInput

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from study.catalogue import DEFAULT_STORAGE
+from study.ledger.catalogue import DEFAULT_STORAGE
 from study.study_file.config import StudyConfig, is_changeable
 from trainables.data.source import DataSource
 from trainables.variants import KeyOf, OneOf

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from study.catalogue import open_ledger
-from study.console.say import say
 from study.folder import StudyFolder
+from study.ledger.catalogue import open_ledger
 from study.ledger.events import CONFIRM, NOISE
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
 from study.ledger.rows import Row
+from study.terminal.say import say
 from study.verify.check import Check, Discrepancy, run_check
 from study.verify.checkpoints import check_checkpoints
 from study.verify.decisions import Replay, check_sampler

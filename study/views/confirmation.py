@@ -8,13 +8,13 @@ from rich.text import Text
 
 from study.analysis.confirmation import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
 from study.analysis.images_judged import images_judged
-from study.console.hints import typed
-from study.console.say import say
-from study.console.tables import number, plain_table
 from study.folder import StudyFolder
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord
 from study.running.board import summary
+from study.terminal.hints import typed
+from study.terminal.say import say
+from study.views.tables import number, plain_table
 
 HEAD = (
     *(("trial", "right"), ("study FID", "right"), ("fresh seeds", "right"), ("bias", "right")),

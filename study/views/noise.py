@@ -10,13 +10,13 @@ from study.analysis.images_judged import images_of
 from study.analysis.noise import LEVEL, Noise, Pooled, Spread, factor, noise_of
 from study.analysis.quantile import student_t
 from study.analysis.ranking import Ranked
-from study.console.hints import typed
-from study.console.say import say
-from study.console.tables import number, plain_table
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
 from study.ledger.records import StudyRecord, TrialRecord
 from study.running.board import summary
+from study.terminal.hints import typed
+from study.terminal.say import say
+from study.views.tables import number, plain_table
 
 _FEW = 4  # degrees of freedom: fewer make the least difference large for want of seeds
 

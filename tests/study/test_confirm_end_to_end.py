@@ -11,8 +11,8 @@ import pytest
 import yaml
 from command_line import PATIENCE, command, ganstudy
 
-from study.catalogue import load_study
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.ledger import Ledger
 from study.study_file.seeds import retraining_seed
 from trainables.data import Split

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from study import cli
 from study.analysis.export import export, winner
-from study.catalogue import load_study
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.events import Ended
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, StudyRecord, fold

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from study.console.fitted import Fitted
+from study.terminal.fitted import Fitted
 
 COLUMNS = [("trial", "right"), ("FID", "right"), ("rung", "right"), ("configuration", "left")]
 ROWS = [["0", "123.45", "27", "dcgan-32 hinge spectral 1.0e-03/2.0e-03"], ["11", "7.50", "", "mlp"]]

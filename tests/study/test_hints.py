@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from study.console.hints import again, typed
 from study.folder import StudyFolder
 from study.running.ray_environment import cluster_address
+from study.terminal.hints import again, typed
 from trainables.errors import InvalidInput
 
 

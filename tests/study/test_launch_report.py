@@ -7,7 +7,7 @@ import pytest
 from made_up import big_ledger
 from toys import toy_config
 
-from study.catalogue import load_study
+from study.ledger.catalogue import load_study
 from study.running import ending
 
 

@@ -23,6 +23,7 @@ from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
 from study.ledger.records import TrialState
 from study.ledger.rows import Row
+from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import system as mlflow_system
 from study.mlflow.data import data_input
 from study.mlflow.page import StudyPage
@@ -33,7 +34,6 @@ from study.mlflow.store import open_client
 from study.mlflow.system import SystemMetrics, check_system_metrics
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.view import order, trials_filter
-from study.running.trial_resources import device_seconds, trial_resources
 from trainables.errors import InvalidInput
 
 UID = "5f1c2d3e4f5a"

@@ -28,7 +28,7 @@ SERVE = """
 import sys
 from pathlib import Path
 import typer
-from study.console.errors import run
+from study.terminal.errors import run
 from study.folder import StudyFolder
 from study.mlflow.ui import serve
 app = typer.Typer()

@@ -13,8 +13,8 @@ import yaml
 from command_line import PATIENCE, command, ganstudy
 
 from study.analysis.noise import noise_of
-from study.catalogue import load_study
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
 from study.study_file.seeds import retraining_seed
 

@@ -12,8 +12,8 @@ from toys import CEILING, toy_config
 from typer.testing import CliRunner
 
 from study.analysis.optuna_export import export_optuna
-from study.catalogue import load_study
 from study.cli import app
+from study.ledger.catalogue import load_study
 from study.running.sampling import Sampling
 from trainables.errors import InvalidInput
 

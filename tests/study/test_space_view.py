@@ -7,7 +7,7 @@ from rich.console import Console
 
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
-from study.console.space_view import print_space, print_spaces
+from study.views.space import print_space, print_spaces
 
 WIDTH = 80
 

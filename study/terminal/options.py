@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from study.console import completion
 from study.exit_codes import EXIT_CODES
+from study.terminal import completion
 
 STUDY = "A study"
 RESULTS = "Its results"

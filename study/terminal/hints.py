@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from study.catalogue import storage_root
 from study.folder import StudyFolder
+from study.ledger.catalogue import storage_root
 
 _NAME = "ganstudy"
 

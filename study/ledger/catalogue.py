@@ -6,7 +6,7 @@ from pathlib import Path
 from study.folder import StudyFolder
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
-from study.study_file.yaml_file import read_yaml
+from study.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
 
 STORAGE_VARIABLE = "GANSTUDY_STORAGE"

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from study.analysis.noise import Noise
 from study.analysis.ranking import Ranked, tied_with_first
-from study.console.fitted import Fitted
 from study.ledger.records import StudyRecord, TrialRecord
 from study.running.board import summary
+from study.terminal.fitted import Fitted
 
 STATE_STYLES = {
     "running": "cyan",
