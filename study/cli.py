@@ -372,18 +372,20 @@ def noise(
     seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
     storage: StorageOption = None,
+    address: Address = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far a trial's FID differs by chance, so that the ranking can tell which trials are tied.
 
-    The same command again goes on where it was; larger numbers extend what is there.
+    The same command again goes on where it was; larger numbers extend what is there. What `confirm` has trained from
+    fresh seeds counts, and is not trained again.
 
     Example: ganstudy noise quickstart --seeds 5
     """
     from study.commands import retraining
 
-    options = retraining.Measure(name, storage, trial, evaluations, seeds, device, as_json)
-    retraining.noise(options, console)
+    options = retraining.Measure(name, storage, trial, evaluations, seeds, device, address, as_json)
+    raise typer.Exit(retraining.noise(options, console))
 
 
 @app.command(rich_help_panel=RESULTS)

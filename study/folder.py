@@ -102,13 +102,15 @@ class StudyFolder:
         """The folder of one trial."""
         return self.trials / f"{number:05d}"
 
+    def training(self, trial: int, seed: int = 0, budget: int = 0) -> Path:
+        """The folder of a trial, or of its retraining with that seed to that budget (kimg), as a `TrialId` names it."""
+        if not seed:
+            return self.trial(trial)
+        return self.path / "confirm" / f"{budget}-kimg" / f"trial-{trial:05d}-seed-{seed}"
+
     def samples(self, number: int) -> Path:
         """The sample grids of one trial, `kimg-000010.png` and so on."""
         return self.trial(number) / "samples"
-
-    def histograms(self, number: int) -> Path:
-        """Pictures of D's probabilities of one trial, named as the sample grids are."""
-        return self.trial(number) / "histograms"
 
     def checkpoints(self, number: int) -> Path:
         """The checkpoints of one trial."""

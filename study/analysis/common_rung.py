@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.analysis.ranking import UNRANKED, best_up_to, common_budget
+from study.analysis.ranking import UNRANKED, common_budget
 from study.analysis.scales import Scale, shown, spans_decades
 from study.ledger.records import StudyRecord, TrialRecord
 
@@ -28,7 +28,7 @@ class CommonRung:
         kimg = common_budget([trial for trial in ranked if not trial.unfinished]) or common_budget(ranked)
         if kimg is None:
             return None
-        found = {t.number: best_up_to(t, kimg) for t in ranked if kimg in t.curve}
+        found = {t.number: t.best_up_to(kimg) for t in ranked if kimg in t.curve}
         return cls(kimg, {number: fid for number, fid in found.items() if fid is not None})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
+from study.analysis.noise import noise_of
 from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
 from study.analysis.summary import summary
@@ -80,7 +81,7 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     budgets = sorted(shared & rungs) or sorted(shared)[-1:]
     spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
     kimg = budgets[-1] if budgets else None
-    least = [s.noise.least_difference(kimg) for s in (a, b)] if kimg else []
+    least = [noise_of(s).least_difference(kimg) for s in (a, b)] if kimg else []
     alike = _most(a) == _most(b)
     return Comparison(
         (_side(a, budgets, looks, spent if alike else None), _side(b, budgets, looks, spent if alike else None)),

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field
 
+from study.analysis.confirmation import confirmed, judge
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.stats import confirmed, judge
 from study.ledger.records import StudyRecord, TrialRecord
 from study.yaml_file import read_yaml
 from trainables.errors import InvalidInput

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from study.analysis.noise import Noise
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.noise.noise import Noise
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation.image_counts import best_of
 
 RULE = (
     "Trials trained to a larger budget (kimg) come first; at the same budget the lower best FID, "
@@ -87,16 +86,10 @@ def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:
 def common_budget(trials: Iterable[TrialRecord]) -> int | None:
     """The largest budget (kimg) at which every trial that can be ranked has a report; None if there is none.
 
-    With `best_up_to` it puts trials of different budgets side by side in one column.
+    With `TrialRecord.best_up_to` it puts trials of different budgets side by side in one column.
     """
     budgets = [set(trial.curve) for trial in trials if _ranks(trial)]
     return max(set.intersection(*budgets), default=None) if budgets else None
-
-
-def best_up_to(trial: TrialRecord, kimg: int) -> float | None:
-    """The best FID among the trial's reports up to `kimg`; None if it has none there."""
-    best = best_of(report for report in trial.reports if report.kimg <= kimg)
-    return None if best is None else best.fid
 
 
 def _ranks(trial: TrialRecord) -> bool:

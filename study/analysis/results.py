@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.analysis.ranking import best_up_to, rank
+from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import StudyRecord
 from trainables.display import shown
@@ -52,7 +52,7 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
             "started_at": trial.started_at,
             "ended_at": trial.ended_at,
         }
-        row |= {f"fid_at_{rung}": best_up_to(trial, rung) if trial.kimg >= rung else None for rung in rungs}
+        row |= {f"fid_at_{rung}": trial.best_up_to(rung) if trial.kimg >= rung else None for rung in rungs}
         last = trial.reports[-1].metrics if trial.reports else {}
         row |= {name: value for name, value in last.items() if name not in row}
         row |= {f"params.{name}": value for name, value in trial.params.items()}

@@ -8,17 +8,18 @@ from rich.console import Console
 
 from study.analysis import export as exporting
 from study.analysis.compare import compare as side_by_side
+from study.analysis.confirmation import confirmed
+from study.analysis.noise import noise_of
 from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
 from study.analysis.results import check_format, write_results
-from study.confirmation.stats import confirmed
 from study.folder import StudyFolder
 from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
 from study.loaded import LoadedStudy, load
-from study.noise.view import ranking_lines
 from study.terminal.hints import typed
 from study.terminal.say import say, say_written
 from study.views.comparison import print_comparison
+from study.views.noise import ranking_lines
 from study.views.tables import counts_line, number, ranking_table, trials_table
 from trainables.display import quoted
 from trainables.errors import InvalidInput
@@ -52,7 +53,7 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
     study = load_study(folder)
     ranked = rank(study.trials, top=top)
     if as_json:
-        ties = tied_with_first(ranked, study.noise)
+        ties = tied_with_first(ranked, noise_of(study))
         rows = [{"rank": r.rank, "tied_with_first": ties.get(r.trial.number), **_plain(r.trial)} for r in ranked]
         console.print_json(data=rows)
     elif ranked:
@@ -64,7 +65,7 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
 
 def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder, console: Console) -> None:
     """Print ranked trials with what the ranking means, and how much of it is noise."""
-    console.print(ranking_table(ranked, study.noise))
+    console.print(ranking_table(ranked, noise_of(study)))
     scale = (
         f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
         f"ceiling {study.fid_ceiling:.1f} (uniform noise); {counts_line(study)}"

@@ -2,19 +2,26 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from study.confirmation.stats import confirmed
-from study.confirmation.view import plain_confirmation, print_confirmation
+from study.analysis.confirmation import confirmed
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
+from study.folder import StudyFolder
 from study.ledger.catalogue import find_study
+from study.ledger.events import NOISE
+from study.ledger.records import TrialState
 from study.mlflow.settings import prepare_environment
-from study.noise.view import plain_noise, print_noise
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.terminal.hints import shown_path, typed
-from study.terminal.say import goes_on, progress_line, say, say_behind, show_warnings
+from study.terminal.say import goes_on, say, say_behind, show_warnings
 from study.terminal.screen import Screen
+from study.views.confirmation import plain_confirmation, print_confirmation
+from study.views.noise import plain_noise, print_noise
+
+if TYPE_CHECKING:
+    from study.running.launch import Launched  # imports ray
 
 
 @dataclass(frozen=True)
@@ -27,24 +34,36 @@ class Measure:
     evaluations: int
     seeds: int
     device: str | None
+    address: str | None
     as_json: bool
 
+    def typed(self, folder: StudyFolder, trial: int | None) -> str:
+        """The same command for this trial, to type."""
+        of = () if trial is None else ("--trial", str(trial))
+        sizes = "--evaluations", str(self.evaluations), "--seeds", str(self.seeds)
+        return typed("noise", self.name, *of, *sizes, *_address(self.address), folder=folder)
 
-def noise(options: Measure, console: Console) -> None:
-    """Measure how far a trial's FID differs by chance, and print it."""
-    from study.noise.measure import Wanted, measure
+
+def noise(options: Measure, console: Console) -> int:
+    """Measure how far a trial's FID differs by chance, and print it; return the exit code."""
+    folder, shown = find_study(options.name, options.storage), Screen(stderr=True) if options.as_json else console
+    cluster = _prepare(options.address)
+    from study.retraining.noise import Wanted, measure  # imports ray
 
     wanted = Wanted(options.trial, options.evaluations, options.seeds)
-    folder = find_study(options.name, options.storage)
-    of = () if options.trial is None else ("--trial", str(options.trial))
-    sizes = "--evaluations", str(options.evaluations), "--seeds", str(options.seeds)
-    command = typed("noise", options.name, *of, *sizes, folder=folder)
-    with goes_on(command), progress_line(Screen(stderr=True) if options.as_json else console) as show:
-        study, measured = measure(folder, wanted, options.device, show)
+    show_warnings(shown)
+    with goes_on(options.typed(folder, options.trial)):
+        done, measured = measure(folder, wanted, options.device, cluster, shown)
     if options.as_json:
-        console.print_json(data=plain_noise(study, measured))
+        console.print_json(data=plain_noise(done.study, measured))
     else:
-        print_noise(study, measured, folder, console)
+        print_noise(done.study, measured, folder, console)
+    again = options.typed(folder, measured.number)
+    for retraining in done.study.asked(NOISE).begun:
+        if retraining.state == TrialState.FAILED:
+            what = f"trial {retraining.number} with seed {retraining.seed} failed at {retraining.kimg} kimg"
+            say(shown, f"{what}: {retraining.cause}; try it again: {again}")
+    return _ended(done, again, folder, shown)
 
 
 @dataclass(frozen=True)
@@ -58,38 +77,57 @@ class Confirm:
     address: str | None
     as_json: bool
 
+    def typed(self, folder: StudyFolder, top: int | None, seeds: int | None) -> str:
+        """The same command with these numbers, to type."""
+        sizes = [
+            word for option, n in (("--top", top), ("--seeds", seeds)) if n is not None for word in (option, str(n))
+        ]
+        return typed("confirm", self.name, *sizes, *_address(self.address), folder=folder)
+
 
 def confirm(options: Confirm, console: Console) -> int:
     """Retrain a study's best with fresh seeds and print how they compare; return the exit code."""
-    name, address = options.name, options.address
-    folder = find_study(name, options.storage)
-    shown = Screen(stderr=True) if options.as_json else console
-    cluster = cluster_address(address)
-    prepare_environment()
-    prepare_ray_environment(local=cluster is None)
-    from study.confirmation.confirm import Wanted
-    from study.confirmation.confirm import confirm as run  # imports ray
+    folder, shown = find_study(options.name, options.storage), Screen(stderr=True) if options.as_json else console
+    cluster = _prepare(options.address)
+    from study.retraining.confirm import Wanted
+    from study.retraining.confirm import confirm as run  # imports ray
 
     show_warnings(shown)
-    given = ("--top", options.top), ("--seeds", options.seeds)
-    sizes = [word for option, n in given if n is not None for word in (option, str(n))]
-    where = ("--address", address) if address else ()
-    with goes_on(typed("confirm", name, *sizes, *where, folder=folder)):
+    with goes_on(options.typed(folder, options.top, options.seeds)):
         done = run(folder, Wanted(options.top, options.seeds), cluster, shown)
     if options.as_json:
         console.print_json(data=plain_confirmation(done.study))
     else:
         console.print()
         print_confirmation(done.study, folder, console)
-    say_behind(shown, done.mlflow_behind, typed("sync", name, folder=folder))
     plan = done.study.confirmation.plan
-    if done.interrupted and plan:
-        size = ("--top", str(len(plan.trials)), "--seeds", str(plan.seeds))
-        say(shown, f"{done.interrupted}; go on with: {typed('confirm', name, *size, *where, folder=folder)}")
-        return INTERRUPTED if done.by_signal else 0
+    assert plan is not None, "it was written first"
+    code = _ended(done, options.typed(folder, len(plan.trials), plan.seeds), folder, shown)
+    if done.interrupted:
+        return code
     if not any(retraining.test for retraining in done.study.confirmation.begun):
         return NO_COMPLETED_TRIAL
     if not options.as_json and confirmed(done.study):
         file, kimg = shown_path(folder.best_file), 20 * done.study.config["schedule"]["max_kimg"]
         say(console, f"its configuration: {file}; train it: {typed('train', file, '--kimg', str(kimg))}")
     return 0
+
+
+def _address(address: str | None) -> tuple[str, ...]:
+    return ("--address", address) if address else ()
+
+
+def _prepare(address: str | None) -> str | None:
+    """Set up the environment before Ray is imported; return the address of the cluster, None for a local Ray."""
+    cluster = cluster_address(address)
+    prepare_environment()
+    prepare_ray_environment(local=cluster is None)
+    return cluster
+
+
+def _ended(done: "Launched", again: str, folder: StudyFolder, console: Console) -> int:
+    """Say how a command that trained ended before its time, if it did; return the exit code."""
+    say_behind(console, done.mlflow_behind, typed("sync", folder.name, folder=folder))
+    if done.interrupted:
+        say(console, f"{done.interrupted}; go on with: {again}")
+    return INTERRUPTED if done.interrupted and done.by_signal else 0

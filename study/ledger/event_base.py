@@ -35,14 +35,15 @@ def one_of(*words: str) -> StringConstraints:
 
 
 class Event:
-    """Anything that happened in a study. `key` is unique in a ledger: the first event of a key wins."""
+    """Anything that happened in a study, of a `kind`; what makes up its key is named in `key_of`."""
 
     kind: ClassVar[str]
+    key_of: ClassVar[str]
 
     @property
     def key(self) -> str:
-        """The event's identity, by which writing it twice is harmless."""
-        raise NotImplementedError
+        """The event's identity: it is unique in a ledger, where the first event of a key wins."""
+        return self.key_of.format(self)
 
 
 E = TypeVar("E", bound=Event)

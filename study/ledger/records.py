@@ -8,106 +8,39 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from study.confirmation.record import Confirmation, ConfirmationFold
 from study.ledger.earlier import Earlier
 from study.ledger.events import (
+    CONFIRM,
+    SEARCH,
     AttemptStarted,
-    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
-    RetrainingEnded,
-    RetrainingReported,
-    RetrainingStarted,
+    RetrainingPlanned,
     StudyChanged,
     StudyOpened,
+    TrialId,
     TrialProposed,
     WarmStarted,
 )
 from study.ledger.outcomes import Report, TrialState
+from study.ledger.retrainings import Retrainings
 from study.ledger.rows import Row
-from study.noise.noise import Noise
+from study.ledger.trial_record import TrialRecord
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.evaluation.image_counts import best_of
 
 __all__ = ["Fold", "Report", "StudyRecord", "TrialRecord", "TrialState", "fold"]
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial: what was tried, its reports in order of budget, and how it stands.
-
-    `attempts` is the number of times it was started, `rung` the rung (kimg) that stopped it, `cause` why it
-    failed; `rung`, `cause` and `ended_at` are of its newest attempt, None unless that has ended. `started_at` (unix
-    seconds) is of its first.
-    """
-
-    number: int
-    config: dict[str, Any]
-    params: dict[str, Any]
-    origin: str
-    sampler_attrs: dict[str, Any]
-    started_at: float
-    reports: tuple[Report, ...]
-    attempts: int
-    state: TrialState
-    rung: int | None
-    cause: str | None
-    ended_at: float | None
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether it still has to come to its end: it is running, or its driver died or was ended."""
-        return self.state in (TrialState.RUNNING, TrialState.INTERRUPTED)
-
-    @property
-    def kimg(self) -> int:
-        """The largest budget it reported at, 0 if it has not reported."""
-        return self.reports[-1].kimg if self.reports else 0
-
-    @property
-    def fid(self) -> float | None:
-        """The FID of its last report (the one at the largest budget)."""
-        return self.reports[-1].fid if self.reports else None
-
-    @property
-    def fid_best(self) -> float | None:
-        """The best FID it reported: the lowest of those of the most images."""
-        return None if (best := self.best) is None else best.fid
-
-    @property
-    def kimg_best(self) -> int | None:
-        """The budget at which it first had its best FID."""
-        return None if (best := self.best) is None else best.kimg
-
-    @property
-    def collapsed(self) -> bool | None:
-        """Whether its generator had collapsed by its last report; None if that is not known."""
-        return self.reports[-1].collapsed if self.reports else None
-
-    @property
-    def collapsed_best(self) -> bool | None:
-        """Whether it had collapsed where it had its best FID; None if that is not known."""
-        return None if (best := self.best) is None else best.collapsed
-
-    @property
-    def best(self) -> Report | None:
-        """The report of its best FID."""
-        return best_of(self.reports)
-
-    @property
-    def curve(self) -> dict[int, float]:
-        """FID by budget (kimg), in order of budget."""
-        return {report.kimg: report.fid for report in self.reports}
 
 
 @dataclass(frozen=True)
 class StudyRecord:
     """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured.
 
-    `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg` it had.
-    `ahead` was proposed and waits for a slot: it is none of `trials` yet; its `started_at` is when it was proposed.
+    `measured` and `plans` are in the order in which they came, `retrainings`, of whatever plan, in that in which they
+    began. `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg`
+    it had. `ahead` was proposed and waits for a slot: it is none of `trials` yet; its `started_at` is when it was
+    proposed.
     """
 
     uid: str
@@ -119,8 +52,9 @@ class StudyRecord:
     opened_at: float
     trials: tuple[TrialRecord, ...]
     revision: int = 0
-    noise: Noise = field(default_factory=Noise)
-    confirmation: Confirmation = field(default_factory=Confirmation)
+    measured: tuple[NoiseMeasured, ...] = ()
+    plans: tuple[RetrainingPlanned, ...] = ()
+    retrainings: tuple[TrialRecord, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     full_count_at: tuple[int, ...] = ()
     ahead: TrialRecord | None = None
@@ -130,20 +64,61 @@ class StudyRecord:
         """Whether every trial asked for has come to its end."""
         return len(self.trials) >= self.config["trials"] and not any(trial.unfinished for trial in self.trials)
 
+    def asked(self, group: str) -> Retrainings:
+        """Return what was asked for in a group, and what has begun."""
+        return Retrainings(group, tuple(plan for plan in self.plans if plan.group == group), self.retrainings)
+
+    @property
+    def confirmation(self) -> Retrainings:
+        """What was asked for by `ganstudy confirm`."""
+        return self.asked(CONFIRM)
+
 
 @dataclass
-class _Trial:
+class _Training:
+    """A trial, or a retraining of one."""
+
+    id: TrialId
+    group: str
     proposed: TrialProposed
     at: float
     attempts: int = 0
     reports: dict[int, Report] = field(default_factory=dict)
     ended: Ended | None = None
     ended_at: float | None = None
+    before: Ended | None = None  # how the attempts of a retraining before this one ended
     known: TrialRecord | None = None  # of one that has ended, so that it is made once
+
+    def __str__(self) -> str:
+        return "the retraining" if self.id.seed else f"trial {self.id.trial}"
+
+    def start(self, attempt: int) -> None:
+        if attempt != self.attempts + 1:
+            raise CorruptFile(f"it follows attempt {self.attempts} of {self}")
+        if self.id.seed:
+            self.before = self.ended or self.before
+        else:
+            self.ended_at = None
+        self.attempts, self.ended = attempt, None
+
+    def check_runs(self, attempt: int) -> None:
+        if attempt != self.attempts:
+            raise CorruptFile(f"it is of attempt {attempt}, but {self} is at attempt {self.attempts}")
+        if self.ended is not None:
+            raise CorruptFile(f"attempt {attempt} of {self} has ended")
+
+    def end(self, event: Ended, at: float) -> None:
+        last = max(self.reports, default=0)
+        if self.id.seed and event.kimg != last:
+            raise CorruptFile(f"its last report is of kimg {last}")
+        self.ended, self.ended_at, self.known = event, at, None
+        if event.chosen is not None and event.chosen != self.record(live=True).kimg_best:
+            raise CorruptFile(f"kimg {event.chosen} is not that of its best FID")
 
     def record(self, live: bool) -> TrialRecord:
         if self.ended is not None and self.known is not None:
             return self.known
+        ended = self.ended or (None if live else self.before)
         unfinished = TrialState.RUNNING if live else TrialState.INTERRUPTED
         self.known = TrialRecord(
             number=self.proposed.trial,
@@ -154,10 +129,16 @@ class _Trial:
             started_at=self.at,
             reports=tuple(self.reports[kimg] for kimg in sorted(self.reports)),
             attempts=self.attempts,
-            state=unfinished if self.ended is None else TrialState(self.ended.state),
-            rung=None if self.ended is None else self.ended.rung,
-            cause=None if self.ended is None else self.ended.cause,
-            ended_at=self.ended_at,
+            state=unfinished if ended is None else TrialState(ended.state),
+            rung=None if ended is None else ended.rung,
+            cause=None if ended is None else ended.cause,
+            ended_at=None if ended is None else self.ended_at,
+            group=self.group,
+            seed=self.id.seed,
+            budget=self.id.budget,
+            chosen=None if ended is None else ended.chosen,
+            test=None if ended is None else ended.test,
+            retried=self.ended is None and self.before is not None,
         )
         return self.known
 
@@ -168,9 +149,10 @@ class _Study:
     at: float
     config: dict[str, Any]
     revision: int = 0
-    trials: dict[int, _Trial] = field(default_factory=dict)
-    noise: list[NoiseMeasured] = field(default_factory=list)
-    confirmation: ConfirmationFold = field(default_factory=ConfirmationFold)
+    trials: dict[int, _Training] = field(default_factory=dict)
+    retrainings: dict[TrialId, _Training] = field(default_factory=dict)
+    plans: list[RetrainingPlanned] = field(default_factory=list)
+    measured: list[NoiseMeasured] = field(default_factory=list)
     earlier: list[Earlier] = field(default_factory=list)
     full_count_at: set[int] = field(default_factory=set)
     reported: list[Reported] = field(default_factory=list)
@@ -181,117 +163,107 @@ class _Study:
             self.full_count_at.add(end)
 
     @property
-    def ahead(self) -> _Trial | None:
+    def ahead(self) -> _Training | None:
         newest = next(reversed(self.trials.values()), None)
         return newest if newest and not newest.attempts else None
 
-    def trial(self, number: int) -> _Trial:
+    def trial(self, number: int) -> _Training:
         if number not in self.trials:
             raise CorruptFile(f"trial {number} was never proposed")
         return self.trials[number]
 
-    def running(self, number: int, attempt: int) -> _Trial:
-        trial = self.trial(number)
-        if attempt != trial.attempts:
-            raise CorruptFile(f"it is of attempt {attempt}, but trial {number} is at attempt {trial.attempts}")
-        if trial.ended is not None:
-            raise CorruptFile(f"attempt {attempt} of trial {number} has ended")
-        return trial
+    def training(self, id: TrialId) -> _Training:
+        if not id.seed:
+            return self.trial(id.trial)
+        if id not in self.retrainings:
+            raise CorruptFile("it never began")
+        return self.retrainings[id]
 
+    def retraining(self, id: TrialId, at: float) -> _Training:
+        """One that starts: for the first time, after a lost worker, or after an end that is not the last."""
+        groups = [plan.group for plan in self.plans if plan.covers(id)]
+        if not groups:
+            raise CorruptFile("it is in no plan")
+        proposed = self.trial(id.trial).proposed
+        found = self.retrainings.setdefault(id, _Training(id, groups[0], proposed, at))
+        if (ended := found.ended) is not None and ended.state != TrialState.FAILED:
+            to_judge = CONFIRM in groups and ended.state == TrialState.COMPLETED and ended.test is None
+            if not to_judge:
+                raise CorruptFile("it has ended")
+        return found
 
-def _changed(study: _Study, event: StudyChanged, at: float) -> None:
-    del at
-    if event.revision != study.revision + 1:
-        raise CorruptFile(f"it follows revision {study.revision}")
-    study.revision = event.revision
-    study.configured(event.config)
+    def take_changed(self, event: StudyChanged, at: float) -> None:
+        if event.revision != self.revision + 1:
+            raise CorruptFile(f"it follows revision {self.revision}")
+        self.revision = event.revision
+        self.configured(event.config)
 
+    def take_warm(self, event: WarmStarted, at: float) -> None:
+        if self.trials or self.revision:
+            raise CorruptFile("earlier results are written when a study is opened, not later")
+        self.earlier.append(Earlier.of(event))
 
-def _warm(study: _Study, event: WarmStarted, at: float) -> None:
-    del at
-    if study.trials or study.revision:
-        raise CorruptFile("earlier results are written when a study is opened, not later")
-    study.earlier.append(Earlier.of(event))
+    def take_proposed(self, event: TrialProposed, at: float) -> None:
+        if event.trial in self.trials:
+            raise CorruptFile(f"trial {event.trial} was proposed before")
+        if ahead := self.ahead:
+            raise CorruptFile(f"trial {ahead.id.trial} was proposed before it, and never started")
+        self.trials[event.trial] = _Training(TrialId(event.trial), SEARCH, event, at)
 
+    def take_started(self, event: AttemptStarted, at: float) -> None:
+        training = self.retraining(event.id, at) if event.seed else self.trial(event.trial)
+        training.at = training.at if training.attempts else at
+        training.start(event.attempt)
 
-def _proposed(study: _Study, event: TrialProposed, at: float) -> None:
-    if event.trial in study.trials:
-        raise CorruptFile(f"trial {event.trial} was proposed before")
-    if ahead := study.ahead:
-        raise CorruptFile(f"trial {ahead.proposed.trial} was proposed before it, and never started")
-    study.trials[event.trial] = _Trial(event, at)
+    def take_reported(self, event: Reported, at: float) -> None:
+        training = self.training(event.id)
+        training.check_runs(event.attempt)
+        if event.kimg in training.reports:
+            raise CorruptFile(f"{training} reported at kimg {event.kimg} before")
+        training.reports[event.kimg] = Report(event.kimg, event.attempt, event.metrics, at)
+        if not event.seed:
+            self.reported.append(event)
 
+    def take_ended(self, event: Ended, at: float) -> None:
+        training = self.training(event.id)
+        training.check_runs(event.attempt)
+        training.end(event, at)
 
-def _started(study: _Study, event: AttemptStarted, at: float) -> None:
-    trial = study.trial(event.trial)
-    if event.attempt != trial.attempts + 1:
-        raise CorruptFile(f"it follows attempt {trial.attempts} of trial {event.trial}")
-    trial.at = trial.at if trial.attempts else at
-    trial.attempts, trial.ended, trial.ended_at = event.attempt, None, None
+    def take_noise(self, event: NoiseMeasured, at: float) -> None:
+        if event.kimg not in self.trial(event.trial).reports:
+            raise CorruptFile(f"trial {event.trial} has not reported at kimg {event.kimg}")
+        kind = (event.trial, event.kimg, event.source)
+        before = sum((m.trial, m.kimg, m.source) == kind for m in self.measured)
+        if event.index != before + 1:
+            raise CorruptFile(f"it follows {before} such measurements")
+        self.measured.append(event)
 
+    def take_planned(self, event: RetrainingPlanned, at: float) -> None:
+        for number in event.trials:
+            self.trial(number)
+        if event.fingerprint != self.opened.fingerprint:
+            raise CorruptFile(f"its fingerprint is {event.fingerprint}, the study's {self.opened.fingerprint}")
+        before = [plan for plan in self.plans if plan.group == event.group]
+        if event.number != len(before) + 1:
+            raise CorruptFile(f"it follows {len(before)} plans")
+        if before and event.test_fingerprint != before[0].test_fingerprint:
+            raise CorruptFile(f"test fingerprint {event.test_fingerprint} follows {before[0].test_fingerprint}")
+        self.plans.append(event)
 
-def _reported(study: _Study, event: Reported, at: float) -> None:
-    trial = study.running(event.trial, event.attempt)
-    if event.kimg in trial.reports:
-        raise CorruptFile(f"trial {event.trial} reported at kimg {event.kimg} before")
-    trial.reports[event.kimg] = Report(event.kimg, event.attempt, event.metrics, at)
-    study.reported.append(event)
-
-
-def _ended(study: _Study, event: Ended, at: float) -> None:
-    trial = study.running(event.trial, event.attempt)
-    trial.ended, trial.ended_at, trial.known = event, at, None
-
-
-def _noise(study: _Study, event: NoiseMeasured, at: float) -> None:
-    del at
-    if event.kimg not in study.trial(event.trial).reports:
-        raise CorruptFile(f"trial {event.trial} has not reported at kimg {event.kimg}")
-    kind = (event.trial, event.kimg, event.source)
-    before = sum((m.trial, m.kimg, m.source) == kind for m in study.noise)
-    if event.index != before + 1:
-        raise CorruptFile(f"it follows {before} such measurements")
-    study.noise.append(event)
-
-
-def _planned(study: _Study, event: ConfirmationPlanned, at: float) -> None:
-    for number in event.trials:
-        study.trial(number)
-    if event.fingerprint != study.opened.fingerprint:
-        raise CorruptFile(f"its fingerprint is {event.fingerprint}, the study's {study.opened.fingerprint}")
-    study.confirmation.planned(event, at)
-
-
-def _retraining_started(study: _Study, event: RetrainingStarted, at: float) -> None:
-    study.confirmation.started(event, at)
-
-
-def _retraining_reported(study: _Study, event: RetrainingReported, at: float) -> None:
-    study.confirmation.reported(event, at)
-
-
-def _retraining_ended(study: _Study, event: RetrainingEnded, at: float) -> None:
-    study.confirmation.ended(event, at)
-
-
-def _opened_again(study: _Study, event: StudyOpened, at: float) -> None:
-    del study, event, at
-    raise CorruptFile("the study was opened before")
+    def take_opened_again(self, event: StudyOpened, at: float) -> None:
+        raise CorruptFile("the study was opened before")
 
 
 _APPLY: Mapping[type[Event], Callable[[_Study, Any, float], None]] = {
-    StudyOpened: _opened_again,
-    StudyChanged: _changed,
-    WarmStarted: _warm,
-    TrialProposed: _proposed,
-    AttemptStarted: _started,
-    Reported: _reported,
-    Ended: _ended,
-    NoiseMeasured: _noise,
-    ConfirmationPlanned: _planned,
-    RetrainingStarted: _retraining_started,
-    RetrainingReported: _retraining_reported,
-    RetrainingEnded: _retraining_ended,
+    StudyOpened: _Study.take_opened_again,
+    StudyChanged: _Study.take_changed,
+    WarmStarted: _Study.take_warm,
+    TrialProposed: _Study.take_proposed,
+    AttemptStarted: _Study.take_started,
+    Reported: _Study.take_reported,
+    Ended: _Study.take_ended,
+    NoiseMeasured: _Study.take_noise,
+    RetrainingPlanned: _Study.take_planned,
 }
 
 
@@ -344,10 +316,10 @@ class Fold:
         """The reports of the study's trials in the order in which they came."""
         return self._study.reported if self._study else ()
 
-    def trial(self, number: int, live: bool = True) -> TrialRecord:
-        """Return a trial that was proposed."""
+    def trial(self, id: TrialId) -> TrialRecord:
+        """Return a trial that was proposed, or a retraining that has begun, while its driver is alive."""
         assert self._study is not None
-        return self._study.trials[number].record(live)
+        return self._study.training(id).record(live=True)
 
     def record(self, live: bool) -> StudyRecord:
         """Return the study that the rows so far tell of.
@@ -371,8 +343,9 @@ class Fold:
             opened_at=study.at,
             trials=tuple(trial.record(live) for _, trial in sorted(study.trials.items()) if trial.attempts),
             revision=study.revision,
-            noise=Noise(tuple(study.noise)),
-            confirmation=study.confirmation.record(live),
+            measured=tuple(study.measured),
+            plans=tuple(study.plans),
+            retrainings=tuple(one.record(live) for one in study.retrainings.values()),
             earlier=tuple(study.earlier),
             full_count_at=tuple(sorted(study.full_count_at)),
             ahead=study.ahead.record(live) if study.ahead else None,

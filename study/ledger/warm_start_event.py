@@ -36,11 +36,7 @@ class WarmStarted(Event):
     finished: Count
     trials: dict[_Count, EarlierValues]
     kind: ClassVar[str] = "warm_started"
-
-    @property
-    def key(self) -> str:
-        """One per earlier study."""
-        return f"warm/{self.source}"
+    key_of: ClassVar[str] = "warm/{0.source}"
 
     def __post_init__(self) -> None:
         """Each FID has its number of images, if any has."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from study.ledger.records import TrialRecord
 from study.mlflow.runs import ProjectedRun
 from study.mlflow.values import flatten
 from study.study_file.config import is_changeable
@@ -34,13 +33,13 @@ def study_params(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in flatten(kept).items() if not is_changeable(name)}
 
 
-def trial_params(trial: TrialRecord) -> dict[str, str]:
+def trial_params(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, str]:
     """Return what was sampled, and what every trial has that people compare; all of it is in `config.yaml`.
 
     MLflow's pages write all parameters of a run above its images, so few leave room for these.
     """
-    config = flatten(trial.config)
-    return {name: config[name] for name in _COMPARED if name in config} | flatten(trial.params)
+    flat = flatten(config)
+    return {name: flat[name] for name in _COMPARED if name in flat} | flatten(params)
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from study.analysis.confirmation import confirmed
 from study.analysis.cost import cost, saved, wall_seconds
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.stats import confirmed
 from study.ledger.earlier import words as words_of_earlier
 from study.ledger.records import StudyRecord, TrialRecord
 from study.ledger.trial_resources import held_device, trial_resources

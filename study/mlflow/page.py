@@ -1,14 +1,16 @@
 """What a study's own run shows beside the values of its rows: description, data set, best trial.
 
-All of it is a function of the rows when it was made; which row was its last news stands in a tag. So it is made again
-only for news, is in the end the same in whatever pieces the rows came, and is made anew wherever it is missing.
+All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
+the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
-from study.ledger.records import Fold
+from study.ledger.records import Fold, StudyRecord
+from study.ledger.rows import Row
 from study.mlflow.data import data_input
 from study.mlflow.note import best_trial, study_note
 from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, ProjectedRun
@@ -31,7 +33,13 @@ class StudyPage:
     """Brings the study's run up to what the rows tell, where some of them are news for it."""
 
     def __init__(self) -> None:
-        self._told = 0  # rows, of which the last is news for the description
+        self._fold = Fold()  # as far as the run tells of it, which is not always the last row
+        self._rows: deque[Row] = deque()  # those after it
+        self._told = 0  # the last row that is news for the description
+
+    def take(self, row: Row) -> None:
+        """Take the next row."""
+        self._rows.append(row)
 
     def tell(self, seq: int) -> None:
         """Say that a row is news for the description."""
@@ -44,7 +52,6 @@ class StudyPage:
         view_saved: bool,
         parent: ProjectedRun,
         run_of: Callable[[int], str],
-        fold: Fold,
         opened: StudyOpened,
         final: FinalStatus | None,
     ) -> None:
@@ -56,18 +63,18 @@ class StudyPage:
             view_saved: whether the experiment has the leaderboard as a view.
             parent: the study's run.
             run_of: gives MLflow's id of a trial's run, "" if it has none.
-            fold: of all rows so far.
-            opened: the first of them.
+            opened: the first row.
             final: how the study ended; None while it runs.
         """
         if not parent.has_data:
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
         stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
-        seq = fold.position if final else self._told
+        last = self._rows[-1].seq if self._rows else self._fold.position
+        seq = last if final else self._told
         if final is None and seq <= parent.note_seq:
             return
-        study = fold.record(live=stands == "running")
+        study = self._study(seq, stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
         links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
@@ -80,3 +87,9 @@ class StudyPage:
         parent.note, parent.note_seq = note, seq
         number, fid = (str(best[0]), f"{best[1]:.6g}") if best else ("", "")
         parent.tags |= {NOTE: note, NOTE_SEQ: str(seq), "ganstudy.best_trial": number, "ganstudy.best_fid": fid}
+
+    def _study(self, seq: int, live: bool) -> StudyRecord:
+        """As the rows up to `seq` tell it."""
+        while self._rows and self._rows[0].seq <= seq:
+            self._fold.take(self._rows.popleft())
+        return self._fold.record(live)

@@ -18,11 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 from study.analysis.ranking import UNRANKED
 from study.folder import StudyFolder
-from study.ledger.events import AttemptStarted, Ended, Reported, StudyChanged, StudyOpened, TrialProposed, WarmStarted
+from study.ledger.events import (
+    CONFIRM,
+    AttemptStarted,
+    Ended,
+    Reported,
+    RetrainingPlanned,
+    StudyChanged,
+    StudyOpened,
+    TrialId,
+    TrialProposed,
+    WarmStarted,
+)
 from study.ledger.records import Fold, TrialRecord
 from study.ledger.rows import Row
 from study.ledger.trial_resources import device_seconds, trial_resources
-from study.mlflow.confirmation import ConfirmationRuns, Hooks
+from study.mlflow import confirmation
 from study.mlflow.experiment import made_experiment, single_runs
 from study.mlflow.files import as_yaml, log_file, study_params, trial_params
 from study.mlflow.images import KEYS, PROBABILITIES, SAMPLES
@@ -33,11 +44,15 @@ from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedR
 from study.mlflow.store import artifact_location, display_uri, experiment_name, open_store, resolve_uri
 from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
+from study.study_file.seeds import retraining_seed
 from trainables.errors import GanStudyError
 from trainables.evaluation.image_counts import Judgement, best_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+RETRAINING = "retraining"
+"""Kind of a retraining's run; the others are `study` and `trial`."""
 
 STATUS = {"completed": "FINISHED", "stopped": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
 """MLflow's status of an ended trial: FINISHED also where it gave up, as KILLED is shown as a failure."""
@@ -77,6 +92,7 @@ class MlflowProjection:
             AttemptStarted: self._started,
             Reported: self._reported,
             Ended: self._ended,
+            RetrainingPlanned: self._planned,
         }
         self.reset()
 
@@ -105,13 +121,12 @@ class MlflowProjection:
         self._fold = Fold()
         self._study: StudyOpened | None = None
         self._last_at = 0.0
-        self._ended_once: set[int] = set()
+        self._ended_once: dict[bool, set[TrialId]] = {False: set(), True: set()}  # retrainings apart from trials
         self._best: Judgement | None = None  # of all trials
         self._param_names: set[str] = set()
         self._page = StudyPage()
-        self._confirmation = ConfirmationRuns(
-            Hooks(self._folder, self._fold, self._parent, self._child, self._news, self._touch)
-        )
+        self._confirmed = False  # whether a confirmation was ever planned
+        self._stale = False  # whether its tags at the study's run may tell what no longer holds
         self._view, self._view_saved = "", False
         self._searched_now = False
 
@@ -187,11 +202,11 @@ class MlflowProjection:
                 if row.seq <= self._fold.position:
                     continue
                 self._fold.take(row)
-                handle = self._handlers.get(type(row.event)) or self._confirmation.handlers.get(type(row.event))
+                self._page.take(row)
+                handle = self._handlers.get(type(row.event))
                 if handle is not None:
                     handle(row, row.event)
-                if isinstance(row.event, StudyChanged | AttemptStarted | Ended):
-                    self._confirmation.go_on(row)
+                self._stale |= self._confirmed and self._parent().seq == row.seq  # its best may be others now
                 self._last_at = row.written_at
             self._flush(page=not ending)
             self._searched_now = False
@@ -217,12 +232,16 @@ class MlflowProjection:
         if self._study is None:
             return
         parent = self._parent()
-        unfinished = [trial for trial in self._fold.record(live=True).trials if trial.unfinished]
-        for trial in unfinished if finish.status != "finished" else ():
-            run = self._trial(trial.number)
+        study = self._fold.record(live=True)
+        trials = study.trials if finish.status != "finished" else ()
+        for training in (one for one in (*trials, *study.retrainings) if one.unfinished):
+            run = self._run_of(training.id)
             run.status, run.ended = "KILLED", self._last_at
             run.tags["ganstudy.state"] = "interrupted"
-        self._confirmation.interrupt(self._last_at)
+            self._touched[run.uid] = run
+        if self._confirmed:  # what was tried again and lost is as it was before
+            parent.tags |= confirmation.summary(self._fold.record(live=False))
+            self._stale = False
         self._touched.update({uid: run for uid, run in self._runs.items() if run.images or run.tags})
         self._touched[parent.uid] = parent
         self._flush(page=False)
@@ -248,7 +267,9 @@ class MlflowProjection:
         assert client is not None
         assert experiment_id is not None
         parent = self._parent()
-        self._confirmation.settle()
+        if self._stale:
+            parent.tags |= confirmation.summary(self._fold.record(live=True))
+            self._stale = False
         if parent.uid in self._touched:
             self._summarise(parent)
         birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}
@@ -263,12 +284,12 @@ class MlflowProjection:
                 self.counts += run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind})
         saved = self._save_view(client, experiment_id, opened)
         if page and not parent.deleted:
-            self._page.write(client, experiment_id, saved, parent, self._link_of, self._fold, opened, final)
+            self._page.write(client, experiment_id, saved, parent, self._link_of, opened, final)
         self.counts += parent.flush(client, experiment_id, study)  # the last: its page tells of the others
         self._touched.clear()
 
     def _link_of(self, trial: int) -> str:
-        run = self._trial(trial)
+        run = self._run_of(TrialId(trial))
         return "" if run.deleted else run.run_id
 
     def _summarise(self, parent: ProjectedRun) -> None:
@@ -294,14 +315,10 @@ class MlflowProjection:
         assert self._study is not None, "the first row opens the study"
         return self._run(self._study.uid)
 
-    def _trial(self, number: int) -> ProjectedRun:
-        return self._child(str(number))
-
-    def _child(self, name: str) -> ProjectedRun:
-        return self._run(f"{self._parent().uid}/{name}")
-
-    def _touch(self, run: ProjectedRun) -> None:
-        self._touched[run.uid] = run
+    def _run_of(self, id: TrialId) -> ProjectedRun:
+        run = self._run(f"{self._parent().uid}/{child_name(id)}")
+        run.kind = RETRAINING if id.seed else "trial"
+        return run
 
     def _news(self, run: ProjectedRun, row: Row) -> bool:
         if run is self._parent():
@@ -340,31 +357,52 @@ class MlflowProjection:
     def _proposed(self, row: Row, event: TrialProposed) -> None:
         self._news(self._parent(), row)
 
+    def _planned(self, row: Row, event: RetrainingPlanned) -> None:
+        parent = self._parent()
+        news = self._news(parent, row)
+        if event.group != CONFIRM:
+            return
+        self._confirmed = True
+        if news:
+            parent.tags |= {
+                "ganstudy.confirmation.trials": ", ".join(map(str, event.trials)),
+                "ganstudy.confirmation.seeds": str(event.seeds),
+                "ganstudy.confirmation.fingerprint": event.test_fingerprint,
+            }
+            parent.texts[confirmation.TABLE] = confirmation.table(self._fold.record(live=True))
+
     def _begun(self, row: Row, trial: TrialRecord) -> None:
-        params = trial_params(trial)
-        self._param_names.update(params)
-        run = self._trial(trial.number)
-        run.name, run.started = f"trial-{trial.number:04d}", row.written_at
-        run.folders = {
-            SAMPLES: self._folder.samples(trial.number),
-            PROBABILITIES: self._folder.histograms(trial.number),
-        }
+        assert self._study is not None, "the first row opens the study"
+        config, params = trial.config, trial_params(trial.config, trial.params)
+        tags = {"ganstudy.origin": trial.origin}
+        name = f"trial-{trial.number:04d}"
+        if trial.seed:
+            config = config | {"seed": retraining_seed(self._study.config["seed"], trial.seed)}
+            params = trial_params(config, trial.params)
+            tags = {"ganstudy.seed_index": str(trial.seed), "ganstudy.budget": str(trial.budget)}
+            name = f"{trial.group}-{trial.number:04d}-seed-{trial.seed}"
+        else:
+            self._param_names.update(params)
+        run, folder = self._run_of(trial.id), self._folder.training(*trial.id)
+        run.name, run.started = name, row.written_at
+        run.folders = {SAMPLES: folder / "samples", PROBABILITIES: folder / "histograms"}
         run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
             run.params = params
-            run.texts["config.yaml"] = as_yaml(trial.config)
+            run.texts["config.yaml"] = as_yaml(config)
             run.tags |= {
                 "ganstudy.trial": str(trial.number),
-                "ganstudy.origin": trial.origin,
+                "ganstudy.group": trial.group,
                 "ganstudy.state": "running",
                 NOTE: trial_note(trial),
+                **tags,
             }
 
     def _started(self, row: Row, event: AttemptStarted) -> None:
-        trial = self._fold.trial(event.trial)
+        trial = self._fold.trial(event.id)
         if event.attempt == 1:
             self._begun(row, trial)
-        run = self._trial(event.trial)
+        run = self._run_of(event.id)
         run.status = None
         for one in (self._parent(), run):
             if self._news(one, row):
@@ -372,41 +410,66 @@ class MlflowProjection:
                 one.tags["ganstudy.state"] = "running"
         if event.attempt > 1 and run.seq == row.seq:
             run.tags["ganstudy.attempt"] = str(event.attempt)
-            if trial.fid_best is not None:  # the attempt before may have taken it out of the ranking
-                run.tags[ORDER] = order(trial.kimg, trial.fid_best)
+            run.tags |= _order(trial)  # the attempt before may have taken it out of the ranking
 
     def _reported(self, row: Row, event: Reported) -> None:
         at = milliseconds(row.written_at)
-        run = self._trial(event.trial)
+        run = self._run_of(event.id)
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
-        trial = self._fold.trial(event.trial)
         if self._news(run, row):
             assert self._study is not None, "the first row opens the study"
             held = trial_resources(self._study.config, self._study.versions)
             values = event.metrics | dict(device_seconds(held, event.metrics))
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
-            run.tags[ORDER] = order(trial.kimg, trial.fid_best or 0.0)
-        judged, before = Judgement.of(event.kimg, event.metrics), self._best or Judgement(0, math.inf)
+            run.tags |= _order(self._fold.trial(event.id))
+        if not event.seed:
+            self._look_for_best(row, Judgement.of(event.kimg, event.metrics))
+
+    def _look_for_best(self, row: Row, judged: Judgement) -> None:
+        before = self._best or Judgement(0, math.inf)
         if best_of([before, judged]) is judged and (judged.fid, judged.images) != (before.fid, before.images):
             self._best = judged
             parent = self._parent()
             if self._news(parent, row):
                 kimg = sum(one.kimg for one in self._fold.record(live=True).trials)
-                parent.metrics.append(("best_fid", judged.fid, at, kimg))
+                parent.metrics.append(("best_fid", judged.fid, milliseconds(row.written_at), kimg))
 
     def _ended(self, row: Row, event: Ended) -> None:
-        self._news(self._parent(), row)
-        run = self._trial(event.trial)
+        parent, run, trial = self._parent(), self._run_of(event.id), self._fold.trial(event.id)
+        ended_once = self._ended_once[bool(event.seed)]
         run.status, run.ended = STATUS[event.state], row.written_at
         if self._news(run, row):
+            run.metrics += judged_points(row, event)
             run.tags["ganstudy.state"] = event.state
-            trial = self._fold.trial(event.trial)
-            if trial.fid_best is not None:
-                run.tags[ORDER] = order(trial.kimg, trial.fid_best, ranked=event.state not in UNRANKED)
-            again = event.trial in self._ended_once
-            for name, value in (("ganstudy.rung", event.rung), ("ganstudy.cause", event.cause)):
+            run.tags |= _order(trial)
+            told = {"rung": event.rung, "cause": event.cause, "chosen_kimg": event.chosen}
+            again = event.id in ended_once
+            for name, value in told.items():
                 if value is not None or again:  # an empty one replaces that of an earlier attempt
-                    run.tags[name] = "" if value is None else str(value)
+                    run.tags[f"ganstudy.{name}"] = "" if value is None else str(value)
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._touched[run.uid] = run
-        self._ended_once.add(event.trial)
+        ended_once.add(event.id)
+        news = self._news(parent, row)
+        if event.seed and news and self._confirmed:
+            study = self._fold.record(live=True)
+            parent.texts[confirmation.TABLE] = confirmation.table(study)
+            parent.metrics += confirmation.points(study, row.written_at)
+
+
+def _order(trial: TrialRecord) -> dict[str, str]:
+    """The tag that puts a trial in its place on the leaderboard; none of a retraining, which has no place there."""
+    if trial.seed or trial.fid_best is None:
+        return {}
+    return {ORDER: order(trial.kimg, trial.fid_best, ranked=trial.state not in UNRANKED)}
+
+
+def child_name(id: TrialId) -> str:
+    """Return the end of the uid of a training's run, of one part: what comes before it is the study's."""
+    return f"confirm-{id.budget}-{id.trial}-{id.seed}" if id.seed else str(id.trial)
+
+
+def judged_points(row: Row, event: Ended) -> list[tuple[str, float, int, int]]:
+    """Return the test metrics as points (name, value, milliseconds, step) at the kimg of the generator judged."""
+    named = {f"test_{name}": value for name, value in (event.test or {}).items()}
+    return [(name, value, milliseconds(row.written_at), event.chosen or 0) for name, value in finite(named)]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.record import Retraining
 from study.folder import StudyFolder
+from study.ledger.events import TrialId
 from study.ledger.head import read_head
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, TrialRecord
@@ -64,7 +64,7 @@ def newer_trainings(folder: StudyFolder, study: StudyRecord, fids: bool = False)
                 yield Newer(place, why, f"trial {number}", None, whole=True)
     for place, (budget, trial, index) in _numbered(folder, "confirm/*/*", _RETRAINING):
         what = f"trial {trial}'s retraining {index} to {budget} kimg"
-        if retraining := study.confirmation.find(trial, index, budget):
+        if retraining := study.confirmation.find(TrialId(trial, index, budget)):
             yield from _newer(place, what, retraining, step, fids)
         else:
             yield Newer(place, f"{place}: the ledger knows no such retraining", what, None, whole=True)
@@ -81,7 +81,7 @@ def kimg_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _newer(place: Path, what: str, training: TrialRecord | Retraining, step: int, fids: bool) -> Iterator[Newer]:
+def _newer(place: Path, what: str, training: TrialRecord, step: int, fids: bool) -> Iterator[Newer]:
     known, attempt, newest = training.kimg, _attempt(place), _newest(place)
     lost = f"{what} after {known} kimg" if known else what
     if fids and (other := _other_fid(place, training)):
@@ -94,7 +94,7 @@ def _newer(place: Path, what: str, training: TrialRecord | Retraining, step: int
         yield Newer(place, why, lost, known, whole=False)
 
 
-def _other_fid(place: Path, training: TrialRecord | Retraining) -> str | None:
+def _other_fid(place: Path, training: TrialRecord) -> str | None:
     """Say which report of a training has another FID on disk, if one has: then that is another training.
 
     What a later attempt may have trained again is left out.

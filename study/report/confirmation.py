@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from study.confirmation.stats import LEVEL, judge
-from study.confirmation.view import HEAD, cells, legend, verdict
+from study.analysis.confirmation import LEVEL, judge
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.svg import Row, strips
 from study.report.words import words
+from study.views.confirmation import HEAD, cells, legend, verdict
 
 
 def confirmation(facts: Facts) -> Markup | None:

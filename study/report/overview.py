@@ -6,14 +6,15 @@ import yaml
 from markupsafe import Markup
 
 from study.analysis.cost import cost, saved, wall_seconds
+from study.analysis.noise import noise_of
 from study.analysis.ranking import RULE, tied_with_first
 from study.analysis.rung_facts import schedule_of
 from study.ledger.earlier import words as words_of_earlier
-from study.noise.view import ranking_lines
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.pictures import TRIALS, sample_grids
 from study.report.words import state, words
+from study.views.noise import ranking_lines
 from study.views.tables import number
 from trainables.display import redacted
 
@@ -43,7 +44,7 @@ def ranking(facts: Facts) -> Markup | None:
     """The first trials, which of them are tied, and how large the noise is."""
     if not facts.ranked:
         return None
-    ties = tied_with_first(facts.ranked, facts.study.noise)
+    ties = tied_with_first(facts.ranked, noise_of(facts.study))
     rows = []
     for r in facts.ranked[:_TOP]:
         gap = f"+{number(r.fid_best - facts.ranked[0].fid_best)}" if r.trial.number in ties else ""

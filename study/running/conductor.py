@@ -1,61 +1,32 @@
 """The heart of a study, without Ray: what to try next, and whether a trial goes on.
 
-Every step is in the ledger, committed, before anyone acts on it. The sampler's history and ASHA's rungs are held in
-memory as projections of the ledger; `Conductor` rebuilds both from it when a study is launched again.
+The sampler's history and ASHA's rungs are held in memory as projections of the ledger, and rebuilt from it when a study
+is launched again.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
+from study.ledger.events import AttemptStarted, Ended, Reported, TrialId, TrialProposed
 from study.ledger.ledger import Writer
 from study.ledger.records import Fold, StudyRecord, TrialRecord, TrialState
 from study.running.asha import Asha
+from study.running.director import Director, Running
 from study.running.sampling import Sampling
-from study.running.taking import Over, take
+from study.running.taking import Reached
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig
-from trainables.evaluation.image_counts import ImageCounts, Judgement, best_of
-from trainables.streams import derive_seed
+from study.study_file.seeds import trial_seed
+from trainables.evaluation.image_counts import ImageCounts
 from trainables.trial import report_keys
 
 _FINISHED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)
 
 
-@dataclass
-class Running:
-    """A trial in hand: its configuration and what it reported so far."""
+class Conductor(Director):
+    """The director of a study's own trials."""
 
-    number: int
-    config: dict[str, Any]
-    attempt: int
-    reports: dict[int, Judgement] = field(default_factory=dict)
-
-    @property
-    def kimg(self) -> int:
-        """Training time of the last report, 0 before the first."""
-        return max(self.reports, default=0)
-
-    @property
-    def fid(self) -> float | None:
-        """The last FID."""
-        return self.reports[self.kimg].fid if self.reports else None
-
-    @property
-    def fid_best(self) -> float | None:
-        """The best FID."""
-        return None if (best := self.best) is None else best.fid
-
-    @property
-    def best(self) -> Judgement | None:
-        """The report of the best FID."""
-        return best_of(self.reports.values())
-
-
-class Conductor:
-    """Runs one study against its ledger. Not thread-safe: the driver's one thread owns it."""
+    command = "launch"
 
     def __init__(
         self,
@@ -72,17 +43,14 @@ class Conductor:
             writer: the ledger, owned.
             fold: of everything in the ledger so far.
         """
+        super().__init__(writer, report_keys(config.evaluation))
         self.config = config
         self._space = config.space.resolve()
-        self._metrics = report_keys(config.evaluation)
-        self._writer = writer
         self._sampling = Sampling(self._space, config.sampler.name, config.seed, config.sampler.startup_trials, ceiling)
         self._ceiling = ceiling
         self.full_count_at: tuple[int, ...] = (config.schedule.max_kimg,)
         """Budgets (kimg) at which trials are judged by `evaluation.count` images."""
         self._asha = Asha(config.schedule, config.seed)
-        self._running: dict[int, Running] = {}
-        self._unfinished: deque[Running] = deque()
         self._ahead: Running | None = None
         self._proposed = 0
         self._restore(fold.record(live=False), fold.reported)
@@ -98,7 +66,7 @@ class Conductor:
             self._sampling.restore(trial, finished)
             if not finished:
                 reports = {report.kimg: report.judgement for report in trial.reports}
-                running = Running(trial.number, trial.config, trial.attempts, reports)
+                running = Running(trial.number, trial.id, trial.config, trial.attempts, reports)
                 self._running[trial.number] = running
                 self._settle_or_queue(running, goes_on, reopened=trial.state == TrialState.COMPLETED)
         self._proposed = len(record.trials)
@@ -106,7 +74,7 @@ class Conductor:
             self._sampling.restore(record.ahead, finished=False)
             self._proposed += 1
             if record.ahead.number < self.config.trials:
-                self._ahead = Running(record.ahead.number, record.ahead.config, attempt=0)
+                self._ahead = Running(record.ahead.number, record.ahead.id, record.ahead.config, attempt=0)
 
     def _is_finished(self, trial: TrialRecord) -> bool:
         """Completed at a budget that has been raised since is not finished."""
@@ -121,7 +89,7 @@ class Conductor:
             if reopened:
                 running.attempt += 1
                 before.append(AttemptStarted(running.number, running.attempt))
-            self._end(running, self._ended(running, TrialState.STOPPED, rung=running.kimg), *before)
+            self._end(running, TrialState.STOPPED, *before, rung=running.kimg)
         else:
             self._unfinished.append(running)
 
@@ -130,25 +98,12 @@ class Conductor:
         """How many trials there are to hand out: all that had begun, however many are wanted, and new ones."""
         return len(self._unfinished) + bool(self._ahead) + max(0, self.config.trials - self._proposed)
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether every trial asked for has been handed out."""
-        return not self.coming
-
-    @property
-    def done(self) -> bool:
-        """Whether every trial asked for has come to its end."""
-        return self.exhausted and not self._running
-
     def next(self) -> Running | None:
         """Hand out an unfinished trial of an earlier launch, or a new one; None when there are no more."""
-        if self._unfinished:
-            return self._start(self._unfinished.popleft())
-        if self.exhausted:
-            return None
+        if self._unfinished or self.exhausted:
+            return super().next()
         running, proposed = (self._ahead, ()) if self._ahead else self._propose()
         self._ahead = None
-        self._running[running.number] = running
         return self._start(running, *proposed)
 
     def prepare(self) -> None:
@@ -169,71 +124,29 @@ class Conductor:
             proposal.params,
             data=self.config.data.model_dump(mode="json"),
             evaluation=self.config.evaluation.model_dump(mode="json"),
-            seed=derive_seed(self.config.seed, "trial", number) % 2**32,
+            seed=trial_seed(self.config.seed, number),
         ).to_dict()
         self._proposed += 1
         event = TrialProposed(number, config, proposal.params, proposal.origin, proposal.sampler_attrs)
-        return Running(number, config, attempt=0), (event,)
+        return Running(number, TrialId(number), config, attempt=0), (event,)
 
-    def retry(self, number: int) -> Running | None:
-        """Note that a trial in hand is started again after its worker was lost; None if it has ended already."""
-        running = self._running.get(number)
-        return self._start(running) if running else None
+    def _end_of(self, running: Running) -> int:
+        return self.config.schedule.max_kimg
 
-    def _start(self, running: Running, *before: TrialProposed) -> Running:
-        running.attempt += 1
-        self._write(*before, AttemptStarted(running.number, running.attempt))
-        return running
-
-    def report(self, number: int, result: dict[str, Any]) -> bool:
-        """Take a result of a trial in hand; return whether it goes on.
-
-        The report and what follows from it are one transaction. A report that is known already (made again after a
-        worker was lost) changes nothing; one of an earlier attempt (a worker that was thought dead) is refused. One
-        without sense (a metric missing or no number, a time that runs backward) fails the trial, and only that.
-
-        Raises:
-            GanStudyError: if the worker's disk is full; the trial goes on when the study is launched again.
-        """
-        running = self._running.get(number)
-        if running is None or result.get("attempt", running.attempt) != running.attempt:
-            return False
-        taken = take("launch", f"trial {number}", result, self._metrics, running.reports, self.config.schedule.max_kimg)
-        if isinstance(taken, Over):
-            self._end(running, self._ended(running, taken.state, cause=taken.cause))
-            return False
-        kimg, metrics = taken.kimg, taken.metrics
-        if kimg in running.reports:
+    def _goes_on(self, running: Running, reached: Reached, result: Mapping[str, Any], *new: Reported) -> bool:
+        if not new:
             return True
-        running.reports[kimg] = Judgement.of(kimg, metrics)
-        self._sampling.report(number, kimg, metrics["fid"])
-        ended = self._decide(running, self._asha.goes_on(number, kimg, metrics["fid"]))
-        reported = Reported(number, kimg, running.attempt, metrics)
-        if ended:
-            self._end(running, ended, reported)
-            return False
-        self._write(reported)
-        return True
+        kimg, fid = reached.kimg, reached.metrics["fid"]
+        self._sampling.report(running.number, kimg, fid)
+        survives = self._asha.goes_on(running.number, kimg, fid)
+        if kimg >= self.config.schedule.max_kimg:
+            self._end(running, TrialState.COMPLETED, *new)
+        elif not survives:
+            self._end(running, TrialState.STOPPED, *new, rung=kimg)
+        else:
+            self._write(*new)
+            return True
+        return False
 
-    def fail(self, number: int, cause: str) -> None:
-        """Note that a trial in hand is lost for good; one that has ended already stays as it is."""
-        running = self._running.get(number)
-        if running is None:
-            return
-        self._end(running, self._ended(running, TrialState.FAILED, cause=cause))
-
-    def _decide(self, running: Running, goes_on: bool) -> Ended | None:
-        if running.kimg >= self.config.schedule.max_kimg:
-            return self._ended(running, TrialState.COMPLETED)
-        return None if goes_on else self._ended(running, TrialState.STOPPED, rung=running.kimg)
-
-    def _ended(self, running: Running, state: TrialState, rung: int | None = None, cause: str | None = None) -> Ended:
-        return Ended(running.number, running.attempt, running.kimg, state.value, rung, cause)
-
-    def _end(self, running: Running, ended: Ended, *before: Event) -> None:
-        self._write(*before, ended)
-        self._sampling.end(running.number, TrialState(ended.state), running.fid_best, running.fid, ended.cause)
-        del self._running[running.number]
-
-    def _write(self, *events: Event) -> None:
-        self._writer.append(*events)
+    def _ended(self, running: Running, event: Ended) -> None:
+        self._sampling.end(running.number, TrialState(event.state), running.fid_best, running.fid, event.cause)

@@ -39,12 +39,12 @@ _MLFLOW_SECONDS_AT_END = 60.0
 
 @dataclass(frozen=True)
 class Launched:
-    """How a launch ended."""
+    """How a launch, or a command that trains again, ended."""
 
     study: StudyRecord
-    interrupted: str | None
-    by_signal: bool
-    mlflow_behind: str | None
+    interrupted: str | None = None
+    by_signal: bool = False
+    mlflow_behind: str | None = None
     """Why MLflow lacks something (`ganstudy sync` brings it), or None."""
 
 

@@ -46,9 +46,9 @@ class Progress(AbstractContextManager["Progress"]):
     def headline(self) -> str:
         """Return how far the study is, in one line."""
         board, parts = self.board, []
-        parts.append(f"{board.finished}/{board.total} trials done")
-        if board.best:
-            parts.append(f"best FID {number(board.best.record.fid_best)} (trial {board.best.number})")
+        parts.append(f"{board.finished}/{board.total} {board.what} done")
+        if (best := board.best) is not None and not best.record.seed:
+            parts.append(f"best FID {number(best.record.fid_best)} (trial {best.record.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
         if why := self.halted():
             return f"{', '.join(parts)}; {why}, ending cleanly (Ctrl-C again: at once)"
@@ -67,12 +67,12 @@ class Lines(Progress):
             return
         text = {AttemptStarted: self._started, Reported: self._reported, Ended: self._ended}.get(type(event))
         if text:
-            self.console.print(f"trial {line.number:4d}  {text(line)}", soft_wrap=True)
+            self.console.print(f"{self.board.name(line.record.id)}  {text(line)}", soft_wrap=True)
 
     def _started(self, line: Line) -> str:
         if line.record.attempts > 1:
             return f"started again (attempt {line.record.attempts}) from its last checkpoint"
-        return f"started    {line.what} [{line.record.origin}]"
+        return f"started    {line.what} [{line.record.group if line.record.seed else line.record.origin}]"
 
     def _reported(self, line: Line) -> str:
         return (
@@ -83,6 +83,8 @@ class Lines(Progress):
     def _ended(self, line: Line) -> str:
         trial = line.record
         why = f" at rung {trial.rung} kimg" if trial.rung else f": {trial.cause}" if trial.cause else ""
+        if trial.test_fid is not None:
+            why = f": FID {number(trial.test_fid)} on test images, of its generator of {trial.chosen} kimg"
         return f"{line.state}{why}; {self.headline()}"
 
 
@@ -104,7 +106,7 @@ class LiveTable(Progress):
     def _draw(self) -> RenderableType:
         rows: list[list[str | Text]] = [
             [
-                str(line.number),
+                self.board.name(line.record.id).removeprefix("trial").strip(),
                 Text(line.state, STATE_STYLES.get(line.state, "")),
                 str(line.record.kimg),
                 str(line.record.rung or ""),
@@ -122,8 +124,8 @@ class LiveTable(Progress):
         """Running trials and the newest finished ones."""
         lines = list(self.board.lines.values())
         finished = sorted((line for line in lines if line.ended), key=lambda line: line.ended or 0.0)
-        shown = {line.number for line in finished[-_SHOWN_FINISHED:]}
-        return [line for line in lines if line.state == "running" or line.number in shown]
+        shown = {line.record.id for line in finished[-_SHOWN_FINISHED:]}
+        return [line for line in lines if line.state == "running" or line.record.id in shown]
 
 
 _COLUMNS = [

@@ -2,11 +2,11 @@
 
 from rich.console import Console
 
-from study.running.board import Board
+from study.running.board import StudyBoard
 from study.running.conductor import Conductor
 from study.running.driver import Driver, interruptible
 from study.running.progress import progress
-from study.running.tune_run import run_trials
+from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
 from study.terminal.say import say
 from trainables.evaluation.prepare import Prepared
@@ -15,7 +15,7 @@ from trainables.evaluation.prepare import Prepared
 def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Console) -> None:
     """Run trials until all are done or the halt says why not."""
     slots, halt = driver.slots, driver.halt
-    board = Board(config.schedule, config.trials, slots.concurrency, driver.fold)
+    board = StudyBoard(config.schedule, config.trials, slots.concurrency, driver.fold)
     say(
         console,
         f"running {board.total} trials, {slots.concurrency} at a time with {slots.cpus:g} CPU and "
@@ -25,7 +25,8 @@ def run(config: StudyConfig, prepared: Prepared, driver: Driver, console: Consol
         driver.shown = shown
         conductor = Conductor(config, prepared.fid_ceiling, driver.writer, driver.fold)
         if not conductor.exhausted:
-            run_trials(conductor, prepared, config.folder, slots, halt)
+            work = Work(config, prepared, conductor.full_count_at, config.time_budget_minutes)
+            run_trainings(conductor, work, slots, halt)
         if not conductor.done:
             budget = config.time_budget_minutes
             halt.ask(f"the time budget of {budget:g} minutes is spent" if budget else "Ray Tune ended early")

@@ -1,13 +1,10 @@
-"""Hands trainings to Ray Tune: thin adapters between Tune's hooks and whoever decides, a `Director`.
-
-A study's director is the `Conductor`, a confirmation's the `Confirmer`.
-"""
+"""Hands trainings to Ray Tune: thin adapters between Tune's hooks and whoever decides, a `Director`."""
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
@@ -16,9 +13,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from study.folder import StudyFolder
 from study.running.cluster import Slots
-from study.running.conductor import Conductor, Running
+from study.running.director import Director, Running
 from study.running.halt import Halt
 from study.running.ray_internals import adapt_tune
 from study.running.same_code import driver_code
@@ -32,38 +28,16 @@ from trainables.tune import GanTrainable
 _NUMBER = "number"
 
 
-class Director(Protocol):
-    """Decides which trainings there are and whether one goes on; knows each by a number of its own."""
-
-    def next(self) -> Running | None:
-        """Hand one out, None when there are no more."""
-
-    def prepare(self) -> None:
-        """Do now, while all train, what the next `next` would have to."""
-
-    def report(self, number: int, result: dict[str, Any]) -> bool:
-        """Take a result; return whether the training goes on."""
-
-    def retry(self, number: int) -> Running | None:
-        """Note that one is started again after its worker was lost; None if it has ended already."""
-
-    def fail(self, number: int, cause: str) -> None:
-        """Note that one is lost for good."""
-
-
 @dataclass(frozen=True)
 class Work:
-    """What a director's trainings need, and where they lie.
+    """What a director's trainings need.
 
-    With `test` each is judged on test images when it reaches the end, `config.schedule.max_kimg`. At the budgets (kimg)
-    of `full_count_at` the FID is of `evaluation.count` images.
+    With `test` each is judged on test images when it reaches its budget. At the budgets (kimg) of `full_count_at` the
+    FID is of `evaluation.count` images.
     """
 
     config: StudyConfig
     prepared: Prepared
-    folder: StudyFolder
-    folder_of: Callable[[int], Path]
-    count: int
     full_count_at: tuple[int, ...]
     time_budget_minutes: float | None = None
     test: Prepared | None = None
@@ -213,35 +187,22 @@ class Preparing(_Unsaved, Callback):
             self._halt.guard(self._director.prepare)
 
 
-def run_trials(conductor: Conductor, prepared: Prepared, folder: StudyFolder, slots: Slots, halt: Halt) -> None:
-    """Run a study's trials until the conductor has no more or `halt` ends it.
-
-    Raises:
-        Exception: what went wrong in the conductor (a ledger that cannot be written, above all).
-    """
-    config = conductor.config
-    work = Work(
-        config, prepared, folder, folder.trial, conductor.coming, conductor.full_count_at, config.time_budget_minutes
-    )
-    run_trainings(conductor, work, slots, halt)
-
-
 def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> None:
     """Run trainings until the director has no more or `halt` ends it.
 
     Raises:
         Exception: what went wrong in the director (a ledger that cannot be written, above all).
     """
-    config, folder = work.config, work.folder
+    config, folder = work.config, work.config.folder
     code = digest(driver_code(), "trainables")
 
     def config_of(running: Running) -> dict[str, Any]:
         return {
             _NUMBER: running.number,
             "trial": running.config,
-            "folder": str(work.folder_of(running.number)),
+            "folder": str(folder.training(*running.id)),
             "report_kimg": config.schedule.report_every,
-            "judged_at": config.schedule.max_kimg,
+            "judged_at": running.id.budget,
             "full_count_at": list(work.full_count_at),
             "threads": slots.threads,
             "device": slots.device,
@@ -259,7 +220,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         tune_config=tune.TuneConfig(
             search_alg=LedgerSearcher(director, halt, config_of),
             scheduler=LedgerScheduler(director, halt),
-            num_samples=work.count,
+            num_samples=director.coming,
             max_concurrent_trials=slots.concurrency,
             time_budget_s=budget * 60 if budget else None,
             reuse_actors=True,

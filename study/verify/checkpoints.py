@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.rung_facts import schedule_of
-from study.confirmation.record import Retraining
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.older.newer import kimg_of, newer_trainings
@@ -41,7 +40,7 @@ def check_checkpoints(folder: StudyFolder, study: StudyRecord, live: bool, count
     return f"{len(moving)} running trials left out" if moving else None
 
 
-def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step: int, counts: Counter[str]) -> None:
+def check_training(place: Path, what: str, trial: TrialRecord, step: int, counts: Counter[str]) -> None:
     """Check the checkpoints at `place` of a training that reports every `step` kimg.
 
     Raises:
@@ -73,7 +72,7 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
         raise Discrepancy(f"{place}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")
 
 
-def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord | Retraining, step: int) -> dict[str, Any]:
+def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord, step: int) -> dict[str, Any]:
     """Compare a checkpoint's report with the ledger's; one that is not there yet may only be the next."""
     try:
         report = json.loads((path / "report.json").read_text())

@@ -14,13 +14,13 @@ from optuna.trial import TrialState as OptunaState
 from search_spaces.space import Space
 from study.folder import StudyFolder
 from study.ledger.events import (
-    CONFIRMATION,
     SEED,
     AttemptStarted,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
+    RetrainingPlanned,
     StudyChanged,
     StudyOpened,
     TrialProposed,
@@ -32,13 +32,13 @@ from study.running.asha import Asha
 from study.running.sampling import Sampling
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig, refuse_changes
+from study.study_file.seeds import trial_seed
 from study.verify.check import Discrepancy
 from study.verify.warm_start import check_earlier, check_named
 from trainables.errors import GanStudyError
 from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
 from trainables.faults import OUT_OF_MEMORY
 from trainables.gan.config import TrialConfig
-from trainables.streams import derive_seed
 from trainables.validation import validated
 
 
@@ -77,7 +77,7 @@ class Replay:
             Reported: self._reported,
             Ended: self._ended,
             NoiseMeasured: self._noise,
-            **dict.fromkeys(CONFIRMATION, lambda event: None),  # they decide nothing here; see verify/confirmation.py
+            RetrainingPlanned: lambda event: None,
         }
 
     def take(self, rows: Iterable[Row]) -> None:
@@ -102,7 +102,8 @@ class Replay:
         self._epoch = row.epoch
         due, self._due = self._due, None
         if due is None:
-            self._handlers[type(row.event)](row.event)
+            if not getattr(row.event, "seed", 0):  # retrainings decide nothing here; see verify/retrainings.py
+                self._handlers[type(row.event)](row.event)
         elif row.event != due:
             raise Discrepancy(f"the replay has {_shown(due)} here, the ledger {_shown(row.event)}")
         else:
@@ -136,7 +137,7 @@ class Replay:
             event.params,
             data=self._config.data.model_dump(mode="json"),
             evaluation=self._config.evaluation.model_dump(mode="json"),
-            seed=derive_seed(self._config.seed, "trial", event.trial) % 2**32,
+            seed=trial_seed(self._config.seed, event.trial),
         ).to_dict()
         known = TrialConfig.from_dict(event.config, "its configuration").to_dict()  # completed, if it is an older one
         if config != known:

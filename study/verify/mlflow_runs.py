@@ -8,26 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from study.folder import StudyFolder
-from study.ledger.events import (
-    AttemptStarted,
-    Ended,
-    Event,
-    Reported,
-    RetrainingEnded,
-    RetrainingReported,
-    RetrainingStarted,
-)
+from study.ledger.events import AttemptStarted, Ended, Reported, TrialId
 from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
-from study.mlflow.confirmation import child_name, judged_points
 from study.mlflow.database import check_database
 from study.mlflow.experiment import runs_anywhere
 from study.mlflow.private import history_reader
+from study.mlflow.projection import child_name, judged_points
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
 from study.study_file.addresses import database_file
 from study.verify.check import Discrepancy
+from study.verify.retrainings import name_of
 from trainables.errors import GanStudyError
 
 if TYPE_CHECKING:
@@ -103,10 +96,10 @@ class _Comparison:
     ) -> None:
         self._study = study
         self._head = rows[-1].seq
-        self._rows = defaultdict[str, list[Row]](list)  # by the end of the run's uid
+        self._rows = defaultdict[TrialId, list[Row]](list)
         for row in rows:
-            if (child := _child(row.event)) is not None:
-                self._rows[child].append(row)
+            if isinstance(row.event, AttemptStarted | Reported | Ended):
+                self._rows[row.event.id].append(row)
         self._stored = stored
         self._counts = counts
         self._complete = _has_ended(study, live)
@@ -114,7 +107,7 @@ class _Comparison:
         self._behind = Counter[str]()
 
     def run(self) -> str | None:
-        there = [trial.number for trial in self._study.trials if self._uid(trial.number) in self._stored.runs]
+        there = [trial.number for trial in self._study.trials if self._uid(trial.id) in self._stored.runs]
         parent = self._only(self._study.uid, "the study", missing_is_wrong=self._complete or bool(there))
         if parent is not None:
             self._watermark(parent, "the study")
@@ -122,19 +115,18 @@ class _Comparison:
         for trial in self._study.trials:
             what = f"trial {trial.number}"
             missing_is_wrong = self._complete or trial.number < max(there, default=-1)
-            self._check_child(str(trial.number), what, missing_is_wrong)
-        for retraining in self._study.confirmation.retrainings:
-            what = f"trial {retraining.trial}'s retraining {retraining.index} to {retraining.budget} kimg"
-            self._check_child(child_name(retraining.place), what, missing_is_wrong=self._complete)
+            self._check_child(trial.id, what, missing_is_wrong)
+        for retraining in self._study.retrainings:
+            self._check_child(retraining.id, name_of(retraining), missing_is_wrong=self._complete)
         lacking = ", ".join(f"{n:,} {what}" for what, n in self._behind.items() if n)
         return f"MLflow is behind by {lacking}; {self._sync}" if lacking else None
 
-    def _uid(self, number: int | str) -> str:
-        return f"{self._study.uid}/{number}"
+    def _uid(self, id: TrialId) -> str:
+        return f"{self._study.uid}/{child_name(id)}"
 
     def _check_strangers(self) -> None:
-        known = {self._study.uid, *(self._uid(trial.number) for trial in self._study.trials)}
-        known |= {self._uid(child_name(retraining.place)) for retraining in self._study.confirmation.retrainings}
+        trainings = (*self._study.trials, *self._study.retrainings)
+        known = {self._study.uid, *(self._uid(training.id) for training in trainings)}
         for uid, runs in self._stored.runs.items():
             for run in runs:
                 if uid not in known and run.info.lifecycle_stage != "deleted":
@@ -175,19 +167,19 @@ class _Comparison:
             )
         return mark
 
-    def _check_child(self, name: str, what: str, missing_is_wrong: bool) -> None:
-        run = self._only(self._uid(name), what, missing_is_wrong)
+    def _check_child(self, id: TrialId, what: str, missing_is_wrong: bool) -> None:
+        run = self._only(self._uid(id), what, missing_is_wrong)
         if run is None:
-            self._behind["points"] += sum(len(_points(row)) for row in self._rows[name])
+            self._behind["points"] += sum(len(_points(row)) for row in self._rows[id])
         else:
-            self._compare(name, what, run)
+            self._compare(id, what, run)
 
-    def _compare(self, name: str, what: str, run: "Run") -> None:
+    def _compare(self, id: TrialId, what: str, run: "Run") -> None:
         where = f"{what}, MLflow run {run.info.run_id}"
         mark = self._watermark(run, what)
         found = self._stored.points[run.info.run_id].copy()
         state = None
-        for row in self._rows[name]:
+        for row in self._rows[id]:
             missing = Counter(_points(row))
             self._counts["points"] += (missing & found).total()
             missing, found = missing - found, found - missing
@@ -195,33 +187,20 @@ class _Comparison:
                 advice = "" if row.seq <= mark else f"; {self._sync}"
                 raise Discrepancy(f"{where}: lacks {_shown(min(missing))}{advice}")
             self._behind["points"] += missing.total()
-            if isinstance(row.event, _STARTS | _ENDS) and row.seq <= mark:
-                state = row.event.state if isinstance(row.event, _ENDS) else None
+            if isinstance(row.event, AttemptStarted | Ended) and row.seq <= mark:
+                state = row.event.state if isinstance(row.event, Ended) else None
         if found:
             raise Discrepancy(f"{where}: has {_shown(min(found))}, which the ledger has not")
         if state is not None and (shown := run.data.tags.get("ganstudy.state")) != state:
             raise Discrepancy(f"{where}: says {shown!r}, the ledger {state!r}")
 
 
-_STARTS = AttemptStarted | RetrainingStarted
-_ENDS = Ended | RetrainingEnded
-
-
-def _child(event: Event) -> str | None:
-    """The end of the uid of the run that shows an event."""
-    if isinstance(event, AttemptStarted | Reported | Ended):
-        return str(event.trial)
-    if isinstance(event, RetrainingStarted | RetrainingReported | RetrainingEnded):
-        return child_name(event.place)
-    return None
-
-
 def _points(row: Row) -> list[Point]:
     """The points that a row stands for in its run."""
     event = row.event
-    if isinstance(event, RetrainingEnded):
+    if isinstance(event, Ended):
         return judged_points(row, event)
-    if isinstance(event, Reported | RetrainingReported):
+    if isinstance(event, Reported):
         return [(name, value, milliseconds(row.written_at), event.kimg) for name, value in finite(event.metrics)]
     return []
 

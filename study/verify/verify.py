@@ -12,16 +12,16 @@ from rich.text import Text
 
 from study.folder import StudyFolder
 from study.ledger.catalogue import open_ledger
+from study.ledger.events import CONFIRM, NOISE
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
 from study.ledger.rows import Row
 from study.terminal.say import say
 from study.verify.check import Check, Discrepancy, run_check
 from study.verify.checkpoints import check_checkpoints
-from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
 from study.verify.mlflow_runs import check_mlflow
-from study.verify.noise import check_noise
+from study.verify.retrainings import check_noise, check_retrainings
 from trainables.display import shown
 from trainables.errors import CorruptFile
 
@@ -54,10 +54,12 @@ def verify(folder: StudyFolder) -> list[Check]:
             run_check("checkpoints", lambda counts: check_checkpoints(folder, study, live, counts)),
             run_check("MLflow", lambda counts: check_mlflow(folder, study, ledger.read, live, counts)),
         ]
-        if study.noise.measured:
-            checks.append(run_check("noise", lambda counts: check_noise(folder, study, counts)))
+        if study.measured or study.asked(NOISE).plans:
+            checks.append(run_check("noise", lambda counts: check_noise(folder, rows, live, counts)))
         if study.confirmation.plans:
-            checks.append(run_check("confirmation", lambda counts: check_confirmation(folder, rows, live, counts)))
+            checks.append(
+                run_check("confirmation", lambda counts: check_retrainings(folder, rows, CONFIRM, live, counts))
+            )
     return checks
 
 

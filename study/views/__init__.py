@@ -1,1 +1,1 @@
-"""Records as tables for a terminal: trials, spaces, comparisons."""
+"""What the records say, as tables and words for a terminal."""

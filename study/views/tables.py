@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from study.analysis.noise import Noise
 from study.analysis.ranking import Ranked, tied_with_first
 from study.analysis.summary import summary
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.noise import Noise
 from study.terminal.fitted import Fitted
 from trainables.display import shown
 

@@ -8,13 +8,14 @@ from typing import Any
 from made_up import FINGERPRINT, OPENED_AT
 from toys import Crash, fid_of, result_of, toy_config
 
-from study.confirmation.confirm import Wanted
-from study.confirmation.confirmer import Confirmer
-from study.confirmation.record import Confirmation, Retraining
-from study.ledger.confirmation_events import ConfirmationPlanned
+from study.ledger.events import CONFIRM, RetrainingPlanned
 from study.ledger.ledger import Ledger, Row
 from study.ledger.outcomes import Report, TrialState
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import StudyRecord, TrialRecord, fold
+from study.retraining import noise
+from study.retraining.confirm import Wanted
+from study.retraining.retrainer import Retrainer
+from study.retraining.run import is_new
 from study.study_file.config import StudyConfig
 from trainables.evaluation.config import Evaluation
 from trainables.held_out import TEST
@@ -25,18 +26,20 @@ Fids = Mapping[int, tuple[float, float] | str]
 """By index of the seed: (lowest validation FID, test FID), or how it ended instead."""
 
 
-def retraining(trial: int, index: int, found: tuple[float, float] | str) -> Retraining:
+def retraining(trial: int, index: int, found: tuple[float, float] | str) -> TrialRecord:
     """A retraining that had its lowest FID, `found[0]`, at 3 of 9 kimg."""
-    common = {"trial": trial, "index": index, "budget": BUDGET, "started_at": OPENED_AT, "attempts": 1}
+    common: dict[str, Any] = {"number": trial, "seed": index, "budget": BUDGET, "group": CONFIRM}
+    common |= {"config": {}, "params": {}, "origin": "sampler", "sampler_attrs": {}, "rung": None}
+    common |= {"started_at": OPENED_AT, "attempts": 1}
     if isinstance(found, str):
         cause = None if found == "interrupted" else "Diverged: <loss_d> became non-finite"
         over = None if found == "interrupted" else OPENED_AT
-        return Retraining(
+        return TrialRecord(
             **common, reports=(), state=TrialState(found), cause=cause, ended_at=over, chosen=None, test=None
         )
     curve = {1: found[0] + 10, 3: found[0], 9: found[0] + 1}
     reports = tuple(Report(kimg, 1, {"fid": fid, "kimg": float(kimg)}, OPENED_AT) for kimg, fid in curve.items())
-    return Retraining(
+    return TrialRecord(
         **common,
         reports=reports,
         state=TrialState.COMPLETED,
@@ -49,9 +52,9 @@ def retraining(trial: int, index: int, found: tuple[float, float] | str) -> Retr
 
 def confirmed_study(study: StudyRecord, found: Mapping[int, Fids], seeds: int, order: list[int]) -> StudyRecord:
     """`study` with a plan for the trials of `order` and what is `found` of them."""
-    plan = ConfirmationPlanned(1, order, seeds, BUDGET, FINGERPRINT, TEST_FINGERPRINT)
+    plan = RetrainingPlanned(CONFIRM, 1, order, seeds, BUDGET, FINGERPRINT, TEST_FINGERPRINT)
     retrainings = tuple(retraining(n, i, f) for n, fids in found.items() for i, f in fids.items())
-    return replace(study, confirmation=Confirmation((plan,), retrainings))
+    return replace(study, plans=(plan,), retrainings=retrainings)
 
 
 END = BUDGET
@@ -85,6 +88,28 @@ def confirm(
     config: StudyConfig | None = None,
 ) -> StudyRecord:
     """Confirm as the driver would, or crash once `crash_after` transactions are committed."""
+
+    def plan(study: StudyRecord) -> RetrainingPlanned:
+        return Wanted(top, seeds).plan(study, "test")
+
+    return retrain(place, plan, crash_after=crash_after, slots=slots, result=result, config=config)
+
+
+def measure(place: Path, trial: int, seeds: int, *, crash_after: int | None = None) -> StudyRecord:
+    """Measure a trial's noise by fresh seeds, as the driver would."""
+    return retrain(place, noise.Wanted(trial, 0, seeds).plan, crash_after=crash_after)
+
+
+def retrain(
+    place: Path,
+    planned: Callable[[StudyRecord], RetrainingPlanned | None],
+    *,
+    crash_after: int | None = None,
+    slots: int = 2,
+    result: Result = retrained,
+    config: StudyConfig | None = None,
+) -> StudyRecord:
+    """Retrain what is planned of the study, if anything is."""
     left = [crash_after]
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         append = writer.append
@@ -98,10 +123,12 @@ def confirm(
 
         writer.append = counted  # type: ignore[method-assign]
         study = fold(ledger.read(), live=False)
-        plan, before = Wanted(top, seeds).plan(study, "test"), study.confirmation.plan
-        if before is None or (before.trials, before.seeds, before.budget) != (plan.trials, plan.seeds, plan.budget):
+        plan = planned(study)
+        if plan is None:
+            return study
+        if is_new(study, plan):
             writer.append(plan)
-        confirmer = Confirmer(config or toy_config(), fold(ledger.read(), live=True), writer)
+        confirmer = Retrainer(config or toy_config(), fold(ledger.read(), live=True), writer, plan.group)
         running: dict[int, tuple[Mapping[str, Any], int]] = {}
         while not confirmer.done:
             while len(running) < slots and (handed := confirmer.next()):

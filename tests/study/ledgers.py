@@ -12,15 +12,13 @@ import psycopg
 from psycopg import sql
 
 from study.ledger.events import (
+    CONFIRM,
     AttemptStarted,
-    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
-    RetrainingEnded,
-    RetrainingReported,
-    RetrainingStarted,
+    RetrainingPlanned,
     StudyChanged,
     StudyOpened,
     TrialProposed,
@@ -109,6 +107,35 @@ def reported(trial: int, kimg: int, fid: float = 50.0, attempt: int = 1) -> Repo
     return Reported(trial, kimg, attempt, {**METRICS, "fid": fid})
 
 
+def planned(number: int, trials: list[int], seeds: int, budget: int, fid: str, test: str) -> RetrainingPlanned:
+    """A plan of a confirmation."""
+    return RetrainingPlanned(CONFIRM, number, trials, seeds, budget, fid, test)
+
+
+def retraining_started(trial: int, seed: int, budget: int, attempt: int) -> AttemptStarted:
+    return AttemptStarted(trial, attempt, seed, budget)
+
+
+def retraining_reported(
+    trial: int, seed: int, budget: int, attempt: int, kimg: int, metrics: dict[str, float]
+) -> Reported:
+    return Reported(trial, kimg, attempt, metrics, seed, budget)
+
+
+def retraining_ended(
+    trial: int,
+    seed: int,
+    budget: int,
+    attempt: int,
+    kimg: int,
+    state: str,
+    cause: str | None,
+    chosen: int | None,
+    test: dict[str, float] | None,
+) -> Ended:
+    return Ended(trial, attempt, kimg, state, None, cause, seed, budget, chosen, test)
+
+
 # One of every kind, in a possible order.
 STORY: tuple[Event, ...] = (
     OPENED,
@@ -121,9 +148,9 @@ STORY: tuple[Event, ...] = (
     proposed(1),
     AttemptStarted(1, 1),
     Ended(1, 1, 0, "failed", None, "no memory"),
-    ConfirmationPlanned(1, [0], 2, 20, "f", "t"),
-    RetrainingStarted(0, 1, 20, 1),
-    RetrainingReported(0, 1, 20, 1, 20, METRICS),
-    RetrainingEnded(0, 1, 20, 1, 20, "completed", None, 20, {"fid": 51.0}),
+    planned(1, [0], 2, 20, "f", "t"),
+    retraining_started(0, 1, 20, 1),
+    retraining_reported(0, 1, 20, 1, 20, METRICS),
+    retraining_ended(0, 1, 20, 1, 20, "completed", None, 20, {"fid": 51.0}),
     NoiseMeasured(0, 10, "evaluation", 1, 50.5, None),
 )

@@ -8,7 +8,7 @@ from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpe
 from study.ledger.records import Fold
 from study.ledger.rows import Row
 from study.running import board as boards
-from study.running.board import Board, Line
+from study.running.board import Board, Line, StudyBoard
 from study.study_file.schedule import Schedule
 
 CONFIG = {
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def made(schedule: Schedule, trials: int, concurrency: int) -> Board:
     """The board of a study that was just opened."""
     fold = Fold.of([Row(1, 0.0, 1, StudyOpened("u", {}, "f", 1.0, 2.0, {}))])
-    return Board(schedule, trials, concurrency, fold)
+    return StudyBoard(schedule, trials, concurrency, fold)
 
 
 def take(board: Board, event: Event) -> Line | None:
@@ -104,5 +104,5 @@ def test_a_resumed_study_is_not_paced_by_the_past(clock: list[float]) -> None:
     ]
     for event in events:
         take(earlier, event)
-    resumed = Board(schedule, 4, 1, earlier.fold)
+    resumed = StudyBoard(schedule, 4, 1, earlier.fold)
     assert resumed.seconds_left() == pytest.approx(8 * 3.0)  # two trials of 4 kimg, each 1 s and 2 s of evaluation

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from study.analysis.compare import compare
 from study.cli import app
 from study.ledger.events import NoiseMeasured
-from study.noise.noise import Noise
 from study.views.comparison import print_comparison
 from trainables.errors import InvalidInput
 
@@ -45,7 +44,7 @@ def test_a_lead_is_held_against_the_noise() -> None:
     """Seeds 19, 20, 21: 6.08 is the least difference, and 20 is 8 ahead of 28."""
     seeds = tuple(NoiseMeasured(0, 9, "seed", i, 18.0 + i, None) for i in (1, 2, 3))
     console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    print_comparison(compare(replace(A, noise=Noise(seeds)), B), console)
+    print_comparison(compare(replace(A, measured=seeds), B), console)
     text = console.export_text()
     assert "at 9 kimg a is ahead by 8: more than single runs differ by chance (6.08)" in text
     assert "best FID at 3 kimg" in text

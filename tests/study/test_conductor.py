@@ -16,7 +16,7 @@ from study.ledger.events import Event, Reported
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import Fold, StudyRecord, TrialState, fold
 from study.running.asha import Asha
-from study.running.board import Board
+from study.running.board import StudyBoard
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling
 from study.study_file.config import StudyConfig
@@ -371,7 +371,7 @@ def test_the_board_of_a_raised_budget_waits_for_the_trials_that_go_on(tmp_path: 
     open_study(place, toy_config())
     study = drive(place, toy_config())
     more = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3}).schedule
-    board = Board(more, 12, 1, Fold.of(rows(place)))
+    board = StudyBoard(more, 12, 1, Fold.of(rows(place)))
     completed = {t.number for t in study.trials if t.state == TrialState.COMPLETED}
-    assert {line.number for line in board.lines.values() if line.state == "waiting"} == completed
+    assert {line.record.number for line in board.lines.values() if line.state == "waiting"} == completed
     assert board.finished == 12 - len(completed)

@@ -11,11 +11,10 @@ import pytest
 import yaml
 from command_line import PATIENCE, command, ganstudy
 
-from study.confirmation.record import retraining_folder
-from study.confirmation.seed import confirmation_seed
 from study.folder import StudyFolder
 from study.ledger.catalogue import load_study
 from study.ledger.ledger import Ledger
+from study.study_file.seeds import retraining_seed
 from trainables.data import Split
 from trainables.evaluation.prepare import prepare
 from trainables.gan.config import TrialConfig
@@ -52,7 +51,7 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    acknowledged = {r.place: r.curve for r in load_study(folder).confirmation.retrainings}
+    acknowledged = {r.id: r.curve for r in load_study(folder).confirmation.retrainings}
     assert any(acknowledged.values())
 
     result = json.loads(ganstudy(*CONFIRM, "--json", "--storage", root))
@@ -60,15 +59,15 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
     assert study.trials == before.trials
     assert study.confirmation.complete
     assert result["winner"] is not None
-    for place, curve in acknowledged.items():
-        found = study.confirmation.find(place[1], place[2], place[0])
+    for id, curve in acknowledged.items():
+        found = study.confirmation.find(id)
         assert found is not None
         assert curve.items() <= found.curve.items()
         assert found.attempts == 2 or found.kimg in curve
 
     # By hand: train one of them again, take the generator of the lowest validation FID, judge it on test images.
     one = study.confirmation.retrainings[0]
-    config = TrialConfig.from_dict(study.trials[one.trial].config | {"seed": confirmation_seed(3, one.index)})
+    config = TrialConfig.from_dict(study.trials[one.number].config | {"seed": retraining_seed(3, one.seed)})
     prepared = prepare(config.data, config.evaluation)
     test = prepare(config.data, config.evaluation.model_copy(update={"split": Split.TEST}))
     assert (result["fid_fingerprint"], result["test_fingerprint"]) == (prepared.fingerprint, test.fingerprint)
@@ -94,7 +93,7 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
     assert "Confirmed with fresh seeds" in folder.report_file.read_text()
 
     # A checkpoint that is not the one that was judged is found.
-    place = retraining_folder(folder, one.place) / "checkpoints" / f"kimg-{one.chosen:06d}" / "generator.safetensors"
+    place = folder.training(*one.id) / "checkpoints" / f"kimg-{one.chosen:06d}" / "generator.safetensors"
     place.write_bytes(place.read_bytes()[:-1] + b"\0\0")
     done = subprocess.run(command("verify", "small", "--storage", root), capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import study, trial
 
-from study.confirmation.stats import Judged, Paired, bootstrap_interval, confirmed, judge
+from study.analysis.confirmation import Judged, Paired, bootstrap_interval, confirmed, judge
 from study.ledger.records import StudyRecord
 
 # The best three in order: their FIDs are 10, 11 and 12 at the full budget of 9 kimg.

@@ -14,23 +14,23 @@ import pytest
 from confirmations import END, confirm, read, retrained
 from toys import Crash, drive, fid_of, open_study, toy_config
 
-from study.confirmation.confirm import Wanted
-from study.confirmation.confirmer import Confirmer
-from study.confirmation.seed import confirmation_seed
-from study.confirmation.stats import confirmed, judge
+from study.analysis.confirmation import confirmed, judge
 from study.folder import StudyFolder
-from study.ledger.events import ConfirmationPlanned, RetrainingEnded, RetrainingReported, StudyChanged
+from study.ledger.events import CONFIRM, Ended, Reported, RetrainingPlanned, StudyChanged, TrialId
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, TrialState, fold
-from study.verify.confirmation import check_confirmation
+from study.retraining.confirm import Wanted
+from study.retraining.retrainer import Retrainer
+from study.study_file.seeds import retraining_seed
 from study.verify.decisions import Replay, check_sampler
+from study.verify.retrainings import check_retrainings
 from trainables.errors import GanStudyError
 from trainables.held_out import TEST
 
 
 def outcome(study: StudyRecord) -> dict[Any, Any]:
     """All that a confirmation found out; not how often it had to start."""
-    return {r.place: (r.state, r.cause, r.curve, r.chosen, r.test) for r in study.confirmation.retrainings}
+    return {r.id: (r.state, r.cause, r.curve, r.chosen, r.test) for r in study.confirmation.retrainings}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def whole(finished: bytes, tmp_path_factory: pytest.TempPathFactory) -> StudyRec
 def test_each_retraining_is_the_trial_with_the_seed_of_its_index(whole: StudyRecord) -> None:
     plan = whole.confirmation.plan
     assert plan is not None
-    assert set(outcome(whole)) == {(END, trial, index) for trial in plan.trials for index in (1, 2, 3)}
+    assert set(outcome(whole)) == {TrialId(trial, index, END) for trial in plan.trials for index in (1, 2, 3)}
     for r in whole.confirmation.retrainings:
-        config = whole.trials[r.trial].config | {"seed": confirmation_seed(7, r.index)}
+        config = whole.trials[r.number].config | {"seed": retraining_seed(7, r.seed)}
         assert r.curve == {k: fid_of(config, k) for k in range(1, END + 1)}
         assert r.state == TrialState.COMPLETED
         assert r.test is not None
@@ -71,9 +71,9 @@ def test_each_retraining_is_the_trial_with_the_seed_of_its_index(whole: StudyRec
 
 
 def test_fresh_seeds_are_the_same_for_all_trials_and_none_of_the_studys(whole: StudyRecord) -> None:
-    seeds = [confirmation_seed(7, index) for index in range(1, 200)]
+    seeds = [retraining_seed(7, index) for index in range(1, 200)]
     assert len(set(seeds)) == len(seeds)
-    assert confirmation_seed(8, 1) != seeds[0]
+    assert retraining_seed(8, 1) != seeds[0]
     assert min(seeds) >= 2**32 > max(trial.config["seed"] for trial in whole.trials)
 
 
@@ -87,7 +87,7 @@ def in_memory(tmp_path: Path) -> Iterator[Path]:
 def test_a_crash_after_any_commit_changes_nothing(in_memory: Path, finished: bytes, whole: StudyRecord) -> None:
     place = in_memory / "ledger.db"
     commits = 1 + 2 * (1 + END)  # the plan; for each retraining its start and its reports, the last with its end
-    expected = {where: found for where, found in outcome(whole).items() if where[2] == 1}
+    expected = {where: found for where, found in outcome(whole).items() if where.seed == 1}
     for number in range(commits):
         place.write_bytes(finished)
         with pytest.raises(Crash):
@@ -103,8 +103,8 @@ def test_the_last_report_and_the_end_are_one_transaction(place: Path) -> None:
         with suppress(Crash):
             confirm(place, 1, 1, crash_after=crash_after, slots=1)
         events = [row.event for row in read(place)]
-        last = [e for e in events if isinstance(e, RetrainingReported) and e.kimg == END]
-        assert len(last) == sum(isinstance(e, RetrainingEnded) for e in events)
+        last = [e for e in events if isinstance(e, Reported) and e.seed and e.kimg == END]
+        assert len(last) == sum(isinstance(e, Ended) and bool(e.seed) for e in events)
     assert len(last) == 1
 
 
@@ -123,12 +123,15 @@ def test_the_study_itself_is_untouched(place: Path, finished: bytes) -> None:
     config, more = toy_config(), toy_config(trials=14)
     before = fold(read(place), live=False)
     after = confirm(place, 2, 2)
-    assert (after.trials, after.config, after.noise) == (before.trials, before.config, before.noise)
+    assert (after.trials, after.config, after.measured) == (before.trials, before.config, before.measured)
     folder = StudyFolder(place.parent, "toy")
     Replay(folder, Counter()).take(read(place))
     check_sampler(after, Counter())
     counts = Counter[str]()
-    assert check_confirmation(folder, read(place), False, counts) == "4 retrainings have no checkpoints to compare with"
+    assert (
+        check_retrainings(folder, read(place), CONFIRM, False, counts)
+        == "4 retrainings have no checkpoints to compare with"
+    )
     assert counts == {"plans": 1, "retrainings": 4, "reports": 4 * END}
 
     confirmed_first = drive(place, more)
@@ -165,13 +168,13 @@ ENDS: dict[str, tuple[dict[str, Any], TrialState, str]] = {
 @pytest.mark.parametrize("how", ENDS)
 def test_a_retraining_that_does_not_complete_is_kept_and_counted(place: Path, how: str) -> None:
     change, state, cause = ENDS[how]
-    lost = confirmation_seed(7, 2)
+    lost = retraining_seed(7, 2)
 
     def result(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
         return retrained(config, kimg) | (change if kimg == END and config["seed"] == lost else {})
 
     study = confirm(place, 1, 3, result=result)
-    first, second, third = sorted(study.confirmation.retrainings, key=lambda r: r.index)
+    first, second, third = sorted(study.confirmation.retrainings, key=lambda r: r.seed)
     assert (first.state, second.state, third.state) == (TrialState.COMPLETED, state, TrialState.COMPLETED)
     assert (second.cause or "").startswith(cause)
     assert (second.test, second.chosen) == (None, None)
@@ -181,25 +184,25 @@ def test_a_retraining_that_does_not_complete_is_kept_and_counted(place: Path, ho
     assert (set(configuration.tests), configuration.lost) == ({1, 3}, 1)
     assert judged.complete
     again = confirm(place, 1, 3)
-    _, second, _ = sorted(again.confirmation.retrainings, key=lambda r: r.index)
+    _, second, _ = sorted(again.confirmation.retrainings, key=lambda r: r.seed)
     if state == TrialState.DIVERGED:
         assert outcome(again) == outcome(study), "what has diverged is not tried again"
     else:
         assert (second.state, second.cause, second.attempts) == (TrialState.COMPLETED, None, 2)
-        assert second.curve == {k: fid_of(second_config(again, second.trial), k) for k in range(1, END + 1)}
+        assert second.curve == {k: fid_of(second_config(again, second.number), k) for k in range(1, END + 1)}
     counts = Counter[str]()
-    check_confirmation(StudyFolder(place.parent, "toy"), read(place), False, counts)
+    check_retrainings(StudyFolder(place.parent, "toy"), read(place), CONFIRM, False, counts)
     assert counts["retrainings"] == 3
 
 
 def second_config(study: StudyRecord, trial: int) -> dict[str, Any]:
-    return study.trials[trial].config | {"seed": confirmation_seed(7, 2)}
+    return study.trials[trial].config | {"seed": retraining_seed(7, 2)}
 
 
 def lost_at_5(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
     """The worker of the second seed is lost on its way to 5 kimg."""
     lost = {"ended": "failed", "cause": "worker_lost: 4 times"}
-    return retrained(config, kimg) | (lost if kimg == 5 and config["seed"] == confirmation_seed(7, 2) else {})
+    return retrained(config, kimg) | (lost if kimg == 5 and config["seed"] == retraining_seed(7, 2) else {})
 
 
 def test_a_crash_while_what_failed_is_tried_again_changes_nothing(
@@ -212,20 +215,20 @@ def test_a_crash_while_what_failed_is_tried_again_changes_nothing(
     assert winner is not None
     assert (winner.lost, len(winner.tests)) == (1, 1)
     trial = winner.trial.number
-    expected = {at: found for at, found in outcome(whole).items() if at[1] == trial and at[2] <= 2}
+    expected = {at: found for at, found in outcome(whole).items() if at.trial == trial and at.seed <= 2}
     commits = 1 + END - 4  # its start, and its reports after 4 kimg, the last with its end
     for number in range(commits):
         place.write_bytes(failed)
         with pytest.raises(Crash):
             confirm(place, 1, 2, crash_after=number)
         crashed = fold(read(place), live=False)
-        retraining = crashed.confirmation.find(trial, 2, END)
+        retraining = crashed.confirmation.find(TrialId(trial, 2, END))
         assert retraining is not None
         assert (retraining.state, retraining.retried) == (TrialState.FAILED, number > 0)
         assert crashed.confirmation.complete, "what was known before is not lost"
         assert confirmed(crashed) == replace(winner, retrainings=(winner.retrainings[0], retraining))
         assert fold(read(place), live=True).confirmation.complete == (number == 0)
-        check_confirmation(StudyFolder(place.parent, "toy"), read(place), False, Counter())
+        check_retrainings(StudyFolder(place.parent, "toy"), read(place), CONFIRM, False, Counter())
         assert outcome(confirm(place, 1, 2)) == expected, f"after commit {number}"
     place.write_bytes(failed)
     assert outcome(confirm(place, 1, 2, crash_after=commits)) == expected, "there are no more"
@@ -275,7 +278,7 @@ def test_unless_told_otherwise_the_plan_is_as_large_as_the_newest(place: Path) -
 def test_reports_made_twice_or_by_a_worker_that_was_given_up_change_nothing(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         writer.append(Wanted(1, 1).plan(fold(ledger.read(), live=False), "test"))
-        confirmer = Confirmer(toy_config(), fold(ledger.read(), live=True), writer)
+        confirmer = Retrainer(toy_config(), fold(ledger.read(), live=True), writer, CONFIRM)
         running = confirmer.next()
         assert running is not None
         config = dict(running.config)
@@ -299,21 +302,21 @@ def test_reports_made_twice_or_by_a_worker_that_was_given_up_change_nothing(plac
 def test_a_lost_worker_fails_only_its_retraining_and_a_full_disk_stops_all(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         writer.append(Wanted(1, 2).plan(fold(ledger.read(), live=False), "test"))
-        confirmer = Confirmer(toy_config(), fold(ledger.read(), live=True), writer)
+        confirmer = Retrainer(toy_config(), fold(ledger.read(), live=True), writer, CONFIRM)
         for _ in range(2):
             assert confirmer.next() is not None
         confirmer.fail(0, "worker_lost: 4 times")
         with pytest.raises(GanStudyError, match="seed 2 cannot go on: full; free space, then confirm again"):
             confirmer.report(1, {"ended": "halt", "cause": "full; free space"})
         study = fold(ledger.read(), live=False)
-    states = {r.index: (r.state, r.cause) for r in study.confirmation.retrainings}
+    states = {r.seed: (r.state, r.cause) for r in study.confirmation.retrainings}
     assert states == {1: (TrialState.FAILED, "worker_lost: 4 times"), 2: (TrialState.INTERRUPTED, None)}
 
 
 def test_a_plan_that_the_ranking_did_not_make_is_found(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         right = Wanted(2, 1).plan(fold(ledger.read(), live=False), "test")
-        wrong = ConfirmationPlanned(1, right.trials[::-1], 1, right.budget, right.fingerprint, "test")
+        wrong = RetrainingPlanned(CONFIRM, 1, right.trials[::-1], 1, right.budget, right.fingerprint, "test")
         writer.append(wrong)
     with pytest.raises(GanStudyError, match=r"confirm/1: plans trials .* the best were"):
-        check_confirmation(StudyFolder(place.parent, "toy"), read(place), False, Counter())
+        check_retrainings(StudyFolder(place.parent, "toy"), read(place), CONFIRM, False, Counter())

@@ -8,22 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import METRICS, OPENED, STORY, reported
+from ledgers import METRICS, OPENED, STORY, planned, reported, retraining_ended, retraining_reported, retraining_started
 
 from study.ledger.event_base import Count, Metrics, Number, Object
 from study.ledger.events import (
+    CONFIRM,
     EVALUATION,
     KINDS,
+    NOISE,
     SEED,
     AttemptStarted,
-    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
-    RetrainingEnded,
-    RetrainingReported,
-    RetrainingStarted,
+    RetrainingPlanned,
     StudyChanged,
     WarmStarted,
     from_json,
@@ -55,19 +54,25 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 
 def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
     parts = {field.name: _BY_TYPE[field.type] for field in fields(cls) if field.type in _BY_TYPE}  # type: ignore[arg-type]
-    if cls is Ended:
-        parts["state"] = st.just("stopped")
+    if issubclass(cls, AttemptStarted | Reported | Ended):  # of a trial, or of a retraining
+        known = {"seed": st.just(0), "budget": st.just(0)} | (
+            {"chosen": st.none(), "test": st.none()} if cls is Ended else {}
+        )
+        state = {"state": st.sampled_from(["diverged", "failed"]), "rung": st.none()} if cls is Ended else {}
+        again = {"seed": st.integers(1, 2**60), "budget": st.just(2**60), **state}
+        stopped = {"state": st.just("stopped")} if cls is Ended else {}
+        both = st.builds(cls, **parts | known | stopped) | st.builds(cls, **parts | known | again)
+        if cls is not Ended:
+            return both
+        judged = {"state": st.just("completed"), "chosen": st.integers(1, 2**60), "test": _BY_TYPE[Metrics]}
+        return both | st.builds(cls, **parts | again | judged)
+    if cls is RetrainingPlanned:
+        parts["group"] = st.sampled_from([CONFIRM, NOISE])
     if cls is WarmStarted:
         curves = st.dictionaries(st.integers(0, 99).map(str), finite, max_size=3)
         fields_of_trial = {"params": st.dictionaries(st.text(), values, max_size=3), "curve": curves}
         trial = st.fixed_dictionaries({**fields_of_trial, "state": st.sampled_from(sorted(TEACHING))})
         parts["trials"] = st.dictionaries(st.integers(0, 10**6).map(str), trial, max_size=3)
-    if cls is RetrainingReported:
-        parts["budget"] = st.just(2**60)
-    if cls is RetrainingEnded:
-        completed = st.builds(cls, **{**parts, "state": st.just("completed"), "chosen": st.integers(1, 2**60)})
-        without = {"state": st.sampled_from(["diverged", "failed"]), "chosen": st.none(), "test": st.none()}
-        return completed | st.builds(cls, **{**parts, **without})
     if cls is NoiseMeasured:
         parts["source"] = st.sampled_from([EVALUATION, SEED])
         measured = st.builds(cls, **{**parts, "fid": finite, "cause": st.none()})
@@ -145,19 +150,19 @@ def test_values_that_are_not_plain_data_are_refused() -> None:
         (lambda: NoiseMeasured(0, 0, "seed", 1, 5.0, None), "kimg = 0"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, None, None), "the one or the other"),
         (lambda: NoiseMeasured(0, 10, "seed", 1, 5.0, "why"), "the one or the other"),
-        (lambda: ConfirmationPlanned(0, [1], 2, 20, "f", "t"), "number = 0"),
-        (lambda: ConfirmationPlanned(1, [], 2, 20, "f", "t"), r"trials = \[\]"),
-        (lambda: ConfirmationPlanned(1, [3, 3], 2, 20, "f", "t"), r"trials = \[3, 3\]"),
-        (lambda: ConfirmationPlanned(1, [-3], 2, 20, "f", "t"), r"trials\.0 = -3"),
-        (lambda: ConfirmationPlanned(1, [1.5], 2, 20, "f", "t"), r"trials\.0 = 1.5: Input should be a valid integer"),  # type: ignore[list-item]
-        (lambda: ConfirmationPlanned(1, [1], 0, 20, "f", "t"), "seeds = 0"),
-        (lambda: RetrainingStarted(0, 0, 20, 1), "index = 0"),
-        (lambda: RetrainingReported(0, 1, 20, 1, 10, {}), "no 'fid'"),
-        (lambda: RetrainingReported(0, 1, 20, 1, 30, METRICS), "past the budget"),
-        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "stopped", None, None, None), "state = 'stopped'"),
-        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, None, None), "completed with"),
-        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "failed", "why", 20, {"fid": 1.0}), "failed with"),
-        (lambda: RetrainingEnded(0, 1, 20, 1, 20, "completed", None, 20, {"kid": 1.0}), "no 'fid'"),
+        (lambda: planned(0, [1], 2, 20, "f", "t"), "number = 0"),
+        (lambda: planned(1, [], 2, 20, "f", "t"), r"trials = \[\]"),
+        (lambda: planned(1, [3, 3], 2, 20, "f", "t"), r"trials = \[3, 3\]"),
+        (lambda: planned(1, [-3], 2, 20, "f", "t"), r"trials\.0 = -3"),
+        (lambda: planned(1, [1.5], 2, 20, "f", "t"), r"trials\.0 = 1.5: Input should be a valid integer"),  # type: ignore[list-item]
+        (lambda: planned(1, [1], 0, 20, "f", "t"), "seeds = 0"),
+        (lambda: retraining_started(0, 0, 20, 1), "seed = 0"),
+        (lambda: retraining_reported(0, 1, 20, 1, 10, {}), "no 'fid'"),
+        (lambda: retraining_reported(0, 1, 20, 1, 30, METRICS), "past the budget"),
+        (lambda: retraining_ended(0, 1, 20, 1, 20, "stopped", None, None, None), "state = 'stopped'"),
+        (lambda: retraining_ended(0, 1, 20, 1, 20, "completed", None, 20, None), "completed with"),
+        (lambda: retraining_ended(0, 1, 20, 1, 20, "failed", "why", 20, {"fid": 1.0}), "failed with"),
+        (lambda: retraining_ended(0, 1, 20, 1, 20, "completed", None, 20, {"kid": 1.0}), "no 'fid'"),
     ],
 )
 def test_an_impossible_event_cannot_be_built(build: Any, message: str) -> None:

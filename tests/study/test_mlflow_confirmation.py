@@ -13,14 +13,14 @@ from confirmations import END, confirm, read
 from mlflow.entities import Run
 from toys import Crash, drive, open_study, toy_config
 
-from study.confirmation.stats import judge
+from study.analysis.confirmation import judge
 from study.folder import StudyFolder
-from study.ledger.events import Event, RetrainingEnded, RetrainingStarted, StudyChanged
+from study.ledger.events import AttemptStarted, Ended, Event, StudyChanged
 from study.ledger.ledger import Ledger, Row
 from study.ledger.records import fold
-from study.mlflow.confirmation import KIND, TABLE
+from study.mlflow.confirmation import TABLE
 from study.mlflow.page import FinalStatus
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import RETRAINING, Finish, MlflowProjection
 from study.mlflow.store import open_client
 from study.mlflow.thread import sync
 from study.verify.mlflow_runs import check_mlflow
@@ -73,11 +73,11 @@ def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: Stu
     project(folder, Finish("finished"))
     study = fold(read(folder.ledger), live=False)
     found = runs(folder)
-    assert {kind: len(some) for kind, some in found.items()} == {"study": 1, "trial": 12, KIND: 4}
+    assert {kind: len(some) for kind, some in found.items()} == {"study": 1, "trial": 12, RETRAINING: 4}
     (parent,) = found["study"]
-    by_name = {run.info.run_name: run for run in found[KIND]}
+    by_name = {run.info.run_name: run for run in found[RETRAINING]}
     for r in study.confirmation.retrainings:
-        run = by_name[f"confirm-{r.trial:04d}-seed-{r.index}"]
+        run = by_name[f"confirm-{r.number:04d}-seed-{r.seed}"]
         assert r.test is not None
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -85,7 +85,7 @@ def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: Stu
         assert run.data.metrics["fid"] == r.curve[END]
         assert run.data.tags["ganstudy.chosen_kimg"] == str(r.chosen)
         assert int(run.data.params["seed"]) >= 2**32
-        assert run.data.params["loss"] == study.trials[r.trial].config["loss"]
+        assert run.data.params["loss"] == study.trials[r.number].config["loss"]
     judged = judge(study)
     assert judged is not None
     assert judged.winner is not None
@@ -119,16 +119,16 @@ def test_an_interrupted_one_is_shown_so_and_goes_on(folder: StudyFolder, templat
     shutil.copyfile(template / "half.db", folder.ledger)
     project(folder, Finish("finished"))
     study = fold(read(folder.ledger), live=False)
-    unfinished = {f"confirm-{r.trial:04d}-seed-{r.index}" for r in study.confirmation.retrainings if r.unfinished}
+    unfinished = {f"confirm-{r.number:04d}-seed-{r.seed}" for r in study.confirmation.retrainings if r.unfinished}
     assert unfinished
-    killed = {run.info.run_name for run in runs(folder)[KIND] if run.info.status == "KILLED"}
+    killed = {run.info.run_name for run in runs(folder)[RETRAINING] if run.info.status == "KILLED"}
     assert killed == unfinished
     (parent,) = runs(folder)["study"]
     assert (parent.info.status, parent.data.tags["ganstudy.confirmed_trial"]) == ("FINISHED", "")
     folder.ledger.write_bytes(whole)
     project(folder, Finish("finished"))
-    assert {run.info.status for run in runs(folder)[KIND]} == {"FINISHED"}
-    assert {run.data.tags["ganstudy.state"] for run in runs(folder)[KIND]} == {"completed"}
+    assert {run.info.status for run in runs(folder)[RETRAINING]} == {"FINISHED"}
+    assert {run.data.tags["ganstudy.state"] for run in runs(folder)[RETRAINING]} == {"completed"}
 
 
 def test_the_tags_name_no_winner_once_the_study_has_gone_on(folder: StudyFolder) -> None:
@@ -145,15 +145,15 @@ def test_the_tags_name_no_winner_once_the_study_has_gone_on(folder: StudyFolder)
 
 def test_one_that_failed_and_was_tried_again_tells_of_the_last_attempt(folder: StudyFolder) -> None:
     rows = read(folder.ledger)
-    at = next(n for n, row in enumerate(rows) if isinstance(row.event, RetrainingEnded))
+    at = next(n for n, row in enumerate(rows) if isinstance(row.event, Ended) and row.event.seed)
     good = rows[at].event
-    assert isinstance(good, RetrainingEnded)
+    assert isinstance(good, Ended)
     lost = dataclasses.replace(good, state="failed", cause="worker_lost: 4 times", chosen=None, test=None)
-    started = RetrainingStarted(good.trial, good.index, good.budget, good.attempt + 1)
+    started = AttemptStarted(good.trial, good.attempt + 1, good.seed, good.budget)
     last = dataclasses.replace(good, attempt=good.attempt + 1)
     events = [row.event for row in rows]
     events[at : at + 1] = [lost]
-    name = f"confirm-{good.trial:04d}-seed-{good.index}"
+    name = f"confirm-{good.trial:04d}-seed-{good.seed}"
 
     def found(story: list[Event], status: FinalStatus) -> tuple[str, str, str]:
         told = [Row(seq, float(seq), 1, event) for seq, event in enumerate(story, 1)]
@@ -162,7 +162,7 @@ def test_one_that_failed_and_was_tried_again_tells_of_the_last_attempt(folder: S
             MlflowProjection(None, folder, "toy"),
             Finish(status),
         )
-        (run,) = [run for run in runs(folder)[KIND] if run.info.run_name == name]
+        (run,) = [run for run in runs(folder)[RETRAINING] if run.info.run_name == name]
         (parent,) = runs(folder)["study"]
         tags = run.data.tags
         return tags["ganstudy.state"], tags["ganstudy.cause"], parent.data.tags["ganstudy.confirmed_trial"]
@@ -183,6 +183,6 @@ def test_verify_compares_them_with_the_ledger(folder: StudyFolder) -> None:
     assert check_mlflow(folder, study, lambda: read(folder.ledger), False, counts) is None
     assert counts["runs"] == 1 + 12 + 4
     client = open_client(f"sqlite:///{folder.mlflow_db}")
-    client.delete_run(runs(folder)[KIND][0].info.run_id)
+    client.delete_run(runs(folder)[RETRAINING][0].info.run_id)
     with pytest.raises(Exception, match=r"MLflow run of trial \d+'s retraining \d to 9 kimg, .*, was deleted"):
         check_mlflow(folder, study, lambda: read(folder.ledger), False, Counter())

@@ -15,13 +15,13 @@ from scipy import stats
 from toys import CEILING, toy_config
 from typer.testing import CliRunner
 
+from study.analysis.noise import LEVEL, Noise, Pooled, factor
+from study.analysis.quantile import student_t
 from study.cli import app
 from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured, StudyOpened, TrialProposed
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
 from study.ledger.rows import Row
-from study.noise.noise import LEVEL, Noise, Pooled, factor
-from study.noise.quantile import student_t
 from study.study_file.config import StudyConfig
 
 finite = st.floats(0, 400)

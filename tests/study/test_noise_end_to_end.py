@@ -12,11 +12,11 @@ import pytest
 import yaml
 from command_line import PATIENCE, command, ganstudy
 
+from study.analysis.noise import noise_of
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
-from study.ledger.ledger import Ledger
-from study.noise.noise import seed_folder
-from trainables.streams import derive_seed
+from study.study_file.seeds import retraining_seed
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +35,7 @@ MEASURE = ("noise", "noisy", "--evaluations", "2", "--seeds", "2")
 
 
 def measured(folder: StudyFolder) -> list[NoiseMeasured]:
-    with Ledger.open(folder.ledger, schema=folder.name, create=False) as ledger:
-        return [row.event for row in ledger.read() if isinstance(row.event, NoiseMeasured)]
+    return list(noise_of(load_study(folder)).measured)
 
 
 def kill_at(checkpoint: Path, folder: StudyFolder) -> None:
@@ -71,7 +70,7 @@ def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyFold
     shutil.copytree(finished, root)
     text = ganstudy(*MEASURE, "--storage", root)
     assert "fresh latents 2/2" in text
-    assert "fresh seed 2/2" in text
+    assert re.search(r"trial +\d+ seed 2/2  completed", text)
     return StudyFolder(root, "noisy")
 
 
@@ -80,15 +79,16 @@ def test_killed_retrainings_go_on_and_come_out_the_same(whole: StudyFolder, fini
     folder = StudyFolder(tmp_path / "runs", "noisy")
     trial = measured(whole)[0].trial
     for index, kimg in ((1, 4), (2, 2)):
-        kill_at(seed_folder(folder, trial, index) / "checkpoints" / f"kimg-{kimg:06d}", folder)
+        kill_at(folder.training(trial, index, 10) / "checkpoints" / f"kimg-{kimg:06d}", folder)
         kept = measured(folder)
         assert [m.index for m in kept if m.source == EVALUATION] == [1, 2]
         assert [m.index for m in kept if m.source == SEED] == list(range(1, index)), "killed in the middle of one"
     text = ganstudy(*MEASURE, "--storage", folder.root)
     assert "fresh latents 1" not in text
-    begun = re.search(r"fresh seed 2/2  begins at (\d+) of 10 kimg", text)
-    assert begun is not None
-    assert int(begun[1]) >= 2, "it goes on from its checkpoint"
+    assert re.search(r"seed 2/2  started again \(attempt \d\) from its last checkpoint", text)
+    first = re.search(r"seed 2/2  +(\d+) kimg", text)
+    assert first is not None
+    assert int(first[1]) > 2, "it goes on from its checkpoint"
     assert measured(folder) == measured(whole)
     assert len({m.fid for m in measured(folder)}) == 4, "fresh each time"
 
@@ -98,7 +98,7 @@ def test_a_retraining_is_what_run_trial_makes_of_its_seed(whole: StudyFolder, tm
     file = tmp_path / "trial.yaml"
     ganstudy("export", "noisy", file, "--trial", str(first.trial), "--storage", whole.root)
     config = yaml.safe_load(file.read_text())["trial"]
-    config["seed"] = derive_seed(3, "noise", first.trial, 1) % 2**32
+    config["seed"] = retraining_seed(3, 1)
     file.write_text(yaml.safe_dump(config))
     text = ganstudy("run-trial", file, "--kimg", "10", "--report-kimg", "2")
     fids = [float(fid) for fid in re.findall(r"FID (\d\S*)", text)]
@@ -115,8 +115,8 @@ def test_the_ranking_shows_it_verify_accepts_it_and_more_seeds_extend_it(whole: 
     assert "2 evaluations, 2 seeds" in ganstudy("verify", "noisy", "--storage", folder.root)
 
     text = ganstudy("noise", "noisy", "--evaluations", "0", "--seeds", "3", "--storage", folder.root)
-    assert "fresh seed 3/3" in text
-    assert "fresh seed 2/3" not in text
+    assert "seed 3/3  completed" in text
+    assert "seed 2/3" not in text
     assert measured(folder)[:4] == measured(whole)
     assert [m.index for m in measured(folder)[4:]] == [3]
 
@@ -126,3 +126,16 @@ def test_the_ranking_shows_it_verify_accepts_it_and_more_seeds_extend_it(whole: 
     assert "4 of 4 trials" in ganstudy("launch", file)
     ganstudy("sync", "noisy", "--storage", folder.root)
     assert "3 seeds" in ganstudy("verify", "noisy", "--storage", folder.root)
+
+
+def test_confirming_what_noise_trained_only_judges_it(whole: StudyFolder, tmp_path: Path) -> None:
+    shutil.copytree(whole.root, tmp_path / "runs")
+    folder = StudyFolder(tmp_path / "runs", "noisy")
+    before = load_study(folder).retrainings
+    text = ganstudy("confirm", "noisy", "--top", "1", "--seeds", "2", "--storage", folder.root)
+    assert "confirmed best: trial" in text
+    after = load_study(folder).retrainings
+    assert [(r.id, r.reports) for r in after] == [(r.id, r.reports) for r in before], "nothing was trained"
+    assert [(r.attempts, r.test is not None, r.chosen) for r in after] == [(2, True, r.kimg_best) for r in before]
+    assert measured(folder) == measured(whole)
+    assert "1 plan, 2 retrainings" in ganstudy("verify", "noisy", "--storage", folder.root)

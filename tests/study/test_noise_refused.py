@@ -13,12 +13,11 @@ from toys import drive
 from study.cli import app, main
 from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured
 from study.ledger.ledger import Ledger, Row
-from study.ledger.records import fold
-from study.noise.noise import seed_folder
+from study.ledger.older import seed_folder
 from study.study_file.config import StudyConfig
 from study.verify.check import Discrepancy
 from study.verify.decisions import Replay
-from study.verify.noise import check_noise
+from study.verify.retrainings import check_noise
 from trainables.checkpoint import NETWORKS, Checkpoint, CheckpointStore
 from trainables.errors import CorruptFile
 
@@ -76,7 +75,7 @@ def test_what_cannot_be_measured_is_refused_and_nothing_is_written(
     found, text = refused(tmp_path, *MEASURE, *options, capsys=capsys, monkeypatch=monkeypatch)
     assert (found, says in text) == (code, True), text
     assert rows(config) == before
-    assert not (config.folder.path / "noise").exists()
+    assert not (config.folder.path / "confirm").exists()
 
 
 DIVERGED = (*completed(0, 20.0)[:3], Ended(0, 1, 9, "diverged", None, "Diverged: loss_d"))
@@ -131,7 +130,7 @@ def test_a_checkpoint_that_is_not_the_ledgers_is_refused(
     """The FIDs of another data set would come out anyhow: it is the first thing that is compared after the data."""
     config = write_study(tmp_path, *TRIALS)
     monkeypatch.setattr(
-        "study.noise.measure.prepare", lambda *_, **more: type("Known", (), {"fingerprint": "fingerprint"})
+        "study.retraining.noise.prepare", lambda *_, **more: type("Known", (), {"fingerprint": "fingerprint"})
     )
     checkpoint(config.folder.trial(0), 9, 20.5, 20.5)
     code, text = refused(tmp_path, *MEASURE, capsys=capsys, monkeypatch=monkeypatch)
@@ -142,9 +141,8 @@ def test_a_checkpoint_that_is_not_the_ledgers_is_refused(
 
 
 def checked(config: StudyConfig) -> tuple[Counter[str], str | None]:
-    study = fold(stored(config), live=False)
     counts = Counter[str]()
-    return counts, check_noise(config.folder, study, counts)
+    return counts, check_noise(config.folder, stored(config), False, counts)
 
 
 def test_verify_compares_the_retrainings_on_disk(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.analysis.ranking import best_up_to, common_budget, rank, tied_with_first
+from study.analysis.noise import Noise
+from study.analysis.ranking import common_budget, rank, tied_with_first
 from study.ledger.events import NoiseMeasured
 from study.ledger.records import Report, TrialRecord, TrialState
-from study.noise.noise import Noise
 from trainables.errors import InvalidInput
 
 UNRANKED = {TrialState.DIVERGED, TrialState.FAILED}
@@ -81,9 +81,9 @@ def test_an_example_by_hand() -> None:
     assert [(r.budget, r.fid_best, r.fid) for r in ranked][:2] == [(81, 40.0, 85.0), (81, 40.0, 90.0)]
     assert common_budget(trials) == 9
     assert common_budget([r.trial for r in ranked[:4]]) == 27
-    assert best_up_to(trials[2], 81) == 40.0
-    assert best_up_to(trials[2], 26) == 70.0
-    assert best_up_to(trials[2], 8) is None
+    assert trials[2].best_up_to(81) == 40.0
+    assert trials[2].best_up_to(26) == 70.0
+    assert trials[2].best_up_to(8) is None
 
 
 def test_no_common_budget() -> None:

@@ -8,22 +8,31 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import METRICS, OPENED, STORY, Backend, opened, proposed, reported
+from ledgers import (
+    METRICS,
+    OPENED,
+    STORY,
+    Backend,
+    opened,
+    planned,
+    proposed,
+    reported,
+    retraining_ended,
+    retraining_reported,
+    retraining_started,
+)
 
 from study.ledger.events import (
     EVALUATION,
     SEED,
     AttemptStarted,
-    ConfirmationPlanned,
     Ended,
     Event,
     NoiseMeasured,
     Reported,
-    RetrainingEnded,
-    RetrainingReported,
-    RetrainingStarted,
     StudyChanged,
     StudyOpened,
+    TrialId,
     TrialProposed,
 )
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
@@ -84,7 +93,7 @@ def check_against_naive_reading(record: StudyRecord, events: Sequence[Event], li
     assert record.revision == len(changes)
     assert (record.uid, record.fingerprint) == (OPENED.uid, OPENED.fingerprint)
     assert (record.fid_floor, record.fid_ceiling) == (OPENED.fid_floor, OPENED.fid_ceiling)
-    assert list(record.noise.measured) == [event for event in events if isinstance(event, NoiseMeasured)]
+    assert list(record.measured) == [event for event in events if isinstance(event, NoiseMeasured)]
     proposals = [event.trial for event in events if isinstance(event, TrialProposed)]
     begun = {event.trial for event in events if isinstance(event, AttemptStarted)}
     assert [trial.number for trial in record.trials] == [number for number in proposals if number in begun]
@@ -189,17 +198,17 @@ def test_times_are_those_of_the_rows() -> None:
 
 
 BEGUN = (OPENED, proposed(0), AttemptStarted(0, 1))
-PLANNED = (*BEGUN, ConfirmationPlanned(1, [0], 2, 9, "f", "t"))
-RETRAINING = (*PLANNED, RetrainingStarted(0, 1, 9, 1))
+PLANNED = (*BEGUN, planned(1, [0], 2, 9, "f", "t"))
+RETRAINING = (*PLANNED, retraining_started(0, 1, 9, 1))
 
 
-def again(kimg: int) -> RetrainingReported:
+def again(kimg: int) -> Reported:
     """A report of the retraining, its FID the kimg."""
-    return RetrainingReported(0, 1, 9, 1, kimg, {"fid": float(kimg)})
+    return retraining_reported(0, 1, 9, 1, kimg, {"fid": float(kimg)})
 
 
-def judged_at(chosen: int) -> RetrainingEnded:
-    return RetrainingEnded(0, 1, 9, 1, 9, "completed", None, chosen, {"fid": 5.0})
+def judged_at(chosen: int) -> Ended:
+    return retraining_ended(0, 1, 9, 1, 9, "completed", None, chosen, {"fid": 5.0})
 
 
 @pytest.mark.parametrize(
@@ -226,20 +235,23 @@ def judged_at(chosen: int) -> RetrainingEnded:
         ((*BEGUN, NoiseMeasured(0, 10, "seed", 1, 5.0, None)), "trial 0 has not reported at kimg 10"),
         ((*BEGUN, reported(0, 10), NoiseMeasured(0, 10, "seed", 2, 5.0, None)), "follows 0 such measurements"),
         ((*STORY, NoiseMeasured(0, 10, "evaluation", 1, 5.0, None)), "follows 1 such measurements"),
-        ((*BEGUN, ConfirmationPlanned(2, [0], 1, 9, "f", "t")), "follows 0 plans"),
-        ((*BEGUN, ConfirmationPlanned(1, [0, 1], 1, 9, "f", "t")), "trial 1 was never proposed"),
-        ((*BEGUN, ConfirmationPlanned(1, [0], 1, 9, "other", "t")), "its fingerprint is other, the study's f"),
-        ((*PLANNED, ConfirmationPlanned(2, [0], 3, 9, "f", "other")), "test fingerprint other follows t"),
-        ((*PLANNED, RetrainingStarted(1, 1, 9, 1)), "is in no plan"),
-        ((*PLANNED, RetrainingStarted(0, 3, 9, 1)), "is in no plan"),
-        ((*PLANNED, RetrainingStarted(0, 1, 8, 1)), "is in no plan"),
-        ((*PLANNED, RetrainingStarted(0, 1, 9, 2)), "follows attempt 0"),
+        ((*BEGUN, planned(2, [0], 1, 9, "f", "t")), "follows 0 plans"),
+        ((*BEGUN, planned(1, [0, 1], 1, 9, "f", "t")), "trial 1 was never proposed"),
+        ((*BEGUN, planned(1, [0], 1, 9, "other", "t")), "its fingerprint is other, the study's f"),
+        ((*PLANNED, planned(2, [0], 3, 9, "f", "other")), "test fingerprint other follows t"),
+        ((*PLANNED, retraining_started(1, 1, 9, 1)), "is in no plan"),
+        ((*PLANNED, retraining_started(0, 3, 9, 1)), "is in no plan"),
+        ((*PLANNED, retraining_started(0, 1, 8, 1)), "is in no plan"),
+        ((*PLANNED, retraining_started(0, 1, 9, 2)), "follows attempt 0"),
         ((*PLANNED, again(9)), "never began"),
-        ((*RETRAINING, RetrainingReported(0, 1, 9, 2, 9, METRICS)), "of attempt 2, but the retraining is at attempt 1"),
+        (
+            (*RETRAINING, retraining_reported(0, 1, 9, 2, 9, METRICS)),
+            "of attempt 2, but the retraining is at attempt 1",
+        ),
         ((*RETRAINING, again(3), again(3)), "reported at kimg 3 before"),
-        ((*RETRAINING, RetrainingEnded(0, 1, 9, 1, 9, "failed", "why", None, None)), "last report is of kimg 0"),
+        ((*RETRAINING, retraining_ended(0, 1, 9, 1, 9, "failed", "why", None, None)), "last report is of kimg 0"),
         ((*RETRAINING, again(3), again(9), judged_at(9)), "kimg 9 is not that of its best FID"),
-        ((*RETRAINING, again(3), again(9), judged_at(3), RetrainingStarted(0, 1, 9, 2)), "has ended"),
+        ((*RETRAINING, again(3), again(9), judged_at(3), retraining_started(0, 1, 9, 2)), "has ended"),
     ],
 )
 def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...], message: str) -> None:
@@ -250,20 +262,20 @@ def test_an_impossible_history_is_refused_with_its_row(events: tuple[Event, ...]
 
 
 def test_a_retraining_is_folded_apart_from_the_trials() -> None:
-    history = (*RETRAINING, again(9), RetrainingStarted(0, 1, 9, 2), RetrainingReported(0, 1, 9, 2, 3, {"fid": 3.0}))
+    history = (*RETRAINING, again(9), retraining_started(0, 1, 9, 2), retraining_reported(0, 1, 9, 2, 3, {"fid": 3.0}))
     without, study = fold(rows(*BEGUN), live=False), fold(rows(*history), live=False)
     assert study.trials == without.trials
     (retraining,) = study.confirmation.retrainings
-    assert (retraining.place, retraining.attempts, retraining.state) == ((9, 0, 1), 2, TrialState.INTERRUPTED)
+    assert (retraining.id, retraining.attempts, retraining.state) == (TrialId(0, 1, 9), 2, TrialState.INTERRUPTED)
     assert retraining.curve == {3: 3.0, 9: 9.0}  # in order of kimg, not of arrival
     assert (retraining.fid_best, retraining.kimg_best, retraining.best_up_to(2)) == (3.0, 3, None)
     assert not study.confirmation.complete
-    assert study.confirmation.planned == [(9, 0, 1), (9, 0, 2)]
+    assert study.confirmation.planned == [TrialId(0, 1, 9), TrialId(0, 2, 9)]
 
 
 def test_the_newest_plan_holds_and_is_complete_when_all_of_it_has_ended() -> None:
-    end = (RetrainingReported(0, 1, 9, 1, 9, METRICS), judged_at(9))
-    extended = (ConfirmationPlanned(2, [0], 1, 9, "f", "t"),)
+    end = (retraining_reported(0, 1, 9, 1, 9, METRICS), judged_at(9))
+    extended = (planned(2, [0], 1, 9, "f", "t"),)
     assert fold(rows(*RETRAINING), live=True).confirmation.retrainings[0].state == TrialState.RUNNING
     first = fold(rows(*RETRAINING, *end), live=True).confirmation
     assert (first.ended, first.complete) == (1, False)
@@ -273,18 +285,18 @@ def test_the_newest_plan_holds_and_is_complete_when_all_of_it_has_ended() -> Non
 
 
 def test_what_failed_may_start_again_and_is_failed_until_it_ends_otherwise() -> None:
-    lost = RetrainingEnded(0, 1, 9, 1, 3, "failed", "worker_lost: 4 times", None, None)
-    history = (*RETRAINING, again(3), lost, RetrainingStarted(0, 1, 9, 2))
+    lost = retraining_ended(0, 1, 9, 1, 3, "failed", "worker_lost: 4 times", None, None)
+    history = (*RETRAINING, again(3), lost, retraining_started(0, 1, 9, 2))
     (retraining,) = fold(rows(*history), live=False).confirmation.retrainings
     assert (retraining.state, retraining.cause, retraining.retried) == (TrialState.FAILED, lost.cause, True)
     (retraining,) = fold(rows(*history), live=True).confirmation.retrainings
     assert (retraining.state, retraining.cause, retraining.retried) == (TrialState.RUNNING, None, True)
     end = replace(judged_at(3), attempt=2)
-    history += (RetrainingReported(0, 1, 9, 2, 9, {"fid": 9.0}), end)
+    history += (retraining_reported(0, 1, 9, 2, 9, {"fid": 9.0}), end)
     (retraining,) = fold(rows(*history), live=False).confirmation.retrainings
     assert (retraining.state, retraining.attempts, retraining.retried) == (TrialState.COMPLETED, 2, False)
     for state in ("diverged", "failed"):
-        over = (*RETRAINING, replace(lost, kimg=0, state=state), RetrainingStarted(0, 1, 9, 3))
+        over = (*RETRAINING, replace(lost, kimg=0, state=state), retraining_started(0, 1, 9, 3))
         with pytest.raises(CorruptFile, match="has ended" if state == "diverged" else "follows attempt 1"):
             fold(rows(*over), live=False)
 

@@ -16,7 +16,6 @@ from study.analysis.ranking import rank
 from study.folder import StudyFolder
 from study.ledger.events import NoiseMeasured
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.noise import Noise
 from study.report.html import render
 from study.report.page import SECTIONS, report
 from study.report.pictures import sample_grids
@@ -138,7 +137,7 @@ def test_what_the_page_says_of_rungs_cost_and_trouble(tmp_path: Path) -> None:
 def test_ties_are_named_once_the_noise_is_known(tmp_path: Path) -> None:
     """Seeds 19, 20, 21: s = 1 with two degrees of freedom: 4.30 sqrt(2) = 6.08, and trial 3 is 1.0 behind."""
     seeds = tuple(NoiseMeasured(0, 9, "seed", i, 18.0 + i, None) for i in (1, 2, 3))
-    page, outline = page_of(replace(finished(), noise=Noise(seeds)), tmp_path)
+    page, outline = page_of(replace(finished(), measured=seeds), tmp_path)
     assert "1 trial cannot be told from the first: 3" in page
     assert "+1.00, tied" in outline.texts["td"]
     assert "6.08" in page

@@ -19,24 +19,22 @@ from study.analysis.compare import compare
 from study.analysis.cost import progress
 from study.analysis.export import export, read_export
 from study.analysis.images_judged import images_judged
-from study.analysis.ranking import best_up_to, rank
-from study.confirmation.record import chosen_kimg
+from study.analysis.ranking import rank
 from study.folder import StudyFolder
 from study.ledger.earlier import EarlierTrial
-from study.ledger.events import NoiseMeasured, Reported, RetrainingReported, StudyChanged, WarmStarted
+from study.ledger.events import CONFIRM, NoiseMeasured, Reported, StudyChanged, WarmStarted
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, Report, StudyRecord, TrialRecord, TrialState, fold
 from study.ledger.rows import Row
-from study.noise.noise import Noise
-from study.noise.view import ranking_lines
-from study.running.board import Board
+from study.running.board import StudyBoard
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling
 from study.running.warm_start import lesson
 from study.study_file.config import StudyConfig, refuse_changes
 from study.verify.check import Discrepancy
-from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
+from study.verify.retrainings import check_retrainings
+from study.views.noise import ranking_lines
 from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement
 
@@ -114,7 +112,7 @@ def test_completed_trials_are_ranked_and_learned_by_their_fid_in_full(study: tup
 def test_the_display_shows_no_best_of_few_images_where_there_is_one_in_full(study: tuple[Path, StudyRecord]) -> None:
     place, record = study
     config = config_of()
-    board = Board(config.schedule, config.trials, 1, Fold.of(rows_of(place)))
+    board = StudyBoard(config.schedule, config.trials, 1, Fold.of(rows_of(place)))
     assert board.best is not None
     assert board.best.record.fid_best == min(t.curve[9] for t in record.trials if t.state == TrialState.COMPLETED)
 
@@ -150,11 +148,12 @@ def test_verify_finds_a_retraining_judged_by_another_number_of_images(
 
     confirm(place, 1, 1, result=result, config=config_of())
     rows, folder = rows_of(place), StudyFolder(tmp_path, "toy")
-    check_confirmation(folder, rows, False, Counter())
-    index, event = next((i, row.event) for i, row in enumerate(rows) if isinstance(row.event, RetrainingReported))
+    check_retrainings(folder, rows, CONFIRM, False, Counter())
+    reports = ((i, row.event) for i, row in enumerate(rows) if isinstance(row.event, Reported))
+    index, event = next((i, event) for i, event in reports if event.seed)
     rows[index] = replace(rows[index], event=replace(event, metrics=event.metrics | {IMAGES: RUNG - 1.0}))
     with pytest.raises(Discrepancy, match=f"judged by {RUNG - 1} images at 1 kimg, not {RUNG}"):
-        check_confirmation(folder, rows, False, Counter())
+        check_retrainings(folder, rows, CONFIRM, False, Counter())
 
 
 def test_a_report_without_the_number_fails_its_trial(tmp_path: Path) -> None:
@@ -198,8 +197,8 @@ def test_a_raised_budget_keeps_the_old_top_in_full_for_old_and_new_trials(tmp_pa
         )
         full = [trial.curve[kimg] for kimg in (3, 9) if kimg in trial.curve]
         assert trial.fid_best == min(full)
-        assert best_up_to(trial, 8) == trial.curve[3]
-        assert best_up_to(trial, 2) == min(trial.curve[1], trial.curve[2])
+        assert trial.best_up_to(8) == trial.curve[3]
+        assert trial.best_up_to(2) == min(trial.curve[1], trial.curve[2])
     assert replayed(rows_of(place), tmp_path) is None
 
 
@@ -288,17 +287,18 @@ def test_the_noise_of_latents_is_pooled_over_equally_many_images() -> None:
     full = with_images(made_trial(1, {1: 5.0, 3: 5.0, 9: 8.0}), {9})
     values = [(0, 1, (1.0, 9.0)), (1, 9, (7.0, 8.0))]
     noise = [NoiseMeasured(t, k, "evaluation", i, fid, None) for t, k, fids in values for i, fid in enumerate(fids, 1)]
-    made = replace(made_study(few, full), noise=Noise(tuple(noise)))
+    made = replace(made_study(few, full), measured=tuple(noise))
     (line, _) = ranking_lines(made, rank(made.trials), "ganstudy noise toy")
     assert "0.707 over fresh latents (2 values, trial 1)" in line  # |7 - 8| / sqrt(2), not with |1 - 9| / sqrt(2)
 
 
 def test_the_generator_of_a_retraining_is_the_best_in_full() -> None:
-    reports = [
+    reports = tuple(
         Report(k, 1, {"fid": fid, IMAGES: n}, 0.0) for k, fid, n in ((1, 5.0, RUNG), (3, 9.0, FULL), (9, 9.0, FULL))
-    ]
-    assert chosen_kimg(reports) == 3
-    assert chosen_kimg(reports[:1]) == 1
+    )
+    retraining = replace(made_trial(0, {}), seed=1, budget=9, reports=reports)
+    assert retraining.kimg_best == 3
+    assert replace(retraining, reports=reports[:1]).kimg_best == 1
 
 
 def test_the_words_for_people_tell_both_numbers(study: tuple[Path, StudyRecord]) -> None:

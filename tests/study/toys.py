@@ -10,7 +10,8 @@ from typing import Any
 from study.ledger.events import StudyOpened
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, StudyRecord, fold
-from study.running.conductor import Conductor, Running
+from study.running.conductor import Conductor
+from study.running.director import Running
 from study.study_file.config import StudyConfig
 from trainables.evaluation.config import Evaluation
 from trainables.trial import report_keys

@@ -5,20 +5,19 @@ that FID judged again with fresh latents (`EVALUATION`), and the configuration t
 the same reports, from fresh seeds (`SEED`). The latter holds the former: a new seed draws new latents too.
 
 All FIDs in one ledger are against the same real images, with the same extractor: the study's fingerprint stands for
-that, and `study.running.launch` and `study.noise.measure` refuse an FID of another one. They are of equally many
+that, and `study.running.launch` and `study.retraining` refuse an FID of another one. They are of equally many
 generated images, or (`evaluation.rung_count`) of as many as the report that they repeat; deviations are pooled over
 equally many only. So no FID at N images is ever compared with one at M here.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 
-from study.folder import StudyFolder
+from study.analysis.quantile import student_t
 from study.ledger.events import EVALUATION, SEED, NoiseMeasured
-from study.noise.quantile import student_t
+from study.ledger.records import StudyRecord, TrialRecord, TrialState
 
 LEVEL = 0.95
 
@@ -59,7 +58,7 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Noise:
-    """All that was measured of a study's noise, in the order in which it was."""
+    """All that was measured of a study's noise."""
 
     measured: tuple[NoiseMeasured, ...] = ()
 
@@ -103,6 +102,29 @@ class Noise:
         return None if pooled is None else factor(pooled.degrees) * pooled.deviation
 
 
+def noise_of(study: StudyRecord) -> Noise:
+    """Return what is known of a study's noise: fresh latents as measured, fresh seeds from all its retrainings."""
+    return Noise((*study.measured, *_of_seeds(study)))
+
+
+def of_seed(retraining: TrialRecord, kimg: int) -> NoiseMeasured | None:
+    """Return what a retraining says of its trial's FID at `kimg`; None if it has not come so far."""
+    known = retraining.number, kimg, SEED, retraining.seed
+    if kimg in retraining.curve:
+        return NoiseMeasured(*known, retraining.best_up_to(kimg), None)
+    return NoiseMeasured(*known, None, str(retraining.cause)) if retraining.state == TrialState.DIVERGED else None
+
+
+def _of_seeds(study: StudyRecord) -> Iterator[NoiseMeasured]:
+    """At the budget of each retraining, and where its trial stands; of two with the same seed the first says it."""
+    known = dict[str, NoiseMeasured]()
+    for retraining in sorted(study.retrainings, key=lambda one: one.id):
+        for kimg in {retraining.budget, study.trials[retraining.number].kimg}:
+            if 0 < kimg <= retraining.budget and (found := of_seed(retraining, kimg)):
+                known.setdefault(found.key, found)
+    yield from known.values()
+
+
 def factor(degrees: int) -> float:
     """The least difference in standard deviations that have so many degrees of freedom."""
     return student_t(LEVEL, degrees) * math.sqrt(2)
@@ -116,8 +138,3 @@ def _pooled(spreads: Iterable[Spread]) -> Pooled | None:
         return None
     variance = sum(n * s * s for n, s, _ in parts) / degrees
     return Pooled(math.sqrt(variance), degrees, tuple(trial for _, _, trial in parts))
-
-
-def seed_folder(folder: StudyFolder, trial: int, index: int) -> Path:
-    """Where the `index`-th retraining of a trial lies: its checkpoints and samples."""
-    return folder.path / "noise" / f"trial-{trial:04d}" / f"seed-{index}"

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
+from study.analysis.quantile import student_t
 from study.analysis.ranking import Ranked, rank
-from study.confirmation.record import Retraining
-from study.ledger.confirmation_events import ConfirmationPlanned
+from study.ledger.events import RetrainingPlanned
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.quantile import student_t
 
 LEVEL = 0.95
 FEWEST = 3
@@ -42,17 +41,17 @@ class Configuration:
 
     trial: TrialRecord
     planned: int
-    retrainings: tuple[Retraining, ...]
+    retrainings: tuple[TrialRecord, ...]
 
     @cached_property
     def tests(self) -> Mapping[int, float]:
         """FID on test images by index of the seed, of those that completed."""
-        return {r.index: r.test_fid for r in self.retrainings if r.test_fid is not None}
+        return {r.seed: r.test_fid for r in self.retrainings if r.test_fid is not None}
 
     @cached_property
     def validations(self) -> Mapping[int, float]:
         """Lowest validation FID up to the budget of the study's trial by index of the seed, of those that completed."""
-        known = {r.index: r.best_up_to(self.trial.kimg) for r in self.retrainings if r.test is not None}
+        known = {r.seed: r.best_up_to(self.trial.kimg) for r in self.retrainings if r.test is not None}
         return {index: fid for index, fid in known.items() if fid is not None}
 
     @property
@@ -138,8 +137,8 @@ class Judged:
         current: whether the plan is what the same command would plan now.
     """
 
-    plan: ConfirmationPlanned
-    unfinished: ConfirmationPlanned | None
+    plan: RetrainingPlanned
+    unfinished: RetrainingPlanned | None
     configurations: tuple[Configuration, ...]
     able: int
     paired: Paired | None
@@ -191,7 +190,7 @@ def candidates(study: StudyRecord, top: int) -> list[Ranked]:
     return rank((trial for trial in study.trials if not trial.unfinished), top=top)
 
 
-def _is_current(study: StudyRecord, plan: ConfirmationPlanned) -> bool:
+def _is_current(study: StudyRecord, plan: RetrainingPlanned) -> bool:
     chosen = [ranked.trial.number for ranked in candidates(study, len(plan.trials))]
     return chosen == plan.trials and plan.budget == study.config["schedule"]["max_kimg"]
 

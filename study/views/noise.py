@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.text import Text
 
 from study.analysis.images_judged import images_of
+from study.analysis.noise import LEVEL, Noise, Pooled, Spread, factor, noise_of
+from study.analysis.quantile import student_t
 from study.analysis.ranking import Ranked
 from study.analysis.summary import summary
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
 from study.ledger.records import StudyRecord, TrialRecord
-from study.noise.noise import LEVEL, Noise, Pooled, Spread, factor
-from study.noise.quantile import student_t
 from study.terminal.hints import typed
 from study.terminal.say import say
 from study.views.tables import number, plain_table
@@ -31,7 +31,7 @@ def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) ->
     """
     if not ranked:
         return []
-    first, noise = ranked[0], study.noise
+    first, noise = ranked[0], noise_of(study)
     images = _images(study, first.trial, first.trial.kimg_best)
     evaluation = noise.evaluation(lambda s: _images(study, study.trials[s.trial], s.kimg) == images)
     seeds = noise.seed(first.budget)
@@ -55,7 +55,7 @@ def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) ->
 
 def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, console: Console) -> None:
     """Print what was measured of a trial, and what it means for the ranking."""
-    evaluation, seeds = _of(study.noise, trial)
+    evaluation, seeds = _of(noise_of(study), trial)
     say(console, f"trial {trial.number} of {folder.name}: {summary(trial.config)}")
     rows: list[list[str | Text]] = [
         ["the study's own run", "1", number(trial.fid_best), "", "", ""],
@@ -77,13 +77,13 @@ def _images(study: StudyRecord, trial: TrialRecord, kimg: int | None) -> int:
 
 def plain_noise(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """Return the same for scripts."""
-    evaluation, seeds = _of(study.noise, trial)
+    evaluation, seeds = _of(noise_of(study), trial)
     return {
         "trial": trial.number,
         "fid_best": trial.fid_best,
         EVALUATION: _plain(evaluation),
         SEED: _plain(seeds),
-        "least_difference": study.noise.least_difference(seeds.kimg),
+        "least_difference": noise_of(study).least_difference(seeds.kimg),
     }
 
 
@@ -114,11 +114,12 @@ def _meaning(study: StudyRecord, trial: TrialRecord, seeds: Spread, folder: Stud
         lines.append("the study's own run is below all fresh seeds: chosen as good, it was also lucky; expect the mean")
     if seeds.fids and own is not None and own > max(seeds.fids):
         lines.append("the study's own run is above all fresh seeds: it was unlucky; expect the mean")
-    pooled = study.noise.seed(seeds.kimg)
+    noise = noise_of(study)
+    pooled = noise.seed(seeds.kimg)
     if pooled is None:
         return lines
     lines.append(
-        f"two trials at {seeds.kimg} kimg are tied if their FIDs differ by at most {_least(study.noise, seeds.kimg)}"
+        f"two trials at {seeds.kimg} kimg are tied if their FIDs differ by at most {_least(noise, seeds.kimg)}"
     )
     if pooled.degrees < _FEW:
         more = typed("noise", folder.name, "--trial", str(trial.number), "--seeds", "5", folder=folder)

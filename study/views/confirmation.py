@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from study.analysis.confirmation import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
 from study.analysis.images_judged import images_judged
 from study.analysis.summary import summary
-from study.confirmation.stats import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
 from study.folder import StudyFolder
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord
@@ -154,7 +154,7 @@ def _plain(c: Configuration) -> dict[str, Any]:
         "lost": c.lost,
         "retrainings": [
             {
-                "index": r.index,
+                "index": r.seed,
                 "state": str(r.state),
                 "cause": r.cause,
                 "kimg": r.kimg,
@@ -184,7 +184,7 @@ def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> It
     for c in judged.configurations:
         for r in c.retrainings:
             if r.state in (TrialState.DIVERGED, TrialState.FAILED):
-                yield f"trial {c.trial.number} with seed {r.index} {r.state} at {r.kimg} kimg: {r.cause}"
+                yield f"trial {c.trial.number} with seed {r.seed} {r.state} at {r.kimg} kimg: {r.cause}"
     if judged.complete and newer is None and any(c.count(TrialState.FAILED) for c in judged.configurations):
         yield f"what failed may have failed for want of a machine; try it again: {again}"
     first = judged.configurations[0]

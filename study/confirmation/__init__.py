@@ -1,1 +1,0 @@
-"""`ganstudy confirm`: the best configurations again, from fresh seeds, on test images."""

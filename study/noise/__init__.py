@@ -1,1 +1,0 @@
-"""How far FIDs differ by chance."""
