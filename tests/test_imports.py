@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,46 @@ READERS = (
     *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
     *("report.page", "views.tables", "commands.results", "commands.listing"),
 )
+
+FLOORS = {
+    "trainables": (
+        "errors display paths source files images repeats yaml_reason nested precision streams tensors threads "
+        "validation variants world faults",
+        "data",
+        "evaluation",
+        "gan",
+        "checkpoint generator held_out judging portable trial tune",
+    ),
+    "search_spaces": (
+        "hints",
+        "distributions places",
+        "parameter structure",
+        "narrowing probing",
+        "space",
+        "parts settings",
+        "quick gan28 gan32 kurach lucic conditional",
+        "registry",
+    ),
+    "study": (
+        "cores device exit_codes folder own_path places private_names yaml_file",
+        "terminal",
+        "ledger",
+        "study_file",
+        "analysis",
+        "views",
+        "report",
+        "mlflow",
+        "older",
+        "running",
+        "retraining",
+        "production",
+        "doctor verify",
+        "loaded",
+        "commands",
+        "cli",
+    ),
+}
+"""The rooms of each package, the lowest floor first: what stands on a floor imports its own floor and those below."""
 
 
 def sources(package: str) -> list[Path]:
@@ -70,3 +111,56 @@ def test_help_loads_nothing_heavy() -> None:
     run = "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
     code = f"from typer.testing import CliRunner\nfrom study.cli import app\n{run}"
     assert not loaded_after(code) & {"torch", "ray", "mlflow", "optuna", "pandas"}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for package in PACKAGES for path in sources(package)}
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of this project that a file imports, those inside functions and for types among them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & MODULES.keys() or {node.module}
+    return found & MODULES.keys()
+
+
+def floor_of(module: str) -> int | None:
+    """The floor of a module, counted from the ground; None for a package itself."""
+    package, _, rest = module.partition(".")
+    room = rest.split(".")[0]
+    return next((number for number, rooms in enumerate(FLOORS[package]) if room in rooms.split()), None)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_has_one_floor(package: str) -> None:
+    rooms = [room for floor in FLOORS[package] for room in floor.split()]
+    assert len(rooms) == len(set(rooms))
+    found = {module.split(".")[1] for module in MODULES if module.startswith(f"{package}.")}
+    assert set(rooms) == found
+
+
+def test_imports_run_down_only() -> None:
+    up = [
+        f"{module} (floor {floor_of(module)}) imports {other} (floor {floor_of(other)})"
+        for module, path in MODULES.items()
+        if "." in module
+        for other in sorted(ours(path))
+        if other.split(".")[0] == module.split(".")[0]
+        and "." in other
+        and other.split(".")[1] != module.split(".")[1]
+        and (floor_of(other) or 0) > (floor_of(module) or 0)
+    ]
+    assert up == []
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    order = TopologicalSorter({module: ours(path) - {module} for module, path in MODULES.items()})
+    order.prepare()  # raises CycleError, which names the circle

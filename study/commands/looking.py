@@ -56,7 +56,7 @@ def _source(options: Describe) -> tuple[DataSource, Evaluation]:
     source, path, given = options.source, options.path, options.given
     if source in SOURCES:
         variant = SOURCES[source]
-        place = variant.place_key()
+        place = variant.path_key()
         if path is not None and place is None:
             raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
         if path is not None and place is not None:

@@ -13,7 +13,7 @@ def check_data(patient: Patient) -> Iterator[Finding]:
     """Every source of the registry: where it lies, without bringing it."""
     del patient
     for name, source in SOURCES.items():
-        places = source.places()
+        places = source.published()
         what = f"data {name}"
         if places is None:
             needs = [key for key, field in source.model_fields.items() if field.is_required()]
