@@ -83,7 +83,9 @@ def fids(params: dict[str, Any], seed: int, prepared: Prepared) -> Iterator[tupl
         if all(map(math.isfinite, step.losses[-1])):
             generator.eval()
             with torch.no_grad():
-                fid = evaluator.judge(to_bytes(generator(torch.randn(500, LATENT))) for _ in range(COUNT // 500))["fid"]
+                fid = evaluator.evaluate(to_bytes(generator(torch.randn(500, LATENT))) for _ in range(COUNT // 500))[
+                    "fid"
+                ]
             generator.train()
         yield kimg, fid
 

@@ -1,6 +1,6 @@
 """What an evaluation costs, and what cheaper ones change: `python benchmarks/evaluation.py`. About 4 minutes.
 
-Trains a few generators of different quality, then judges each several times with fresh latents: with 500, 1,000 and
+Trains a few generators of different quality, then evaluates each several times with fresh latents: with 500, 1,000 and
 5,000 images, in float32 and in bf16. Given are the time by phase (generate, extract, metrics, pictures, checkpoint),
 the FID's mean and deviation over latents, and how far bf16 moves it, in units of that deviation; from these
 benchmarks/plot.py works out the part of a trial's time that its reports take. Results go to
@@ -50,7 +50,7 @@ def begun(changes: dict[str, Any], prepared: Prepared, folder: Path) -> Trial:
 
 
 def again(session: Session, prepared: Prepared, evaluator: Evaluator) -> Session:
-    """The same networks, to be judged by another evaluation."""
+    """The same networks, to be evaluated by another evaluation."""
     evaluation = prepared.evaluation.model_dump(mode="json")
     config = TrialConfig.from_dict(session.config.to_dict() | {"evaluation": evaluation})
     other = Session(config, prepared, evaluator=evaluator)
@@ -69,7 +69,7 @@ def phases(trial: Trial) -> dict[str, float]:
     works: dict[str, Callable[[], object]] = {
         "generate": generate,
         "extract": lambda: [evaluator._extractor(batch) for batch in images],
-        "judge": lambda: evaluator.judge(images),
+        "evaluate": lambda: evaluator.evaluate(images),
         "pictures": trial._draw,
         "checkpoint": lambda: trial._checkpoints.save(session.kimg, trial.checkpoint()),
     }
@@ -77,8 +77,8 @@ def phases(trial: Trial) -> dict[str, float]:
         work()  # the first one is slower
     rounds = [{name: _seconds(work) for name, work in works.items()} for _ in range(5)]
     fastest = {name: min(times[name] for times in rounds) for name in works}
-    judge = fastest.pop("judge")
-    return fastest | {"metrics": max(0.0, judge - fastest["extract"])}
+    evaluate = fastest.pop("evaluate")
+    return fastest | {"metrics": max(0.0, evaluate - fastest["extract"])}
 
 
 def main() -> None:
@@ -106,11 +106,11 @@ def main() -> None:
             trial = trials[network]
             further = kimg - trial.session.kimg
             per_kimg = trial.session.train(further).seconds / further
-            numbers[name] = {"train_seconds_per_kimg": per_kimg, "phases": phases(trial), "judged": {}}
+            numbers[name] = {"train_seconds_per_kimg": per_kimg, "phases": phases(trial), "evaluated": {}}
             print(f"{name}: training {per_kimg:.3f} s/kimg; " + _line(numbers[name]["phases"]))
             for kind, prepared in preparations.items():
                 other = again(trial.session, prepared, evaluators[kind])
-                numbers[name]["judged"][f"{kind[0]}, {kind[1]}"] = of = judged(other, options.draws)
+                numbers[name]["evaluated"][f"{kind[0]}, {kind[1]}"] = of = evaluated(other, options.draws)
                 print(
                     f"  {kind[0]:5} {kind[1]:8} FID {of['mean']:.3f} ± {of['sd']:.3f}, {of['seconds']:.2f} s",
                     flush=True,
@@ -118,7 +118,7 @@ def main() -> None:
     write("evaluation", {"load_before": before, "draws": options.draws, "generators": numbers})
 
 
-def judged(session: Session, draws: int) -> dict[str, float]:
+def evaluated(session: Session, draws: int) -> dict[str, float]:
     """FIDs over fresh latents (the same for each precision), and the seconds of one."""
     began = time.perf_counter()
     fids = [session.evaluate(draw)["fid"] for draw in range(1, draws + 1)]

@@ -36,7 +36,7 @@ def main() -> None:
             train = split_images(sampled(prepared.dataset.train, count), evaluation.batch)
             noise = noise_images(evaluation, prepared.extractor.input_shape)
             for name, images in (("train", train), ("noise", noise)):
-                judged = evaluator.judge(images)
+                judged = evaluator.evaluate(images)
                 print(f"| {count:,} | {name} | " + " | ".join(f"{judged[key]:.3g}" for key in evaluator.keys) + " |")
 
 

@@ -1,7 +1,7 @@
 """The training step as others write it, for comparison: Ray Tune's DCGAN example and PyTorch's DCGAN tutorial.
 
 Written anew with the same operations in the same order, on whatever pair of networks it is given: a DataLoader over
-PIL images; D on real, then on generated images, with a backward pass each; the generated images judged again for
+PIL images; D on real, then on generated images, with a backward pass each; the generated images evaluated again for
 G's step, with D's weights collecting gradients that nobody uses; the default Adam; a loss read back at every turn.
 Ray's example (python/ray/tune/examples/pbt_dcgan_mnist in its repository) also begins its loader anew every five
 batches and scores the images of every batch with a small classifier.
@@ -49,7 +49,7 @@ class OthersStep:
 
     Args of the constructor:
         generator: (N, latent) -> images.
-        judge: images -> logits (N,), D.
+        evaluate: images -> logits (N,), D.
         discriminator: whose parameters D's optimiser moves.
         latent: numbers per image.
         images: the training images, uint8 (N, 1, H, W).
@@ -61,7 +61,7 @@ class OthersStep:
     def __init__(
         self,
         generator: nn.Module,
-        judge: Callable[[Tensor], Tensor],
+        evaluate: Callable[[Tensor], Tensor],
         discriminator: nn.Module,
         latent: int,
         images: NDArray[np.uint8],
@@ -71,7 +71,7 @@ class OthersStep:
         rates: tuple[float, float] = (2e-4, 2e-4),
         beta1: float = 0.5,
     ) -> None:
-        self._g, self._judge, self._d, self._latent = generator, judge, discriminator, latent
+        self._g, self._judge, self._d, self._latent = generator, evaluate, discriminator, latent
         self._loader = DataLoader(Pictures(images), batch_size=batch, shuffle=True, num_workers=0, drop_last=True)
         self._restart, self._score = restart, score
         self._criterion = nn.BCELoss()

@@ -8,8 +8,8 @@ from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import choice, kind_of
 from search_spaces.hints import Value, as_number, is_one_of, nearest
+from search_spaces.keys import GIVEN_BY_STUDY, check_key, full_key
 from search_spaces.parameter import Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, full_place
 from search_spaces.structure import simplified, situations
 from trainables.display import quoted
 from trainables.errors import InvalidInput
@@ -21,11 +21,11 @@ Reduce = Callable[[BaseDistribution, object], BaseDistribution]
 
 @dataclass(frozen=True)
 class _Target:
-    """What a key of the study file means: one parameter, or all choices that fill one place."""
+    """What a key of the study file means: one parameter, or all choices that fill one path."""
 
     key: str
     names: tuple[str, ...]
-    place: str | None = None
+    path: str | None = None
 
 
 def narrow(
@@ -36,8 +36,8 @@ def narrow(
     Args:
         parameters: of the space.
         constants: of the space.
-        changes: by parameter name or place: {"low": .., "high": ..} (either may be left out) or a list of
-            choices. A place that several choices fill under different conditions is narrowed in all of them;
+        changes: by parameter name or path: {"low": .., "high": ..} (either may be left out) or a list of
+            choices. A path that several choices fill under different conditions is narrowed in all of them;
             one that has nothing left takes the conditions' values with it.
 
     Raises:
@@ -58,13 +58,13 @@ def narrow(
 def fix(
     parameters: Sequence[Parameter], constants: Mapping[str, Value], changes: Mapping[str, Any]
 ) -> tuple[tuple[Parameter, ...], dict[str, Value], dict[str, Value]]:
-    """Return (parameters that still vary, constants, the places and values that `changes` mean).
+    """Return (parameters that still vary, constants, the paths and values that `changes` mean).
 
     Args:
         parameters: of the space.
         constants: of the space.
-        changes: values by parameter name or place, which must be possible; or by a place of `TrialConfig`
-            that no parameter fills, so a constant. Nested mappings are read as dotted places.
+        changes: values by parameter name or path, which must be possible; or by a path of `TrialConfig`
+            that no parameter fills, so a constant. Nested mappings are read as dotted paths.
 
     Raises:
         InvalidInput: for an unknown key, a value out of the parameter's range, or a parameter that the other
@@ -92,7 +92,7 @@ def fix(
         names, values = settled
         constant |= values
         done = simplified([p for p in done if p.name not in names], constant)
-    return done, constant, {place: value for key, _, _ in found for place, value in filled[key].items()}
+    return done, constant, {path: value for key, _, _ in found for path, value in filled[key].items()}
 
 
 def _keys(parameters: Sequence[Parameter]) -> set[str]:
@@ -100,8 +100,8 @@ def _keys(parameters: Sequence[Parameter]) -> set[str]:
 
 
 def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
-    place = full_place(key)
-    at = tuple(p for p in parameters if place in p.paths)
+    path = full_key(key)
+    at = tuple(p for p in parameters if path in p.paths)
     if not at:
         return _Target(key, (key,)) if any(p.name == key for p in parameters) else None
     if len(at) == 1 and key == at[0].name:
@@ -109,20 +109,20 @@ def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
     for parameter in at:
         if len(parameter.paths) > 1 and parameter.expands is None:
             raise InvalidInput(
-                f"{quoted(key)}: is filled by {parameter.name!r} together with other places; name {parameter.name!r}"
+                f"{quoted(key)}: is filled by {parameter.name!r} together with other paths; name {parameter.name!r}"
             )
     if len(at) > 1 and not all(p.choices for p in at):
         names = " or ".join(repr(p.name) for p in at)
         raise InvalidInput(f"{quoted(key)}: several parameters fill it; name {names}")
-    return _Target(key, tuple(p.name for p in at), place if at[0].choices else None)
+    return _Target(key, tuple(p.name for p in at), path if at[0].choices else None)
 
 
 def _members(parameters: Sequence[Parameter], target: _Target | None) -> list[Parameter]:
     return [] if target is None else [p for p in parameters if p.name in target.names]
 
 
-def _offers(parameters: Sequence[Parameter], place: str) -> list[Value]:
-    return [value for p in parameters for value in p.offers(place)]
+def _offers(parameters: Sequence[Parameter], path: str) -> list[Value]:
+    return [value for p in parameters for value in p.offers(path)]
 
 
 def _reduced(
@@ -132,16 +132,16 @@ def _reduced(
     members = _members(parameters, target)
     if not members:  # an earlier change took it away; `_check_still_active` tells at the end
         return parameters, {}
-    place, member = target.place, members[0]
-    whole = member.distribution if place is None else choice(*dict.fromkeys(_offers(members, place)))
+    path, member = target.path, members[0]
+    whole = member.distribution if path is None else choice(*dict.fromkeys(_offers(members, path)))
     try:
         part = reduce(whole, spec)
     except InvalidInput as error:
         raise InvalidInput(f"{target.key}: {error}") from None
     values = kind_of(part).probes(part)
-    if place is None:
+    if path is None:
         return _swap(parameters, replace(member, distribution=part)), member.fills(values[0])
-    return _keeping(parameters, members, place, values, target.key), {place: values[0]}
+    return _keeping(parameters, members, path, values, target.key), {path: values[0]}
 
 
 def _narrowed(distribution: BaseDistribution, spec: object) -> BaseDistribution:
@@ -163,13 +163,13 @@ def _swap(parameters: list[Parameter], changed: Parameter) -> list[Parameter]:
 def _keeping(
     parameters: list[Parameter],
     members: Sequence[Parameter],
-    place: str,
+    path: str,
     wanted: tuple[Value, ...],
     key: str,
 ) -> list[Parameter]:
-    """Keep only the choices that put one of `wanted` at `place`; what loses all choices loses its branch."""
+    """Keep only the choices that put one of `wanted` at `path`; what loses all choices loses its branch."""
     for member in members:
-        changed = member.keeping(place, wanted)
+        changed = member.keeping(path, wanted)
         if changed is not None:
             parameters = _swap(parameters, changed)
         elif any(p.name == member.name for p in parameters):
@@ -206,7 +206,7 @@ def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], w
 
 def _with_rule(error: InvalidInput, whole: Sequence[Parameter], target: _Target, value: object) -> InvalidInput:
     """Return the refusal of a value that the space has, with the conditions under which it has it."""
-    having = [p for p in _members(whole, target) if target.place and is_one_of(value, p.offers(target.place))]
+    having = [p for p in _members(whole, target) if target.path and is_one_of(value, p.offers(target.path))]
     rule = _where(having)
     if not rule:
         return error
@@ -240,12 +240,12 @@ def _settle(
 
 
 def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
-    place = full_place(key)
-    field = place.split(".")[0]
+    path = full_key(key)
+    field = path.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
-        raise InvalidInput(f"{quoted(key)}: no such parameter or place; {nearest(key, known)}")
-    return check_place(place)
+        raise InvalidInput(f"{quoted(key)}: no such parameter or path; {nearest(key, known)}")
+    return check_key(path)
 
 
 def _constant(key: str, value: object) -> Value:

@@ -8,9 +8,9 @@ from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import kind_of, suggest_with
 from search_spaces.hints import Value, is_one_of, nearest
+from search_spaces.keys import GIVEN_BY_STUDY, check_key, nest
 from search_spaces.narrowing import fix, narrow
 from search_spaces.parameter import Baseline, Condition, Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, nest
 from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
 from trainables.data import SOURCES
@@ -19,13 +19,13 @@ from trainables.errors import InvalidInput
 from trainables.gan.config import TrialConfig
 from trainables.nested import flatten
 
-__all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
+__all__ = ["Baseline", "Condition", "Parameter", "Space", "SpaceRow", "Suggest", "Value", "suggest_with"]
 
 Suggest = Callable[[str, BaseDistribution], Any]
 """Asked for the value of one active parameter; must return one of its distribution."""
 
 
-class Row(NamedTuple):
+class SpaceRow(NamedTuple):
     """A line of the table that a space prints."""
 
     name: str
@@ -42,7 +42,7 @@ class Space:
         name: what `SPACES` and study files call it.
         description: one line for `ganstudy spaces`.
         parameters: what varies; a parameter comes after those that its conditions look at.
-        constants: places of `TrialConfig` that are the same in every trial.
+        constants: paths of `TrialConfig` that are the same in every trial.
         baselines: configurations to try first.
     """
 
@@ -93,7 +93,7 @@ class Space:
             InvalidInput: if `params` are not in the space, or the whole is no valid configuration.
         """
         given = {"data": dict(data), "evaluation": dict(evaluation), "seed": seed}
-        return TrialConfig.from_dict(nest(self.places_of(params)) | given, f"space {self.name}")
+        return TrialConfig.from_dict(nest(self.settings_of(params)) | given, f"space {self.name}")
 
     def distributions(self, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         """Return the distributions of the active parameters, which are the keys of `params`.
@@ -123,10 +123,10 @@ class Space:
         Raises:
             InvalidInput: naming the first that is missing, inactive, unknown or out of range.
         """
-        self.places_of(params)
+        self.settings_of(params)
 
-    def places_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return every place that the constants and `params` fill.
+    def settings_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return every path that the constants and `params` fill.
 
         Raises:
             InvalidInput: as `check`.
@@ -141,28 +141,28 @@ class Space:
                 raise InvalidInput(f"{parameter.name!r}: is active and has no value; {_advice(parameter)}")
             return params[parameter.name]
 
-        active, places = self._walk(value_of)
+        active, paths = self._walk(value_of)
         for name in params:
             if name not in active:
                 when = " and ".join(str(c) for p in self.parameters if p.name == name for c in p.when)
                 raise InvalidInput(f"{quoted(name)}: is only active when {when}; leave it out")
-        return places
+        return paths
 
     def params_of(self, config: TrialConfig) -> dict[str, Value]:
         """Return the values by parameter name that build `config`.
 
         Raises:
-            InvalidInput: naming the first place of `config` that this space cannot have.
+            InvalidInput: naming the first path of `config` that this space cannot have.
         """
         whole = config.to_dict()
         given = {key: whole.pop(key) for key in GIVEN_BY_STUDY}
-        places = flatten(whole)
-        params = self._params_at(places)
+        paths = flatten(whole)
+        params = self._params_at(paths)
         rebuilt = flatten(self.build(params, **given).to_dict())
-        for place, value in places.items():
-            if place not in rebuilt or rebuilt[place] != value:
+        for path, value in paths.items():
+            if path not in rebuilt or rebuilt[path] != value:
                 raise InvalidInput(
-                    f"{place} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(place))} there; fix it"
+                    f"{path} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(path))} there; fix it"
                 )
         return params
 
@@ -188,7 +188,7 @@ class Space:
         """Return a part of this space, with the baselines that lie in it.
 
         Args:
-            changes: by parameter name or place: {"low": .., "high": ..} or a list of choices.
+            changes: by parameter name or path: {"low": .., "high": ..} or a list of choices.
 
         Raises:
             InvalidInput: if something is unknown or no part of what it was.
@@ -203,7 +203,7 @@ class Space:
         """Return the space where `changes` no longer vary; baselines take the new values if they then fit.
 
         Args:
-            changes: values by parameter name or by place of `TrialConfig`, nested or dotted.
+            changes: values by parameter name or by path of `TrialConfig`, nested or dotted.
 
         Raises:
             InvalidInput: if something is unknown, out of range, or makes an invalid configuration possible.
@@ -218,7 +218,7 @@ class Space:
     def _refitted(self, smaller: "Space", new: Mapping[str, Value]) -> Iterator[Baseline]:
         seen: list[Mapping[str, Value]] = []
         for baseline in self.baselines:
-            before = self.places_of(baseline.params)
+            before = self.settings_of(baseline.params)
             try:
                 params = smaller._params_at({**before, **new})
             except InvalidInput:
@@ -226,17 +226,17 @@ class Space:
             if params in seen:
                 continue
             seen.append(params)
-            after = smaller.places_of(params)
-            changed = [f"{place} = {after[place]}" for place in new if before.get(place) != after.get(place)]
+            after = smaller.settings_of(params)
+            changed = [f"{path} = {after[path]}" for path in new if before.get(path) != after.get(path)]
             source = "; with ".join([baseline.source, ", ".join(changed)]) if changed else baseline.source
             yield Baseline(baseline.name, source, params)
 
     # -- description ----------------------------------------------------------------------------------------
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SpaceRow]:
         """Return a table: parameters in order, then constants."""
         varying = [
-            Row(
+            SpaceRow(
                 name=p.name,
                 kind=kind_of(p.distribution).label,
                 range=kind_of(p.distribution).describe(p.distribution),
@@ -244,7 +244,7 @@ class Space:
             )
             for p in self.parameters
         ]
-        return varying + [Row(place, "constant", str(value), "") for place, value in self.constants.items()]
+        return varying + [SpaceRow(path, "constant", str(value), "") for path, value in self.constants.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types; equal exactly for equal spaces."""
@@ -259,23 +259,23 @@ class Space:
     # -- within ---------------------------------------------------------------------------------------------
 
     def _walk(self, value_of: Callable[[Parameter], Any]) -> tuple[dict[str, Value], dict[str, Value]]:
-        """Return (values by name of the active, values by place), asking `value_of` in order.
+        """Return (values by name of the active, values by path), asking `value_of` in order.
 
         Raises:
             InvalidInput: for a value out of range.
         """
         params: dict[str, Value] = {}
-        places = dict(self.constants)
+        paths = dict(self.constants)
         for parameter in self.parameters:
-            if parameter.active(places):
+            if parameter.active(paths):
                 value = value_of(parameter)
                 if not kind_of(parameter.distribution).contains(parameter.distribution, value):
                     raise InvalidInput(f"{parameter.name} = {quoted(value)}: out of range; {_advice(parameter)}")
                 params[parameter.name] = value
-                places.update(parameter.fills(value))
-        return params, places
+                paths.update(parameter.fills(value))
+        return params, paths
 
-    def _params_at(self, places: Mapping[str, Any]) -> dict[str, Value]:
+    def _params_at(self, paths: Mapping[str, Any]) -> dict[str, Value]:
         """Return the parameters' values, given what lies where.
 
         Raises:
@@ -283,9 +283,9 @@ class Space:
         """
 
         def value_of(parameter: Parameter) -> Value:
-            value = parameter.reads(places)
+            value = parameter.reads(paths)
             if value is None:
-                there = ", ".join(f"{path} = {quoted(places.get(path))}" for path in parameter.paths)
+                there = ", ".join(f"{path} = {quoted(paths.get(path))}" for path in parameter.paths)
                 raise InvalidInput(f"{there}: not in {parameter.name!r} of {self.name}; {_advice(parameter)}")
             return value
 
@@ -304,19 +304,17 @@ class Space:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:
                 raise InvalidInput(
-                    f"parameter {parameter.name!r}: is also the place of another one, so a study file could mean "
+                    f"parameter {parameter.name!r}: is also the path of another one, so a study file could mean "
                     "either; rename it"
                 )
 
     def _check_places(self) -> None:
-        places = {*self.constants, *(path for p in self.parameters for path in p.paths)}
-        for place in sorted(places):
-            check_place(place)
-            inside = [other for other in places if other.startswith(f"{place}.")]
+        paths = {*self.constants, *(path for p in self.parameters for path in p.paths)}
+        for path in sorted(paths):
+            check_key(path)
+            inside = [other for other in paths if other.startswith(f"{path}.")]
             if inside:
-                raise InvalidInput(
-                    f"place {quoted(place)}: cannot be filled as {inside[0]!r} lies in it; fill only one"
-                )
+                raise InvalidInput(f"path {quoted(path)}: cannot be filled as {inside[0]!r} lies in it; fill only one")
         for parameter in self.parameters:
             if taken := [path for path in parameter.paths if path in self.constants]:
                 raise InvalidInput(f"parameter {parameter.name!r}: {taken[0]!r} is a constant too; keep only one")
@@ -340,15 +338,15 @@ class Space:
                 raise InvalidInput(f"{rule} is {quoted(value)}, which it never is; use {', '.join(map(str, can))}")
 
     def _check_exclusive(self) -> None:
-        for place in dict.fromkeys(path for p in self.parameters for path in p.paths):
-            names = [p.name for p in self.parameters if place in p.paths]
+        for path in dict.fromkeys(path for p in self.parameters for path in p.paths):
+            names = [p.name for p in self.parameters if path in p.paths]
             if len(names) < 2:
                 continue
             for situation in situations(self.parameters, self.constants, names):
                 both = [name for name in names if name in situation]
                 if len(both) > 1:
                     raise InvalidInput(
-                        f"parameters {both[0]!r} and {both[1]!r}: both fill {place!r} and can be active together; "
+                        f"parameters {both[0]!r} and {both[1]!r}: both fill {path!r} and can be active together; "
                         "make their conditions exclude each other"
                     )
 

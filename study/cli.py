@@ -316,7 +316,7 @@ def sample(
     """
     from study.production import generators
 
-    wanted = generators.Wanted(count, seed, label, out, npz, interpolate)
+    wanted = generators.SampleRequest(count, seed, label, out, npz, interpolate)
     generators.sample(path, wanted, device, console)
 
 
@@ -368,7 +368,7 @@ def promote(
 def noise(
     name: Name,
     trial: Trial = None,
-    evaluations: Annotated[int, typer.Option(help="Judge its checkpoint so often with fresh latents; 0: not.")] = 5,
+    evaluations: Annotated[int, typer.Option(help="Evaluate its checkpoint so often with fresh latents; 0: not.")] = 5,
     seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
     storage: StorageOption = None,
@@ -401,7 +401,7 @@ def confirm(
     address: Address = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best configurations again from fresh seeds, and judge them on test images.
+    """Train the best configurations again from fresh seeds, and evaluate them on test images.
 
     It tells how much of a study's FID was luck, and whether the winner is truly ahead; `export` then takes the winner.
     The same command again goes on where it was, and tries again what failed; larger numbers extend what is there.

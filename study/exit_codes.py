@@ -28,5 +28,5 @@ class Interrupted(GanStudyError):
     exit_code = INTERRUPTED
 
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 """What is taken as Ctrl-C is: to end from a script or a scheduler, and to close the terminal."""

@@ -133,8 +133,8 @@ def test_every_trial_is_judged_by_fewer_images_below_the_end(whole: Path) -> Non
     connection = sqlite3.connect(f"file:{whole}/runs/tiny/ledger.db?mode=ro", uri=True)
     bodies = [json.loads(row[0]) for row in connection.execute("SELECT body FROM events WHERE kind = 'reported'")]
     connection.close()
-    judged = {(body["kimg"] == 18, body["metrics"]["images_judged"]) for body in bodies}
-    assert judged == {(False, 300.0), (True, 500.0)}
+    evaluated = {(body["kimg"] == 18, body["metrics"]["images_judged"]) for body in bodies}
+    assert evaluated == {(False, 300.0), (True, 500.0)}
     for trial in trials(whole):
         fids = {int(kimg): fid for kimg, fid in trial["fids"].items()}
         assert trial["fid_best"] == (fids[18] if trial["state"] == "completed" else min(fids.values(), default=None))

@@ -29,7 +29,7 @@ FLOORS = {
         "data",
         "evaluation",
         "gan",
-        "checkpoint generator held_out judging portable trial tune",
+        "checkpoint generator held_out evaluate_generator portable trial tune",
     ),
     "search_spaces": (
         "hints",

@@ -1,4 +1,4 @@
-"""Judges a finished training on images that none of its decisions has seen."""
+"""Evaluates a finished training on images that none of its decisions has seen."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ TEST = "test/"
 """Before the names of test metrics in a result; Tune flattens what is nested, with this separator."""
 
 
-def judge_best(
+def evaluate_best(
     config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu"
 ) -> tuple[int, dict[str, float]]:
-    """Judge the generator of a training's best FID by `evaluation.count` images.
+    """Evaluate the generator of a training's best FID by `evaluation.count` images.
 
     Args:
         config: the training's.
-        prepared: for the split to judge on, `Prepared.on(split)` of the training's own.
+        prepared: for the split to evaluate on, `Prepared.on(split)` of the training's own.
         folder: the training's, as `Trial` left it.
         device: "cpu" or "cuda".
 

@@ -124,11 +124,11 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Conclusion:
     """A confirmation's configurations: those that can win in order of their mean test FID, then the others.
 
     Attributes:
-        plan: the one that is judged.
+        plan: the one that is evaluated.
         unfinished: the newest plan, if it is another one.
         configurations: all of the plan's.
         able: how many of them, the first, completed as many seeds as any: means over fewer are not set against theirs.
@@ -151,11 +151,11 @@ class Judged:
         return self.configurations[0] if self.able and self.complete and self.current else None
 
 
-def judge(study: StudyRecord) -> Judged | None:
-    """Judge the newest plan of a study's confirmation; None if there is none.
+def conclude(study: StudyRecord) -> Conclusion | None:
+    """Return what the newest plan of a study's confirmation came to; None if there is none.
 
-    While that is unfinished, the newest that is complete and of the study as it stands is judged, if there is one: who
-    asks for more seeds does not lose the answer that there is.
+    While that is unfinished, the newest that is complete and of the study as it stands counts, if there is one: asking
+    for more seeds does not lose the answer there is.
     """
     newest, confirmation = study.confirmation.plan, study.confirmation
     if newest is None:
@@ -168,7 +168,7 @@ def judge(study: StudyRecord) -> Judged | None:
     most = max(len(c.tests) for c in found)
     ordered = sorted(found, key=lambda c: (-len(c.tests), math.inf if c.mean is None else c.mean, c.trial.number))
     able = sum(len(c.tests) == most for c in found) if most else 0
-    return Judged(
+    return Conclusion(
         plan=plan,
         unfinished=None if plan is newest else newest,
         configurations=tuple(ordered),
@@ -181,8 +181,8 @@ def judge(study: StudyRecord) -> Judged | None:
 
 def confirmed(study: StudyRecord) -> Configuration | None:
     """The configuration that a complete confirmation of the study as it stands found best, if there is one."""
-    judged = judge(study)
-    return judged.winner if judged else None
+    evaluated = conclude(study)
+    return evaluated.winner if evaluated else None
 
 
 def candidates(study: StudyRecord, top: int) -> list[Ranked]:

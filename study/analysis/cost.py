@@ -38,7 +38,7 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BestSoFar:
     """The best FID so far: after `wall` seconds since the study began, and `compute` trial-seconds."""
 
     wall: float
@@ -75,10 +75,10 @@ def wall_seconds(study: StudyRecord) -> float:
     return max(0.0, max(times, default=study.opened_at) - study.opened_at)
 
 
-def progress(study: StudyRecord) -> list[Progress]:
+def progress(study: StudyRecord) -> list[BestSoFar]:
     """Return each moment at which the best FID fell, and the last report's; diverged and failed trials cost only.
 
-    FIDs count that are of the most images that any such trial was judged by.
+    FIDs count that are of the most images that any such trial was evaluated by.
     """
     reports = sorted(
         ((report, trial) for trial in study.trials for report in trial.reports),
@@ -87,24 +87,24 @@ def progress(study: StudyRecord) -> list[Progress]:
     most = most_images(report for report, trial in reports if trial.state not in UNRANKED)
     before: dict[int, Report] = {}
     compute, kimg = 0.0, 0
-    points: list[Progress] = []
+    points: list[BestSoFar] = []
     for report, trial in reports:
         last = before.get(trial.number)
         compute += max(0.0, _seconds(report) - (_seconds(last) if last else 0.0))
         kimg += report.kimg - (last.kimg if last else 0)
         before[trial.number] = report
         lower = not points or report.fid < points[-1].fid
-        if trial.state not in UNRANKED and report.judgement.images == most and lower:
+        if trial.state not in UNRANKED and report.estimate.images == most and lower:
             points.append(
-                Progress(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
+                BestSoFar(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
             )
     if points and reports:
         wall = max(points[-1].wall, reports[-1][0].written_at - study.opened_at)
-        points.append(Progress(wall, compute, kimg, points[-1].fid, points[-1].trial))
+        points.append(BestSoFar(wall, compute, kimg, points[-1].fid, points[-1].trial))
     return points
 
 
-def best_after(points: Sequence[Progress], kimg: int) -> float | None:
+def best_after(points: Sequence[BestSoFar], kimg: int) -> float | None:
     """Return the best FID known once `kimg` thousand images were shown over all trials."""
     return min((point.fid for point in points if point.kimg <= kimg), default=None)
 

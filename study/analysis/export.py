@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field
 
-from study.analysis.confirmation import confirmed, judge
+from study.analysis.confirmation import conclude, confirmed
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
 from study.ledger.records import StudyRecord, TrialRecord
@@ -101,27 +101,27 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
 
 
 def _full_count_at(study: StudyRecord) -> dict[str, list[int]]:
-    """Where a study judges by fewer images elsewhere: the budgets (kimg) whose FID is of `evaluation.count`."""
+    """Where a study evaluates by fewer images elsewhere: the budgets (kimg) whose FID is of `evaluation.count`."""
     asked = study.config.get("evaluation", {}).get("rung_count")
     return {} if asked is None else {"full_count_at": list(study.full_count_at)}
 
 
 def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | None:
     """What a complete confirmation of the study as it stands says of a trial."""
-    judged = judge(study)
-    found = next((c for c in judged.configurations if c.trial.number == trial.number), None) if judged else None
-    if judged is None or judged.winner is None or found is None or found.mean is None:
+    evaluated = conclude(study)
+    found = next((c for c in evaluated.configurations if c.trial.number == trial.number), None) if evaluated else None
+    if evaluated is None or evaluated.winner is None or found is None or found.mean is None:
         return None
     return {
-        "best": found is judged.winner,
-        "ahead_of_second": judged.paired.ahead if judged.paired and found is judged.winner else None,
+        "best": found is evaluated.winner,
+        "ahead_of_second": evaluated.paired.ahead if evaluated.paired and found is evaluated.winner else None,
         "test_fid_mean": found.mean,
         "test_fid_deviation": found.deviation,
         "test_fid_interval": None if found.interval is None else list(found.interval),
-        "test_fid_fingerprint": judged.plan.test_fingerprint,
+        "test_fid_fingerprint": evaluated.plan.test_fingerprint,
         "seeds": len(found.tests),
         "seeds_lost": found.lost,
-        "kimg": judged.plan.budget,
+        "kimg": evaluated.plan.budget,
         "selection_bias": found.bias,
     }
 

@@ -1,7 +1,7 @@
 """How far FIDs differ by chance, and so which differences between trials mean something.
 
 Measured is the FID by which trials are ranked, the best one up to a trial's budget, in two ways: the checkpoint of
-that FID judged again with fresh latents (`EVALUATION`), and the configuration trained again to the same budget, with
+that FID evaluated again with fresh latents (`EVALUATION`), and the configuration trained again to the same budget, with
 the same reports, from fresh seeds (`SEED`). The latter holds the former: a new seed draws new latents too.
 
 All FIDs in one ledger are against the same real images, with the same extractor: the study's fingerprint stands for
@@ -74,7 +74,7 @@ class Noise:
         return [self.spread(source, *place) for place in sorted(places) if kimg in (None, place[1])]
 
     def evaluation(self, alike: Callable[[Spread], bool] = lambda spread: True) -> Pooled | None:
-        """The standard deviation over fresh latents, pooled over the checkpoints that were judged again, if `alike`."""
+        """The standard deviation over fresh latents, pooled over the checkpoints evaluated again that are `alike`."""
         return _pooled(filter(alike, self.spreads(EVALUATION)))
 
     def seed(self, kimg: int) -> Pooled | None:

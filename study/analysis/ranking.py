@@ -37,7 +37,7 @@ def rank(trials: Iterable[TrialRecord], top: int | None = None) -> list[Ranked]:
     At one budget the *best* FID counts, since a trial keeps the checkpoint of its best and that is what one
     gets: late collapse is normal in GAN training. The trials of a study report at the same budgets, so the
     minimum is over equally many looks. Of equal best FIDs the one that held it (lower last FID) wins. Where rungs are
-    judged by fewer images (`evaluation.rung_count`), only the looks of the most images count.
+    evaluated by fewer images (`evaluation.rung_count`), only the looks of the most images count.
 
     A diverged or failed trial never ranks, nor does one without a report. A running or interrupted one does,
     by what it has reported.

@@ -9,14 +9,14 @@ from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space
 from study.ledger.records import TrialState
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.faults import OUT_OF_MEMORY
 
 
 def told_trial(
     space: Space,
     params: Mapping[str, Any],
-    reports: Sequence[Judgement],
+    reports: Sequence[FidEstimate],
     state: TrialState,
     cause: str | None,
     ceiling: float,

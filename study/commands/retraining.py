@@ -48,9 +48,9 @@ def noise(options: Measure, console: Console) -> int:
     """Measure how far a trial's FID differs by chance, and print it; return the exit code."""
     folder, shown = find_study(options.name, options.storage), Screen(stderr=True) if options.as_json else console
     cluster = _prepare(options.address)
-    from study.retraining.noise import Wanted, measure  # imports ray
+    from study.retraining.noise import NoiseRequest, measure  # imports ray
 
-    wanted = Wanted(options.trial, options.evaluations, options.seeds)
+    wanted = NoiseRequest(options.trial, options.evaluations, options.seeds)
     show_warnings(shown)
     with goes_on(options.typed(folder, options.trial)):
         done, measured = measure(folder, wanted, options.device, cluster, shown)
@@ -89,12 +89,12 @@ def confirm(options: Confirm, console: Console) -> int:
     """Retrain a study's best with fresh seeds and print how they compare; return the exit code."""
     folder, shown = find_study(options.name, options.storage), Screen(stderr=True) if options.as_json else console
     cluster = _prepare(options.address)
-    from study.retraining.confirm import Wanted
+    from study.retraining.confirm import ConfirmRequest
     from study.retraining.confirm import confirm as run  # imports ray
 
     show_warnings(shown)
     with goes_on(options.typed(folder, options.top, options.seeds)):
-        done = run(folder, Wanted(options.top, options.seeds), cluster, shown)
+        done = run(folder, ConfirmRequest(options.top, options.seeds), cluster, shown)
     if options.as_json:
         console.print_json(data=plain_confirmation(done.study))
     else:

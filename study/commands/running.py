@@ -19,8 +19,8 @@ from study.mlflow.settings import prepare_environment
 from study.mlflow.thread import sync as bring_up_to_date
 from study.older.check import OPTION, check_not_older
 from study.older.go_on import go_on_from_older
-from study.running.ending import ending
-from study.running.finished import ended_study, finish_again
+from study.running.completed import completed_study, resync
+from study.running.final_state import final_state
 from study.running.fit import check_fit
 from study.running.ray_environment import cluster_address, prepare_ray_environment
 from study.running.warm_start import planned
@@ -66,7 +66,7 @@ def launch(options: Launch, console: Console) -> int:
         with open_ledger(find_study(config.name, config.folder.root)) as ledger:
             go_on_from_older(config.folder, ledger, lambda text: say(console, text))
     known = Fold()
-    if (ended := ended_study(config, known)) is not None:
+    if (ended := completed_study(config, known)) is not None:
         return _finished(config, ended, the_same, console)
     prepare_ray_environment(local=address is None)
     from study.running.launch import launch as run  # imports ray
@@ -96,7 +96,7 @@ def _finished(config: StudyConfig, study: StudyRecord, command: str, console: Co
         console.print()
         print_ranking(study, ranked, config.folder, console)
     with console.status("bringing MLflow up to date"):
-        behind = finish_again(study, config.folder)
+        behind = resync(study, config.folder)
     say_behind(console, behind, typed("sync", config.name, folder=config.folder))
     more, longer = 2 * config.trials, config.schedule.max_kimg * config.schedule.reduction_factor
     say(console, "\nextend it:")
@@ -133,7 +133,7 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
         (typed("ui", name, folder=folder), "compare the trials in MLflow"),
         (typed("report", name, folder=folder), "one page on all of it"),
         (typed("noise", name, folder=folder), "how much of the ranking is chance"),
-        (typed("confirm", name, folder=folder), "train the best again from fresh seeds, judge them on test images"),
+        (typed("confirm", name, folder=folder), "train the best again from fresh seeds, evaluate them on test images"),
         (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
         (typed("train", best, "--kimg", str(20 * kimg)), "train it further, to a generator as a file"),
     )
@@ -162,7 +162,7 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
         else:
             check_not_older(folder, ledger, study)
         with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
-            end = ending(study, folder, Path(place))
+            end = final_state(study, folder, Path(place))
             counts = bring_up_to_date(ledger.read, projection, end)
     if as_json:
         console.print_json(data=asdict(counts))

@@ -11,7 +11,7 @@ from study.ledger.warm_start_event import EarlierValues, WarmStarted
 class EarlierTrial:
     """A trial of another study: its parameters in this study's space, how it ended, its FID by kimg, rising.
 
-    `images` has the number of images of each FID where that study judged at its rungs by fewer; else it is empty.
+    `images` has the number of images of each FID where that study evaluated at its rungs by fewer; else it is empty.
     """
 
     number: int

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     Object = dict[str, JsonValue]
 Metrics = Annotated[dict[str, float], AfterValidator(_with_fid)]
-"""Numbers by name, the FID among them: by it everything downstream judges a trial."""
+"""Numbers by name, the FID among them: by it everything downstream evaluates a trial."""
 
 
 def one_of(*words: str) -> StringConstraints:

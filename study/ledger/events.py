@@ -133,7 +133,7 @@ class Reported(_OfTraining):
 class Ended(_OfTraining):
     """An attempt came to its end: in which state, at which kimg, by which rung (kimg), for what cause.
 
-    A retraining that was judged on test images has `chosen`, the kimg of its best validation FID, and `test`, all
+    A retraining that was evaluated on test images has `chosen`, the kimg of its best validation FID, and `test`, all
     metrics of the generator of that kimg on test images: the one time that these were looked at.
     """
 
@@ -151,14 +151,14 @@ class Ended(_OfTraining):
     key_of: ClassVar[str] = "end/{0.trial}/{0.attempt}"
 
     def __post_init__(self) -> None:
-        """Only a trial is stopped, by a rung, and only a retraining that completed is judged on test images."""
+        """Only a trial is stopped, by a rung, and only a retraining that completed is evaluated on test images."""
         super().__post_init__()
         if self.rung is not None and self.state != "stopped":
             raise ValueError(f"rung = {self.rung} with state {self.state!r}: only 'stopped' has a rung")
         if self.seed and self.state == "stopped":
             raise ValueError("state = 'stopped': a retraining is not stopped")
-        judged = self.test is not None
-        if judged != (self.chosen is not None) or (judged and not (self.seed and self.state == "completed")):
+        evaluated = self.test is not None
+        if evaluated != (self.chosen is not None) or (evaluated and not (self.seed and self.state == "completed")):
             raise ValueError(f"{self.state} with chosen {self.chosen}, test {self.test}")
 
 
@@ -166,7 +166,7 @@ class Ended(_OfTraining):
 class RetrainingPlanned(Event):
     """What is to be retrained: `trials`, best first, each with the seeds 1 to `seeds`, to `budget` kimg.
 
-    `group` says who asked: `confirm`, which has each judged on test images, or `noise`. `fingerprint` is that of the
+    `group` says who asked: `confirm`, which has each evaluated on test images, or `noise`. `fingerprint` is that of the
     validation FIDs (the study's own), `test_fingerprint` that of the test FIDs, "" where there are none. Of a group
     the plan of the largest `number` (from 1) holds.
     """
@@ -200,7 +200,7 @@ class RetrainingPlanned(Event):
 class NoiseMeasured(Event):
     """An FID of a trial measured once more, the `index`-th time (from 1): `fid`, or the `cause` why it diverged.
 
-    `source` says what was fresh: `evaluation`, the latents with which the checkpoint at `kimg` was judged; in older
+    `source` says what was fresh: `evaluation`, the latents with which the checkpoint at `kimg` was evaluated; in older
     ledgers also `seed`, everything, in a retraining to `kimg`, whose best FID up to there it is.
     """
 

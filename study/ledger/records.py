@@ -38,9 +38,9 @@ class StudyRecord:
     """A study: newest resolved configuration (changed `revision` times), FID scale, trials by number, more measured.
 
     `measured` and `plans` are in the order in which they came, `retrainings`, of whatever plan, in that in which they
-    began. `full_count_at` are the budgets (kimg) judged by `evaluation.count` images, rising: each `schedule.max_kimg`
-    it had. `ahead` was proposed and waits for a slot: it is none of `trials` yet; its `started_at` is when it was
-    proposed.
+    began. `full_count_at` are the budgets (kimg) evaluated by `evaluation.count` images, in ascending order: each
+    `schedule.max_kimg` it had. `ahead` was proposed and waits for a slot: it is none of `trials` yet; its `started_at`
+    is when it was proposed.
     """
 
     uid: str
@@ -187,8 +187,8 @@ class _Study:
         proposed = self.trial(id.trial).proposed
         found = self.retrainings.setdefault(id, _Training(id, groups[0], proposed, at))
         if (ended := found.ended) is not None and ended.state != TrialState.FAILED:
-            to_judge = CONFIRM in groups and ended.state == TrialState.COMPLETED and ended.test is None
-            if not to_judge:
+            to_evaluate = CONFIRM in groups and ended.state == TrialState.COMPLETED and ended.test is None
+            if not to_evaluate:
                 raise CorruptFile("it has ended")
         return found
 

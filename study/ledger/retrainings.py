@@ -31,9 +31,9 @@ class Retrainings:
         return [retraining for retraining in found if retraining]
 
     def is_over(self, retraining: TrialRecord) -> bool:
-        """Whether it has come to its end for this group: to confirm is to judge what completed on test images."""
-        unjudged = retraining.state == TrialState.COMPLETED and retraining.test is None
-        return not retraining.unfinished and not (unjudged and self.group == CONFIRM)
+        """Whether it has come to its end for this group: to confirm is to evaluate what completed on test images."""
+        unevaluated = retraining.state == TrialState.COMPLETED and retraining.test is None
+        return not retraining.unfinished and not (unevaluated and self.group == CONFIRM)
 
     @property
     def due(self) -> list[TrialId]:

@@ -17,10 +17,10 @@ class TrialRecord:
     seconds) is of its first.
 
     A retraining is of a `group`, who asked for it first; it has the index of its `seed`, its `budget` (kimg), and
-    `config`, `params` and so on of its trial. If it was judged on test images, `chosen` is the kimg of the generator
+    `config`, `params` and so on of its trial. If it was evaluated on test images, `chosen` is the kimg of the generator
     that was, the one of the best validation FID, and `test` are its metrics. One that is started again after an end (it
-    failed, or is to be judged) and lost on its way is as it was before; then, and while it runs, it is `retried`: its
-    last attempt has no end.
+    failed, or is to be evaluated) and is lost on its way is as it was before; then, and while it runs, it is `retried`:
+    its last attempt has no end.
     """
 
     number: int

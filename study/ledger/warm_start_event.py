@@ -28,7 +28,7 @@ class WarmStarted(Event):
 
     `source` is its name, `uid` its uid, `finished` how many trials it had ended when this study was opened. `trials`
     are those of them that fit this study, by number: `params` in this study's space, `state`, and `curve`, FID by kimg;
-    and `images`, the number of images of each FID, where that study judged at its rungs by fewer.
+    and `images`, the number of images of each FID, where that study evaluated at its rungs by fewer.
     """
 
     source: str

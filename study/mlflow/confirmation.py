@@ -3,7 +3,7 @@
 import csv
 import io
 
-from study.analysis.confirmation import judge
+from study.analysis.confirmation import conclude
 from study.ledger.records import StudyRecord
 from study.mlflow.values import finite, milliseconds
 from study.views.confirmation import plain_confirmation
@@ -18,8 +18,8 @@ _COLUMNS = (
 
 def summary(study: StudyRecord) -> dict[str, str]:
     """The study's tags; empty ones where nothing is decided."""
-    judged = judge(study)
-    winner, paired = (judged.winner, judged.paired) if judged else (None, None)
+    evaluated = conclude(study)
+    winner, paired = (evaluated.winner, evaluated.paired) if evaluated else (None, None)
     ahead = {None: "unknown", True: "yes", False: "no"}[paired.ahead if paired else None]
     return {
         "ganstudy.confirmed_trial": str(winner.trial.number) if winner else "",
@@ -30,18 +30,18 @@ def summary(study: StudyRecord) -> dict[str, str]:
 
 def points(study: StudyRecord, at: float) -> list[tuple[str, float, int, int]]:
     """The study's metrics once all is decided, at the number of the plan; `at` is in unix seconds."""
-    judged = judge(study)
-    if judged is None or judged.winner is None or judged.unfinished is not None:
+    evaluated = conclude(study)
+    if evaluated is None or evaluated.winner is None or evaluated.unfinished is not None:
         return []
-    winner = judged.winner
+    winner = evaluated.winner
     known = {
         "confirmed_test_fid": winner.mean,
         "confirmed_test_fid_sd": winner.deviation,
         "selection_bias": winner.bias,
-        "confirmed_lead": judged.paired.mean if judged.paired else None,
+        "confirmed_lead": evaluated.paired.mean if evaluated.paired else None,
     }
     given = {name: value for name, value in known.items() if value is not None}
-    return [(name, value, milliseconds(at), judged.plan.number) for name, value in finite(given)]
+    return [(name, value, milliseconds(at), evaluated.plan.number) for name, value in finite(given)]
 
 
 def table(study: StudyRecord) -> str:

@@ -47,10 +47,10 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
     # Of places on one machine at most their last part is told.
     source = {key: PurePath(value).name if key in DATA_KEYS else value for key, value in asked.items() if value}
     evaluation = opened.config.get("evaluation", {})
-    judged = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
+    evaluated = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
     images = facts.get("images", {})
     counts = {f"{split}_images": images[split] for split in SPLITS if split in images}
-    profile = {**counts, "classes": facts.get("classes"), **judged}
+    profile = {**counts, "classes": facts.get("classes"), **evaluated}
     return DatasetInput(
         Dataset(
             name=name,

@@ -166,14 +166,14 @@ def _examine(file: Path, thorough: bool = False) -> _Found:
         with closing(_connected(file)) as connection:
             if thorough and (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 return _Found(_Standing.DAMAGED, f" ({' '.join(said.split())})")
-            return _judged(connection)
+            return _standing_of(connection)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return _Found(_Standing.DAMAGED, f" ({error})")
         raise GanStudyError(f"MLflow's store {file} cannot be opened: {error}") from error
 
 
-def _judged(connection: sqlite3.Connection) -> _Found:
+def _standing_of(connection: sqlite3.Connection) -> _Found:
     prepare_environment()
 
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -256,7 +256,7 @@ def _replace_half_made(new: Path, file: Path) -> None:
     which = file.stat().st_ino
     with closing(_connected(file)) as connection:
         connection.execute("BEGIN EXCLUSIVE")  # waits for a process that is just making it
-        if file.stat().st_ino == which and _judged(connection).standing is _Standing.HALF_MADE:
+        if file.stat().st_ino == which and _standing_of(connection).standing is _Standing.HALF_MADE:
             new.replace(file)
 
 

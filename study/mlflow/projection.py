@@ -46,7 +46,7 @@ from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.study_file.seeds import retraining_seed
 from trainables.errors import GanStudyError
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -59,7 +59,7 @@ STATUS = {"completed": "FINISHED", "stopped": "FINISHED", "diverged": "FINISHED"
 
 
 @dataclass(frozen=True)
-class Finish:
+class FinalState:
     """What is known at the end of a launch: status, and files for the parent run (paths, or contents)."""
 
     status: FinalStatus
@@ -122,7 +122,7 @@ class MlflowProjection:
         self._study: StudyOpened | None = None
         self._last_at = 0.0
         self._ended_once: dict[bool, set[TrialId]] = {False: set(), True: set()}  # retrainings apart from trials
-        self._best: Judgement | None = None  # of all trials
+        self._best: FidEstimate | None = None  # of all trials
         self._param_names: set[str] = set()
         self._page = StudyPage()
         self._confirmed = False  # whether a confirmation was ever planned
@@ -190,7 +190,7 @@ class MlflowProjection:
 
         Args:
             rows: of the ledger.
-            ending: whether `finish` follows at once, which writes the description, so that it need not be now.
+            ending: whether `close` follows at once, which writes the description, so that it need not be now.
 
         Raises:
             Exception: whatever MLflow raised; the projection has been reset.
@@ -214,7 +214,7 @@ class MlflowProjection:
             self.reset()
             raise
 
-    def finish(self, finish: Finish) -> None:
+    def close(self, end: FinalState) -> None:
         """Close the parent run after the last row: status, files, best trial. Sends images that came late.
 
         An interrupted study's unfinished trials are marked `interrupted`; a resume marks them running again.
@@ -223,17 +223,17 @@ class MlflowProjection:
             Exception: whatever MLflow raised; the projection has been reset, so project all rows again first.
         """
         try:
-            self._finish(finish)
+            self._close(end)
         except BaseException:
             self.reset()
             raise
 
-    def _finish(self, finish: Finish) -> None:
+    def _close(self, end: FinalState) -> None:
         if self._study is None:
             return
         parent = self._parent()
         study = self._fold.record(live=True)
-        trials = study.trials if finish.status != "finished" else ()
+        trials = study.trials if end.status != "finished" else ()
         for training in (one for one in (*trials, *study.retrainings) if one.unfinished):
             run = self._run_of(training.id)
             run.status, run.ended = "KILLED", self._last_at
@@ -246,12 +246,12 @@ class MlflowProjection:
         self._touched[parent.uid] = parent
         self._flush(page=False)
         assert self._client is not None
-        digests = {path: log_file(self._client, parent, path, file) for path, file in finish.artifacts.items()}
+        digests = {path: log_file(self._client, parent, path, file) for path, file in end.artifacts.items()}
         if not digests.items() <= parent.digests.items():
             parent.digests |= digests
             parent.tags[DIGESTS] = json.dumps(parent.digests)
-        failed = finish.status == "interrupted" and parent.sent_status == STUDY_STATUS["failed"]
-        final: FinalStatus = "failed" if failed else finish.status  # an error stays one until something runs again
+        failed = end.status == "interrupted" and parent.sent_status == STUDY_STATUS["failed"]
+        final: FinalStatus = "failed" if failed else end.status  # an error stays one until something runs again
         parent.status, parent.ended = STUDY_STATUS[final], self._last_at
         parent.tags["ganstudy.state"] = final
         self._touched[parent.uid] = parent
@@ -423,23 +423,26 @@ class MlflowProjection:
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
             run.tags |= _order(self._fold.trial(event.id))
         if not event.seed:
-            self._look_for_best(row, Judgement.of(event.kimg, event.metrics))
+            self._look_for_best(row, FidEstimate.of(event.kimg, event.metrics))
 
-    def _look_for_best(self, row: Row, judged: Judgement) -> None:
-        before = self._best or Judgement(0, math.inf)
-        if best_of([before, judged]) is judged and (judged.fid, judged.images) != (before.fid, before.images):
-            self._best = judged
+    def _look_for_best(self, row: Row, evaluated: FidEstimate) -> None:
+        before = self._best or FidEstimate(0, math.inf)
+        if best_of([before, evaluated]) is evaluated and (evaluated.fid, evaluated.images) != (
+            before.fid,
+            before.images,
+        ):
+            self._best = evaluated
             parent = self._parent()
             if self._news(parent, row):
                 kimg = sum(one.kimg for one in self._fold.record(live=True).trials)
-                parent.metrics.append(("best_fid", judged.fid, milliseconds(row.written_at), kimg))
+                parent.metrics.append(("best_fid", evaluated.fid, milliseconds(row.written_at), kimg))
 
     def _ended(self, row: Row, event: Ended) -> None:
         parent, run, trial = self._parent(), self._run_of(event.id), self._fold.trial(event.id)
         ended_once = self._ended_once[bool(event.seed)]
         run.status, run.ended = STATUS[event.state], row.written_at
         if self._news(run, row):
-            run.metrics += judged_points(row, event)
+            run.metrics += test_points(row, event)
             run.tags["ganstudy.state"] = event.state
             run.tags |= _order(trial)
             told = {"rung": event.rung, "cause": event.cause, "chosen_kimg": event.chosen}
@@ -469,7 +472,7 @@ def child_name(id: TrialId) -> str:
     return f"confirm-{id.budget}-{id.trial}-{id.seed}" if id.seed else str(id.trial)
 
 
-def judged_points(row: Row, event: Ended) -> list[tuple[str, float, int, int]]:
-    """Return the test metrics as points (name, value, milliseconds, step) at the kimg of the generator judged."""
+def test_points(row: Row, event: Ended) -> list[tuple[str, float, int, int]]:
+    """Return the test metrics as points (name, value, milliseconds, step) at the kimg of the generator evaluated."""
     named = {f"test_{name}": value for name, value in (event.test or {}).items()}
     return [(name, value, milliseconds(row.written_at), event.chosen or 0) for name, value in finite(named)]

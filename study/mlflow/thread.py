@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from study.ledger.rows import Row
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.runs import Counts
 from study.mlflow.store import display_uri, one_line
 from study.mlflow.system import SystemMetrics
@@ -21,8 +21,8 @@ LONGEST_PAUSE = 15.0
 _log = logging.getLogger(__name__)
 
 
-def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = None) -> None:
-    """Project all rows that the ledger holds now, then `finish`.
+def catch_up(read: Read, projection: MlflowProjection, final: FinalState | None = None) -> None:
+    """Project all rows that the ledger holds now, then `final`.
 
     Raises:
         Exception: whatever MLflow or the ledger raised.
@@ -31,12 +31,12 @@ def catch_up(read: Read, projection: MlflowProjection, finish: Finish | None = N
         projection.open()  # before the rows are read: while the server is down that is all that happens
     while rows := read(projection.position):
         projection.check_not_beyond(rows)
-        projection.project(rows, ending=finish is not None)
-    if finish is not None:
-        projection.finish(finish)
+        projection.project(rows, ending=final is not None)
+    if final is not None:
+        projection.close(final)
 
 
-def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None) -> Counts:
+def sync(read: Read, projection: MlflowProjection, final: FinalState | None = None) -> Counts:
     """Bring MLflow up to the ledger's last row, in the foreground; return what was sent.
 
     Not while another process drives the study: that one projects by itself, and of two the slower one would
@@ -47,7 +47,7 @@ def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None)
     """
     before = projection.counts
     try:
-        catch_up(read, projection, finish)
+        catch_up(read, projection, final)
     except GanStudyError:
         raise
     except Exception as error:
@@ -89,7 +89,7 @@ class ProjectionThread:
         self._patience = patience
         self._share = share
         self._system = system or SystemMetrics(False, projection.uri)
-        self._finish: Finish | None = None
+        self._final: FinalState | None = None
         self._complete = False
         self._wanted = threading.Event()
         self._closing = threading.Event()
@@ -100,13 +100,13 @@ class ProjectionThread:
         """Say that the ledger has new rows. Returns at once."""
         self._wanted.set()
 
-    def close(self, timeout: float, finish: Finish | None = None) -> bool:
-        """Project what is left, then `finish`; wait at most `timeout` seconds.
+    def close(self, timeout: float, final: FinalState | None = None) -> bool:
+        """Project what is left, then `final`; wait at most `timeout` seconds.
 
         Returns:
             True if everything is in MLflow. Otherwise `error` says why, and `sync` will catch up.
         """
-        self._finish = finish
+        self._final = final
         self._closing.set()
         self._wanted.set()
         self._thread.join(timeout)
@@ -125,7 +125,7 @@ class ProjectionThread:
             try:
                 if last:
                     self._system.stop()  # it would take the run's end for its own
-                catch_up(self._read, self._projection, self._finish if last else None)
+                catch_up(self._read, self._projection, self._final if last else None)
                 if not last:
                     self._system.keep(self._projection.running_id)
             except Exception as error:

@@ -29,7 +29,7 @@ from study.views.tables import counts_line
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, judged
+from trainables.generator import Generator, GeneratorFacts, evaluated
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -110,7 +110,7 @@ def _unknown(folder: StudyFolder, uri: str) -> GanStudyError:
 
 
 def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
-    """The judged generator of the trial's best FID, and what is known of the data."""
+    """The evaluated generator of the trial's best FID, and what is known of the data."""
     if trial.kimg_best is None or trial.fid_best is None:
         raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
     checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
@@ -119,7 +119,7 @@ def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> t
     if data is None:
         with saying(BY_LAUNCH):
             data = Places.of(study.config).found(config)[0].load().facts
-    return Generator(*judged(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
+    return Generator(*evaluated(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
 
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:

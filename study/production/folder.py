@@ -24,7 +24,7 @@ _PATIENCE = 60.0  # seconds until Ray's processes have noticed the end of the on
 
 
 @dataclass
-class Measured:
+class TrainingMetrics:
     """What `metrics.json` holds.
 
     Attributes:
@@ -62,7 +62,7 @@ class ProductionFolder:
 
     @property
     def metrics(self) -> Path:
-        """`Measured` as JSON."""
+        """`TrainingMetrics` as JSON."""
         return self.path / "metrics.json"
 
     @property
@@ -146,20 +146,20 @@ class ProductionFolder:
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
             raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")
 
-    def read_measured(self) -> Measured | None:
+    def read_measured(self) -> TrainingMetrics | None:
         """Return what was measured so far, None if nothing was.
 
         Raises:
             CorruptInput: if the file is damaged.
         """
         try:
-            return Measured(**json.loads(self.metrics.read_text(encoding="utf-8")))
+            return TrainingMetrics(**json.loads(self.metrics.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, RecursionError) as error:
             raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {_CHOOSE}") from None
 
-    def write_measured(self, measured: Measured) -> None:
+    def write_measured(self, measured: TrainingMetrics) -> None:
         """Write what was measured, atomically."""
         write_atomically(self.metrics, json.dumps(vars(measured), indent=1).encode())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import yaml
 
 from study.analysis.export import Origin
-from study.production.folder import Measured, ProductionFolder
+from study.production.folder import ProductionFolder, TrainingMetrics
 from study.views.tables import number
 from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
@@ -29,7 +29,7 @@ _MEANINGS = {
 
 
 def model_card(
-    facts: GeneratorFacts, prepared: Prepared, measured: Measured, origin: Origin, folder: ProductionFolder
+    facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetrics, origin: Origin, folder: ProductionFolder
 ) -> str:
     """Return Markdown."""
     name = folder.path.resolve().name
@@ -61,7 +61,7 @@ def _what(facts: GeneratorFacts) -> str:
     )
 
 
-def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> str:
+def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetrics) -> str:
     evaluation = facts.trial.evaluation
     chosen = measured.generator or {}
     tests = measured.test or {}
@@ -98,7 +98,7 @@ def data_text(facts: GeneratorFacts, data: DataFacts) -> str:
     )
 
 
-def _origin(facts: GeneratorFacts, measured: Measured, origin: Origin) -> str:
+def _origin(facts: GeneratorFacts, measured: TrainingMetrics, origin: Origin) -> str:
     if origin.study is None:
         text = "Its configuration is not from a study"
     else:

@@ -18,7 +18,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
-from study.production.plan import Plan
+from study.production.plan import TrainingPlan
 from study.production.recorder import Recorder
 from study.production.run import follow, run
 from study.running.cluster import connected
@@ -38,7 +38,7 @@ _PERIOD = 0.25  # seconds between looks whether Ray has ended
 _CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 
 
-def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
+def run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
     """Train on `plan.devices` devices; as `study.production.run.run`, which the first process runs.
 
     Raises:
@@ -51,7 +51,7 @@ def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
         raise
 
 
-def _stop(plan: Plan, say: Say, error: BaseException) -> None:
+def _stop(plan: TrainingPlan, say: Say, error: BaseException) -> None:
     """Close the run in MLflow, which the first process cannot when Ray has ended it."""
     if plan.mlflow is None:
         return
@@ -59,7 +59,7 @@ def _stop(plan: Plan, say: Say, error: BaseException) -> None:
         Recorder(plan.mlflow, plan.folder, plan.config, plan.origin, say).stop(plan.folder.read_measured(), error)
 
 
-def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
+def _run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
     halt = Halt()
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
     threads = plan.origin.threads
@@ -76,7 +76,7 @@ def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _fit(plan: Plan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
+def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
     """Run Ray Train in a process of its own, so that the driver is free for Ctrl-C; return why it failed, if it did."""
     trainer = TorchTrainer(
         _work,
@@ -98,7 +98,7 @@ def _fit(plan: Plan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage
     return None
 
 
-def _resources(plan: Plan) -> dict[str, float]:
+def _resources(plan: TrainingPlan) -> dict[str, float]:
     return {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if plan.device == "cuda" else {})
 
 
@@ -124,7 +124,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> 
 def _work(options: dict[str, Any]) -> None:
     """What each process does."""
     end_with_raylet()
-    plan: Plan = replace(options["plan"], device=str(get_device()))
+    plan: TrainingPlan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
     world = DistributedWorld()

@@ -59,7 +59,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """An order, checked."""
 
     config: TrialConfig
@@ -75,7 +75,7 @@ class Plan:
     places: Places
 
 
-def make_plan(order: Order) -> Plan:
+def make_plan(order: Order) -> TrainingPlan:
     """Check an order, leaving no trace.
 
     Raises:
@@ -99,7 +99,7 @@ def make_plan(order: Order) -> Plan:
     device = device_of(order.device)
     check_divides(config.batch_size, order.devices)
     _check_devices(order.devices, device, origin.threads)
-    return Plan(
+    return TrainingPlan(
         config=config,
         origin=origin,
         folder=folder,

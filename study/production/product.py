@@ -7,20 +7,20 @@ from typing import Any
 import torch
 
 from study.analysis.export import Origin
-from study.production.folder import Measured, ProductionFolder
+from study.production.folder import ProductionFolder, TrainingMetrics
 from study.production.model_card import model_card
 from study.terminal.say import Say
 from study.views.tables import number
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluate_generator import evaluate_generator
+from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.evaluation.prepare import Prepared
 from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, judged, write_generator
+from trainables.generator import Generator, GeneratorFacts, evaluated, write_generator
 from trainables.images import sample_grid, save_png
-from trainables.judging import judge
 
 GRID_IMAGES, GRID_SEED = 64, 0
 """The model card's picture: what `ganstudy sample` shows without options."""
@@ -36,7 +36,7 @@ class Choice(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletedTraining:
     """A training that has come to its end."""
 
     folder: ProductionFolder
@@ -46,7 +46,7 @@ class Finished:
     device: str
 
 
-def finish(training: Finished, measured: Measured, choice: Choice, say: Say) -> None:
+def write_product(training: CompletedTraining, measured: TrainingMetrics, choice: Choice, say: Say) -> None:
     """Write the generator that `choice` names, and all that tells of it.
 
     Raises:
@@ -61,7 +61,7 @@ def finish(training: Finished, measured: Measured, choice: Choice, say: Say) -> 
     measured.generator = {"kimg": facts.kimg, "chosen": str(choice)} | {key: report[key] for key in keys}
     measured.test = None
     if config.evaluation.split != Split.TEST:
-        say("judging it on the test split", False)
+        say("evaluating it on the test split", False)
         measured.test = _on_test(training, generator)
     folder.write_measured(measured)
     save_png(picture(generator.sample(GRID_IMAGES, GRID_SEED).images), folder.grid)
@@ -80,15 +80,15 @@ def picture(images: torch.Tensor, columns: int = 8) -> Any:
     return sample_grid(images, columns, scale=max(1, round(_TILE / images.shape[-1])))
 
 
-def _chosen(measured: Measured, choice: Choice) -> dict[str, float]:
+def _chosen(measured: TrainingMetrics, choice: Choice) -> dict[str, float]:
     reports = {int(report["kimg"]): report for report in measured.reports}
-    best = best_of(Judgement.of(kimg, report) for kimg, report in reports.items())
+    best = best_of(FidEstimate.of(kimg, report) for kimg, report in reports.items())
     assert best is not None, "it has reported"
     return reports[{Choice.BEST: best.kimg, Choice.LAST: max(reports)}[choice]]
 
 
-def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:
-    """The facts and weights of the judged generator of that report."""
+def _taken(training: CompletedTraining, report: dict[str, float]) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:
+    """The facts and weights of the evaluated generator of that report."""
     path = CheckpointStore(training.folder.training / "checkpoints").path(int(report["kimg"]))
     if not path.is_dir():
         raise CorruptFile(f"{path}: the checkpoint is gone; --last takes the last one")
@@ -96,12 +96,12 @@ def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts
     if checkpoint.report.get("fid") != report["fid"]:
         raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
     prepared = training.prepared
-    return judged(checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads)
+    return evaluated(checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads)
 
 
-def _on_test(training: Finished, generator: Generator) -> dict[str, Any] | None:
+def _on_test(training: CompletedTraining, generator: Generator) -> dict[str, Any] | None:
     prepared = training.prepared.on(Split.TEST)
     try:
-        return {"fid_fingerprint": prepared.fingerprint} | judge(generator, prepared)
+        return {"fid_fingerprint": prepared.fingerprint} | evaluate_generator(generator, prepared)
     except Diverged as error:
         raise CorruptFile(f"{training.folder.generator}: {error}") from error

@@ -26,7 +26,7 @@ from study.mlflow.values import finite, flatten, milliseconds
 from study.production.champion_registry import Entry
 from study.production.champion_registry import register as register_generator
 from study.production.champion_text import about, description, tell
-from study.production.folder import Measured, ProductionFolder
+from study.production.folder import ProductionFolder, TrainingMetrics
 from study.study_file.addresses import database_file
 from study.terminal.say import Say
 from trainables.data import DataFacts
@@ -66,22 +66,22 @@ class Recorder:
         self._uri, self._folder, self._config, self._origin, self._say = uri, folder, config, origin, say
         self._away = False
 
-    def report(self, measured: Measured) -> None:
+    def report(self, measured: TrainingMetrics) -> None:
         """Send the reports that are not there yet."""
         if not self._away:
             self._try(measured, RUNNING)
 
-    def end(self, measured: Measured, diverged: bool = False) -> None:
+    def end(self, measured: TrainingMetrics, diverged: bool = False) -> None:
         """Send all that is missing, the files too, and close the run: as finished, or as failed if it `diverged`."""
         if measured.reports:
             self._try(measured, FAILED if diverged else FINISHED, files=True)
 
-    def stop(self, measured: Measured | None, error: BaseException) -> None:
+    def stop(self, measured: TrainingMetrics | None, error: BaseException) -> None:
         """Close the run of a training that `error` ended early; the same command opens it again."""
         if measured is not None and measured.reports and not self._away:
             self._try(measured, KILLED if isinstance(error, KeyboardInterrupt) else FAILED)
 
-    def _try(self, measured: Measured, status: str, files: bool = False) -> None:
+    def _try(self, measured: TrainingMetrics, status: str, files: bool = False) -> None:
         if self._uri is None:
             return
         try:
@@ -91,7 +91,7 @@ class Recorder:
             again = "tried again at the end" if status == RUNNING else "the same command sends it"
             self._say(f"MLflow at {display_uri(self._uri)}: {one_line(error)}; {again}", True)
 
-    def _send(self, uri: str, measured: Measured, status: str, files: bool) -> None:
+    def _send(self, uri: str, measured: TrainingMetrics, status: str, files: bool) -> None:
         client = _client(uri, self._folder)
         experiment = made_experiment(client, EXPERIMENT, measured.uid, _artifacts(uri, self._folder))
         found = find_run(client, experiment, measured.uid)

@@ -3,9 +3,9 @@
 import time
 from contextlib import suppress
 
-from study.production.folder import Measured, new_uid
-from study.production.plan import Plan
-from study.production.product import Finished, finish
+from study.production.folder import TrainingMetrics, new_uid
+from study.production.plan import TrainingPlan
+from study.production.product import CompletedTraining, write_product
 from study.production.recorder import Recorder
 from study.terminal.say import Say
 from study.views.tables import duration, number
@@ -17,7 +17,7 @@ from trainables.trial import Report, Trial
 from trainables.world import SINGLE, World
 
 
-def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
+def measured_so_far(plan: TrainingPlan, prepared: Prepared) -> TrainingMetrics:
     """Return what the training has measured, or the beginning of that.
 
     Raises:
@@ -27,7 +27,7 @@ def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
     folder = plan.folder
     measured = folder.read_measured()
     if measured is None:
-        measured = Measured(new_uid(), prepared.fingerprint, prepared.fid_floor, prepared.fid_ceiling)
+        measured = TrainingMetrics(new_uid(), prepared.fingerprint, prepared.fid_floor, prepared.fid_ceiling)
     if measured.fid_fingerprint != prepared.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: {folder.path} began with {measured.fid_fingerprint}; bring back "
@@ -36,7 +36,7 @@ def measured_so_far(plan: Plan, prepared: Prepared) -> Measured:
     return measured
 
 
-def run(plan: Plan, prepared: Prepared, say: Say, world: World = SINGLE) -> None:
+def run(plan: TrainingPlan, prepared: Prepared, say: Say, world: World = SINGLE) -> None:
     """Train to the end, write the generator and its papers; the processes besides the first are to `follow`.
 
     Raises:
@@ -49,7 +49,9 @@ def run(plan: Plan, prepared: Prepared, say: Say, world: World = SINGLE) -> None
         try:
             diverged = _to_the_end(plan, prepared, measured, say, record, world)
             if measured.reports:
-                finish(Finished(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say)
+                write_product(
+                    CompletedTraining(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say
+                )
             record.end(measured, diverged is not None)
         except BaseException as error:
             record.stop(measured, error)
@@ -59,7 +61,7 @@ def run(plan: Plan, prepared: Prepared, say: Say, world: World = SINGLE) -> None
             raise Diverged(f"the training diverged: {diverged}{kept}")
 
 
-def follow(plan: Plan, prepared: Prepared, world: World) -> None:
+def follow(plan: TrainingPlan, prepared: Prepared, world: World) -> None:
     """Train with the process that runs `run`, from where that one stands and as far as it says."""
     session = Session(plan.config, prepared, plan.device, world)
     session.load_state_dict(world.broadcast(None))
@@ -69,7 +71,7 @@ def follow(plan: Plan, prepared: Prepared, world: World) -> None:
 
 
 def _to_the_end(
-    plan: Plan, prepared: Prepared, measured: Measured, say: Say, record: Recorder, world: World
+    plan: TrainingPlan, prepared: Prepared, measured: TrainingMetrics, say: Say, record: Recorder, world: World
 ) -> Diverged | None:
     """Train and report; return why it diverged, if it did."""
     known = _known(plan, prepared, say)
@@ -100,8 +102,8 @@ def _to_the_end(
     return None
 
 
-def _known(plan: Plan, prepared: Prepared, say: Say) -> dict[int, float]:
-    """The study's FIDs, where this training must repeat them: it judges by `evaluation.count` images everywhere."""
+def _known(plan: TrainingPlan, prepared: Prepared, say: Say) -> dict[int, float]:
+    """The study's FIDs, where this training must repeat them: it evaluates by `evaluation.count` images everywhere."""
     if plan.origin.fid_fingerprint == prepared.fingerprint:
         counts = ImageCounts.of(plan.config.evaluation, plan.origin.full_count_at)
         return {kimg: fid for kimg, fid in plan.origin.fids.items() if counts.at(kimg) == counts.full}

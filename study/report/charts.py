@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from study.analysis.common_rung import Axis, CommonRung
-from study.analysis.cost import Progress
+from study.analysis.cost import BestSoFar
 from study.analysis.groups import Group
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
 from study.analysis.scales import Scale, shown
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.svg import Label, Part, Path, Plot, Row, shortened, strips, svg
+from study.report.svg import Label, Part, Path, Plot, StripRow, shortened, strips, svg
 from study.report.words import state, words
 from study.views.tables import number
 
@@ -69,7 +69,7 @@ def curves(study: StudyRecord, best: TrialRecord | None) -> Markup:
     return plot.render("FID against training time for every trial", "curves")
 
 
-def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> Markup:
+def descent(points: Sequence[BestSoFar], along: str, unit: float, label: str) -> Markup:
     """Lowest FID so far against `along`, an attribute of the points, in units of `unit`."""
     pairs = [(getattr(point, along) / unit, point.fid) for point in points]
     plot = Plot(
@@ -114,7 +114,7 @@ def spreads(groups: Sequence[Group], kimg: int, what: str) -> Markup:
     for group in groups:
         low, middle, high = group.quartiles or (None, None, None)
         bar = None if low is None or high is None else (low, high)
-        rows.append(Row(group.value, {dots: group.fids}, bar, middle))
+        rows.append(StripRow(group.value, {dots: group.fids}, bar, middle))
     return strips(rows, f"FID at {kimg} kimg", f"FID at {kimg} kimg by {what}", row_height=34, log=True)
 
 

@@ -112,7 +112,7 @@ class Plot:
             yield Label(self.y_label, 14, (self.top + base) // 2, "middle name", turned=True)
 
 
-class Row(NamedTuple):
+class StripRow(NamedTuple):
     """A row of `strips`: its name, dots by class, a bar from one value to another, and an upright mark."""
 
     name: str
@@ -140,7 +140,7 @@ class _Strips(Plot):
             yield Label(shortened(name, 15), self.left - 8, y + 5, "end")
 
 
-def strips(rows: Sequence[Row], x_label: str, label: str, row_height: int, log: bool | None = None) -> Markup:
+def strips(rows: Sequence[StripRow], x_label: str, label: str, row_height: int, log: bool | None = None) -> Markup:
     """Values in rows, one above another."""
     plot = _Strips(
         Scale.of([value for row in rows for values in row.dots.values() for value in values], log),

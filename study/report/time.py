@@ -32,7 +32,7 @@ def curves(facts: Facts) -> Markup | None:
         plot=charts.curves(study, facts.best),
         keys=[(class_, f"{text} ({fates[class_]})") for class_, text in names.items() if fates[class_]],
         silent=sum(not trial.reports for trial in study.trials),
-        judged=images_judged(study) if by_fewer else None,
+        evaluated=images_judged(study) if by_fewer else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""`ganstudy confirm`: trains a study's best configurations again from fresh seeds, and judges them on test images."""
+"""`ganstudy confirm`: retrains a study's best configurations from fresh seeds and evaluates them on test images."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class NothingToConfirm(GanStudyError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConfirmRequest:
     """How many of the best configurations, with how many fresh seeds each; None: as many as in the newest plan."""
 
     top: int | None = None
@@ -57,8 +57,8 @@ class Wanted:
         return RetrainingPlanned(CONFIRM, number, trials, seeds, budget, study.fingerprint, test_fingerprint)
 
 
-def confirm(folder: StudyFolder, wanted: Wanted, address: str | None, console: Console) -> Launched:
-    """Retrain what is missing, and judge what was not judged yet; return how it ended, with the study.
+def confirm(folder: StudyFolder, wanted: ConfirmRequest, address: str | None, console: Console) -> Launched:
+    """Retrain what is missing, and evaluate what was not evaluated yet; return how it ended, with the study.
 
     Args:
         folder: the study's.

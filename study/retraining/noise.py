@@ -1,6 +1,6 @@
 """`ganstudy noise`: measures how far a trial's FID differs by chance.
 
-Fresh latents judge its checkpoint again, here and one after the other, each committed to the ledger when it is made.
+Fresh latents evaluate its checkpoint again, here and one after the other, each committed to the ledger when it is made.
 Fresh seeds train its configuration again, as `confirm` does and with the same seeds: what the one has trained the other
 does not train again. So a command that was killed goes on where it was, and a larger number extends what is there.
 """
@@ -41,7 +41,7 @@ _OTHERWISE = "measure seeds only: --evaluations 0"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NoiseRequest:
     """How many values of each kind there should be, and of which trial (None: the best)."""
 
     trial: int | None
@@ -93,7 +93,7 @@ class Wanted:
 
 
 def measure(
-    folder: StudyFolder, wanted: Wanted, device: str | None, address: str | None, console: Console
+    folder: StudyFolder, wanted: NoiseRequest, device: str | None, address: str | None, console: Console
 ) -> tuple[Launched, TrialRecord]:
     """Measure what is missing; return how it ended, with the study, and the trial.
 
@@ -141,31 +141,31 @@ def measure(
 
 
 def _fresh_latents(
-    folder: StudyFolder, study: StudyRecord, wanted: Wanted, prepared: Prepared, device: str
+    folder: StudyFolder, study: StudyRecord, wanted: NoiseRequest, prepared: Prepared, device: str
 ) -> Iterator[tuple[NoiseMeasured, str]]:
-    """Judge the checkpoint of the best FID with fresh latents; yield each with words on it."""
+    """Evaluate the checkpoint of the best FID with fresh latents; yield each with words on it."""
     trial, indices = wanted.chosen(study), wanted.latents(study)
     path = best_checkpoint(folder, trial, _OTHERWISE)
     checkpoint = read_best_checkpoint(path, trial)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    judged = Session(config, prepared, device)
+    evaluated = Session(config, prepared, device)
     try:
-        judged.load_state_dict(checkpoint.state)
+        evaluated.load_state_dict(checkpoint.state)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:  # torch's, of other networks
         reason = reason_of(error, most=200)
         raise CorruptInput(f"{path}: is of another configuration or version ({reason})") from error
-    images = ImageCounts.of(config.evaluation, study.full_count_at).at(judged.kimg)
+    images = ImageCounts.of(config.evaluation, study.full_count_at).at(evaluated.kimg)
     for index in indices:
-        fid, cause = _fid(judged, index, images)
+        fid, cause = _fid(evaluated, index, images)
         words = f"FID {number(fid)}" if cause is None else cause
-        measured = NoiseMeasured(trial.number, judged.kimg, EVALUATION, index, fid, cause)
+        measured = NoiseMeasured(trial.number, evaluated.kimg, EVALUATION, index, fid, cause)
         yield measured, f"fresh latents {index}/{indices.stop - 1}  {words}"
 
 
-def _fid(judged: Session, draw: int, images: int) -> tuple[float | None, str | None]:
+def _fid(evaluated: Session, draw: int, images: int) -> tuple[float | None, str | None]:
     """The FID, or why there is none."""
     try:
-        fid = judged.evaluate(draw=draw, images=images)["fid"]
+        fid = evaluated.evaluate(draw=draw, images=images)["fid"]
     except Diverged as error:
         return None, f"Diverged: {error}"
     return (fid, None) if math.isfinite(fid) else (None, f"fid is {fid}")

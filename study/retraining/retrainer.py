@@ -21,7 +21,7 @@ from trainables.trial import report_keys
 
 
 class Retrainer(Director):
-    """Runs the newest plan of a group. To confirm, each is judged on test images at its end."""
+    """Runs the newest plan of a group. To confirm, each is evaluated on test images at its end."""
 
     def __init__(self, config: StudyConfig, study: StudyRecord, writer: Writer, group: str) -> None:
         """Find what is still to be done.
@@ -34,13 +34,13 @@ class Retrainer(Director):
         """
         super().__init__(writer, report_keys(config.evaluation))
         self.command = group  # type: ignore[misc]  # they have one name
-        self._judged = config.evaluation.keys if group == CONFIRM else ()
+        self._test_keys = config.evaluation.keys if group == CONFIRM else ()
         asked = study.asked(group)
         known = {retraining.id: retraining for retraining in study.retrainings}
         for id in asked.due:
             changed = study.trials[id.trial].config | {"seed": retraining_seed(config.seed, id.seed)}
             found = known.get(id)
-            reports = {report.kimg: report.judgement for report in found.reports} if found else {}
+            reports = {report.kimg: report.estimate for report in found.reports} if found else {}
             number, attempts = asked.planned.index(id), found.attempts if found else 0
             self._unfinished.append(Running(number, id, changed, attempts, reports))
 
@@ -51,7 +51,7 @@ class Retrainer(Director):
         if reached.kimg < running.id.budget:
             self._write(*new)
             return True
-        if not self._judged:
+        if not self._test_keys:
             self._end(running, TrialState.COMPLETED, *new)
             return False
         chosen = running.best.kimg if running.best else None
@@ -65,8 +65,8 @@ class Retrainer(Director):
 
     def _test(self, result: Mapping[str, Any], chosen: int | None) -> dict[str, float]:
         if result.get("chosen") != chosen:
-            raise BadReport(f"judged on test images was the generator of {result.get('chosen')} kimg, not {chosen}")
-        judged = read_metrics(result, [TEST + name for name in self._judged])
-        if bad := [name for name, value in judged.items() if not math.isfinite(value)]:
-            raise BadReport(f"metric {bad[0]} is {judged[bad[0]]}")
-        return {name.removeprefix(TEST): value for name, value in judged.items()}
+            raise BadReport(f"evaluated on test images was the generator of {result.get('chosen')} kimg, not {chosen}")
+        evaluated = read_metrics(result, [TEST + name for name in self._test_keys])
+        if bad := [name for name, value in evaluated.items() if not math.isfinite(value)]:
+            raise BadReport(f"metric {bad[0]} is {evaluated[bad[0]]}")
+        return {name.removeprefix(TEST): value for name, value in evaluated.items()}

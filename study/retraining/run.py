@@ -13,7 +13,7 @@ from study.mlflow.projection import MlflowProjection
 from study.retraining.board import RetrainingBoard
 from study.retraining.retrainer import Retrainer
 from study.running.driver import Driver, driving, interruptible
-from study.running.ending import status_of
+from study.running.final_state import status_of
 from study.running.launch import Launched, finish
 from study.running.progress import progress
 from study.running.ray_start import RayStart
@@ -48,7 +48,7 @@ def retrain(
         prepared: the study's data.
         address: of a Ray cluster, None for a local Ray.
         console: where progress is shown.
-        test: the same for test images, to judge each on them.
+        test: the same for test images, to evaluate each on them.
 
     Raises:
         GanStudyError: if a driver runs this study, or the ledger or Ray fails.

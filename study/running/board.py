@@ -11,7 +11,7 @@ from study.analysis.summary import summary
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialId, TrialProposed
 from study.ledger.records import Fold, TrialRecord, TrialState
 from study.study_file.schedule import Schedule
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 
 _REPORTS_PER_SLOT = 1
 """So many after the first, and the pace is measured by the clock."""
@@ -43,9 +43,9 @@ class Line:
         return not self.waiting and not self.record.unfinished
 
     @property
-    def judgement(self) -> Judgement:
+    def estimate(self) -> FidEstimate:
         """Its best FID."""
-        return self.record.best.judgement if self.record.best else Judgement(0, math.inf)
+        return self.record.best.estimate if self.record.best else FidEstimate(0, math.inf)
 
     @property
     def images_per_second(self) -> float | None:

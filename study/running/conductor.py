@@ -49,7 +49,7 @@ class Conductor(Director):
         self._sampling = Sampling(self._space, config.sampler.name, config.seed, config.sampler.startup_trials, ceiling)
         self._ceiling = ceiling
         self.full_count_at: tuple[int, ...] = (config.schedule.max_kimg,)
-        """Budgets (kimg) at which trials are judged by `evaluation.count` images."""
+        """Budgets (kimg) at which trials are evaluated by `evaluation.count` images."""
         self._asha = Asha(config.schedule, config.seed)
         self._ahead: Running | None = None
         self._proposed = 0
@@ -65,7 +65,7 @@ class Conductor(Director):
             finished = self._is_finished(trial)
             self._sampling.restore(trial, finished)
             if not finished:
-                reports = {report.kimg: report.judgement for report in trial.reports}
+                reports = {report.kimg: report.estimate for report in trial.reports}
                 running = Running(trial.number, trial.id, trial.config, trial.attempts, reports)
                 self._running[trial.number] = running
                 self._settle_or_queue(running, goes_on, reopened=trial.state == TrialState.COMPLETED)

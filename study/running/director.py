@@ -14,7 +14,7 @@ from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialId
 from study.ledger.ledger import Writer
 from study.ledger.records import TrialState
 from study.running.taking import Over, Reached, take
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Running:
     id: TrialId
     config: dict[str, Any]
     attempt: int
-    reports: dict[int, Judgement] = field(default_factory=dict)
+    reports: dict[int, FidEstimate] = field(default_factory=dict)
 
     @property
     def kimg(self) -> int:
@@ -43,7 +43,7 @@ class Running:
         return None if (best := self.best) is None else best.fid
 
     @property
-    def best(self) -> Judgement | None:
+    def best(self) -> FidEstimate | None:
         """The report of the best FID."""
         return best_of(self.reports.values())
 
@@ -113,7 +113,7 @@ class Director(ABC):
             return False
         if taken.kimg in running.reports:
             return self._goes_on(running, taken, result)
-        running.reports[taken.kimg] = Judgement.of(taken.kimg, taken.metrics)
+        running.reports[taken.kimg] = FidEstimate.of(taken.kimg, taken.metrics)
         reported = Reported(trial, taken.kimg, running.attempt, taken.metrics, *running.id[1:])
         return self._goes_on(running, taken, result, reported)
 

@@ -9,14 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.exit_codes import ENDING
+from study.exit_codes import ENDING_SIGNALS
 from study.ledger.busy import Endless, Wait, for_a_while
 from study.ledger.events import Event
 from study.ledger.ledger import Ledger, Row, Writer
 from study.ledger.modes import MODES
 from study.ledger.records import Fold
 from study.mlflow.page import FinalStatus
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.store import display_uri
 from study.mlflow.system import SystemMetrics
 from study.mlflow.thread import ProjectionThread
@@ -106,7 +106,7 @@ def driving(
                 try:
                     yield Driver(slots, fold, writer, thread, halt, projection, ray.close)
                 except BaseException:
-                    thread.close(_MLFLOW_SECONDS_AFTER_ERROR, Finish(after_error))
+                    thread.close(_MLFLOW_SECONDS_AFTER_ERROR, FinalState(after_error))
                     raise
 
 
@@ -120,7 +120,7 @@ def study_ledger(config: StudyConfig, create: bool = True, wait: Wait = for_a_wh
 @contextmanager
 def interruptible(halt: Halt) -> Iterator[None]:
     """End the run cleanly on the first Ctrl-C, SIGTERM or SIGHUP; the next one is not held back."""
-    heard = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    heard = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING_SIGNALS)}
     before = {number: handler for number, handler in heard.items() if handler != signal.SIG_IGN}
 
     def ask(number: int, frame: object) -> None:

@@ -22,7 +22,7 @@ from study.mlflow.thread import ProjectionThread
 from study.older.check import check_not_older
 from study.running.cluster import plan_slots
 from study.running.driver import driving, study_ledger
-from study.running.ending import ending
+from study.running.final_state import final_state
 from study.running.fit import check_fit
 from study.running.ray_start import RayStart
 from study.running.warm_start import Offer, check_fingerprints, offers
@@ -143,7 +143,7 @@ def _check_places(config: StudyConfig) -> None:
 
 def finish(study: StudyRecord, config: StudyConfig, thread: ProjectionThread, console: Console) -> bool:
     """Export the best trial, write the report and bring MLflow up to date; tell whether that worked."""
-    end = ending(study, config.folder, config.folder.path)
+    end = final_state(study, config.folder, config.folder.path)
     with console.status("bringing MLflow up to date"):
         return thread.close(_MLFLOW_SECONDS_AT_END, end)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from study.exit_codes import ENDING
+from study.exit_codes import ENDING_SIGNALS
 from study.private_names import found
 from study.running import raylet_guard
 from study.running.ray_internals import API_SERVER, SERVER, START_PROCESS, replaced
@@ -29,7 +29,7 @@ class _OutOfReach(_Server):  # type: ignore[misc]
         def prepare() -> None:
             preexec_fn()
             if _GUARDED:
-                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
 
         super().__init__(command, preexec_fn=prepare, start_new_session=True, **options)
 

@@ -34,7 +34,7 @@ def parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tup
 
 
 @dataclass(frozen=True)
-class Cost:
+class ExpectedCost:
     """What the study would take if all trials were like `trial` (in a few words)."""
 
     trial: str
@@ -43,7 +43,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study would do.
 
     Attributes:
@@ -59,7 +59,7 @@ class Plan:
     slots: int
     sizes: dict[str, tuple[int, int]]
     kimg: float
-    costs: tuple[Cost, ...]
+    costs: tuple[ExpectedCost, ...]
     earlier: tuple[Earlier, ...] = ()
 
     @property
@@ -85,7 +85,7 @@ class Plan:
         }
 
 
-def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> Plan:
+def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> StudyPlan:
     """Work out what the study would do on `dataset`, `slots` trials at a time."""
     space = config.space.resolve()
     fixed: dict[str, Any] = {
@@ -101,10 +101,10 @@ def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[
     kimg = config.schedule.expected_kimg(config.trials)
     first = {trial.model.name: trial for trial in reversed([*baselines.values(), *draws])}
     costs = tuple(_cost(trial, dataset, kimg, slots) for trial in reversed(first.values()))
-    return Plan(config, slots, sizes, kimg, costs, earlier)
+    return StudyPlan(config, slots, sizes, kimg, costs, earlier)
 
 
-def show_plan(plan: Plan, console: Console) -> None:
+def show_plan(plan: StudyPlan, console: Console) -> None:
     """Print the resolved study, the rung plan, the sizes of the networks and what it will cost."""
     config = plan.config
     console.rule("study", align="left")
@@ -143,9 +143,9 @@ def _sizes(
     return found
 
 
-def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> Cost:
+def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> ExpectedCost:
     speed = images_per_second(trial, dataset)
-    return Cost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+    return ExpectedCost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
 
 
 def _rungs(config: StudyConfig, bracket: int) -> str:

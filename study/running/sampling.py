@@ -99,7 +99,7 @@ class Sampling:
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
-            reports = [report.judgement for report in record.reports]
+            reports = [report.estimate for report in record.reports]
             self.history.add_trial(
                 told_trial(self._space, record.params, reports, record.state, record.cause, self._ceiling)
             )

@@ -32,8 +32,8 @@ _NUMBER = "number"
 class Work:
     """What a director's trainings need.
 
-    With `test` each is judged on test images when it reaches its budget. At the budgets (kimg) of `full_count_at` the
-    FID is of `evaluation.count` images.
+    With `test` each is evaluated on test images when it reaches its budget. At the budgets (kimg) of `full_count_at`
+    the FID is of `evaluation.count` images.
     """
 
     config: StudyConfig
@@ -55,7 +55,7 @@ class _Unsaved:
         return self
 
 
-class Ending(_Unsaved, Stopper):
+class HaltStopper(_Unsaved, Stopper):
     """Ends Tune's run when the halt says so."""
 
     def __init__(self, halt: Halt) -> None:
@@ -202,7 +202,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             "trial": running.config,
             "folder": str(folder.training(*running.id)),
             "report_kimg": config.schedule.report_every,
-            "judged_at": running.id.budget,
+            "test_at": running.id.budget,
             "full_count_at": list(work.full_count_at),
             "threads": slots.threads,
             "device": slots.device,
@@ -230,7 +230,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
         run_config=tune.RunConfig(
             name=folder.ray.name,
             storage_path=str(folder.path),
-            stop=Ending(halt),
+            stop=HaltStopper(halt),
             callbacks=[Leaving(halt), LostWorkers(director, halt), Preparing(director, halt)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             failure_config=tune.FailureConfig(max_failures=config.max_failures),

@@ -17,7 +17,7 @@ from study.ledger.warm_start_event import TEACHING
 from study.study_file.config import StudyConfig
 from study.study_file.schedule import Schedule
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation.image_counts import ImageCounts, Judgement
+from trainables.evaluation.image_counts import FidEstimate, ImageCounts
 from trainables.gan.config import TrialConfig
 
 
@@ -78,14 +78,14 @@ def lesson(trial: EarlierTrial, space: Space, schedule: Schedule, ceiling: float
     """Return a trial as this study's sampler would know it had it run here; FIDs of two budgets are never compared.
 
     Only reports at budgets where this study reports too count, if they are by as many images (`counts`). A trial that
-    was judged at `max_kimg`, however far it went then, is complete with its best FID up to there. One that ended
+    was evaluated at `max_kimg`, however far it went then, is complete with its best FID up to there. One that ended
     sooner, also because its own study's end came sooner, is pruned at its last report: samplers rank these behind all
     complete ones, and among themselves by budget first. One that diverged by `max_kimg` is told `ceiling`.
 
     Raises:
         InvalidInput: if it tells nothing, or Optuna does not take it.
     """
-    found = [Judgement(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
+    found = [FidEstimate(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
     due = [one for one in found if one.kimg <= schedule.max_kimg and one.kimg % schedule.report_every == 0]
     shared = [one for one in due if one.images == counts.at(one.kimg)]
     reached = max(trial.curve, default=0)
@@ -136,7 +136,7 @@ def _fitting(trial: TrialRecord, config: StudyConfig, space: Space, ceiling: flo
     if trial.state not in TEACHING:
         raise InvalidInput(f"it has {trial.state}, which teaches nothing")
     params = space.params_of(TrialConfig.from_dict(trial.config, f"trial {trial.number}"))
-    images = {report.kimg: report.judgement.images for report in trial.reports}
+    images = {report.kimg: report.estimate.images for report in trial.reports}
     known = images if all(images.values()) else {}
     fitting = EarlierTrial(trial.number, params, str(trial.state), trial.curve, known)
     counts = ImageCounts.of(config.evaluation, [config.schedule.max_kimg])

@@ -36,7 +36,7 @@ def sources(incomplete: str) -> list[str]:
 
 
 def splits(incomplete: str) -> list[str]:
-    """Splits that a generator may be judged on."""
+    """Splits that a generator may be evaluated on."""
     return list(_beginning(SPLITS, incomplete))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from study.exit_codes import ENDING, Interrupted
+from study.exit_codes import ENDING_SIGNALS, Interrupted
 from study.terminal.output import OutputFailed, guarded_output, open_standard_streams
 from study.terminal.unexpected import unexpected
 from trainables.display import one_line
@@ -72,7 +72,7 @@ def _terminable() -> Iterator[None]:
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     # What was told to be ignored (`nohup`, `trap '' TERM`) stays so.
-    numbers = [n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN] if in_main_thread else []
+    numbers = [n for n in ENDING_SIGNALS if signal.getsignal(n) != signal.SIG_IGN] if in_main_thread else []
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

@@ -36,7 +36,7 @@ from study.study_file.seeds import trial_seed
 from study.verify.check import Discrepancy
 from study.verify.warm_start import check_earlier, check_named
 from trainables.errors import GanStudyError
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts, best_of
 from trainables.faults import OUT_OF_MEMORY
 from trainables.gan.config import TrialConfig
 from trainables.validation import validated
@@ -44,7 +44,7 @@ from trainables.validation import validated
 
 @dataclass
 class _Trial:
-    reports: dict[int, Judgement] = field(default_factory=dict)
+    reports: dict[int, FidEstimate] = field(default_factory=dict)
     ended: Ended | None = None
     goes_on: bool = True  # what ASHA said of its newest report
 
@@ -115,7 +115,7 @@ class Replay:
         self._full_count_at.add(self._config.schedule.max_kimg)
         self._asha = Asha(self._config.schedule, self._config.seed)
         for report in self._reports:  # the rungs as a driver that was just launched rebuilds them
-            self._trials[report.trial].goes_on = self._judged(report)
+            self._trials[report.trial].goes_on = self._decision(report)
 
     def _changed(self, event: StudyChanged) -> None:
         refuse_changes(self._config.to_dict(), event.config, self._folder.path)
@@ -170,8 +170,8 @@ class Replay:
         if event.kimg != expected or event.metrics.get("kimg", event.kimg) != event.kimg:
             raise Discrepancy(f"trial {event.trial} reported at {trial.kimg} kimg and next at {event.kimg}")
         self._check_images(event)
-        trial.reports[event.kimg] = Judgement.of(event.kimg, event.metrics)
-        trial.goes_on = self._judged(event)
+        trial.reports[event.kimg] = FidEstimate.of(event.kimg, event.metrics)
+        trial.goes_on = self._decision(event)
         self._reports.append(event)
         self._counts["reports"] += 1
         if trial.kimg >= self._config.schedule.max_kimg:
@@ -183,7 +183,9 @@ class Replay:
         images = ImageCounts.of(self._config.evaluation, self._full_count_at)
         expected, found = images.told_at(event.kimg) or None, event.metrics.get(IMAGES)
         if found != expected:
-            raise Discrepancy(f"trial {event.trial} was judged by {found} images at {event.kimg} kimg, not {expected}")
+            raise Discrepancy(
+                f"trial {event.trial} was evaluated by {found} images at {event.kimg} kimg, not {expected}"
+            )
 
     def _ended(self, event: Ended) -> None:
         trial = self._trials[event.trial]
@@ -203,7 +205,7 @@ class Replay:
         if event.kimg != expected:
             raise Discrepancy(f"is of {event.kimg} kimg; the trial's {event.source} was to be measured at {expected}")
 
-    def _judged(self, report: Reported) -> bool:
+    def _decision(self, report: Reported) -> bool:
         return self._asha.goes_on(report.trial, report.kimg, report.metrics["fid"])
 
     def _stopped(self, trial: int, attempt: int) -> Ended:

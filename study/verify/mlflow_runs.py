@@ -14,7 +14,7 @@ from study.ledger.rows import Row
 from study.mlflow.database import check_database
 from study.mlflow.experiment import runs_anywhere
 from study.mlflow.private import history_reader
-from study.mlflow.projection import child_name, judged_points
+from study.mlflow.projection import child_name, test_points
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
 from study.mlflow.values import finite, milliseconds
@@ -199,7 +199,7 @@ def _points(row: Row) -> list[Point]:
     """The points that a row stands for in its run."""
     event = row.event
     if isinstance(event, Ended):
-        return judged_points(row, event)
+        return test_points(row, event)
     if isinstance(event, Reported):
         return [(name, value, milliseconds(row.written_at), event.kimg) for name, value in finite(event.metrics)]
     return []

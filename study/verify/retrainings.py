@@ -102,10 +102,10 @@ def _check_reports(study: StudyRecord, retraining: TrialRecord, counts: Counter[
         raise Discrepancy(f"{what} reported at {list(retraining.curve)} kimg, every {step} kimg were due")
     evaluation = Evaluation.model_validate(study.config["evaluation"])
     images = ImageCounts.of(evaluation, study.full_count_at)
-    for found in (report.judgement for report in retraining.reports):
+    for found in (report.estimate for report in retraining.reports):
         if found.images != images.told_at(found.kimg):
             raise Discrepancy(
-                f"{what} was judged by {found.images} images at {found.kimg} kimg, not {images.told_at(found.kimg)}"
+                f"{what} was evaluated by {found.images} images at {found.kimg} kimg, not {images.told_at(found.kimg)}"
             )
     counts["retrainings"] += 1
     counts["reports"] += len(retraining.reports)
@@ -114,9 +114,9 @@ def _check_reports(study: StudyRecord, retraining: TrialRecord, counts: Counter[
     if retraining.kimg != retraining.budget:
         raise Discrepancy(f"{what} completed at {retraining.kimg} kimg, short of {retraining.budget}")
     if retraining.test is None and retraining.group == CONFIRM:
-        raise Discrepancy(f"{what} completed, and was not judged on test images")
+        raise Discrepancy(f"{what} completed, and was not evaluated on test images")
     if retraining.test is not None and set(retraining.test) != set(evaluation.keys):
-        raise Discrepancy(f"{what} was judged by {sorted(retraining.test)}, not by {sorted(evaluation.keys)}")
+        raise Discrepancy(f"{what} was evaluated by {sorted(retraining.test)}, not by {sorted(evaluation.keys)}")
 
 
 def _check_disk(folder: StudyFolder, study: StudyRecord, retraining: TrialRecord, counts: Counter[str]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from study.analysis.confirmation import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
+from study.analysis.confirmation import FEWEST, LEVEL, Conclusion, Configuration, Interval, Paired, conclude
 from study.analysis.images_judged import images_judged
 from study.analysis.summary import summary
 from study.folder import StudyFolder
@@ -39,16 +39,16 @@ def cells(configuration: Configuration) -> list[str]:
 
 def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console) -> None:
     """Print what the newest plan has come to, or while it is unfinished the one that still holds."""
-    judged = judge(study)
-    if judged is None:
+    evaluated = conclude(study)
+    if evaluated is None:
         return
     rows: list[list[str | Text]] = [
-        [*cells(c), Text(summary(c.trial.config), overflow="ellipsis")] for c in judged.configurations
+        [*cells(c), Text(summary(c.trial.config), overflow="ellipsis")] for c in evaluated.configurations
     ]
     console.print(plain_table(HEAD, rows))
     for line in legend(study):
         say(console, line, "dim")
-    for line in verdict(study, judged, folder):
+    for line in verdict(study, evaluated, folder):
         say(console, line)
 
 
@@ -60,7 +60,7 @@ def legend(study: StudyRecord) -> list[str]:
         f"study FID: the trial's best on validation images ({plan.fingerprint}), one seed, chosen for being low; "
         "fresh seeds: the mean of the same over the retrainings; bias: study FID less that mean, below 0 where the "
         "study's own run was lucky",
-        f"test FID: mean over the retrainings, each judged once on test images ({plan.test_fingerprint}) by its "
+        f"test FID: mean over the retrainings, each evaluated once on test images ({plan.test_fingerprint}) by its "
         "generator of the best validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
         f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
         f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
@@ -68,26 +68,26 @@ def legend(study: StudyRecord) -> list[str]:
     ]
 
 
-def verdict(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
+def verdict(study: StudyRecord, evaluated: Conclusion, folder: StudyFolder) -> Iterator[str]:
     """What it comes to, and what to do next."""
-    yield from _reservations(study, judged, folder)
-    if judged.winner is not None:
-        yield from _decided(judged.winner, judged, folder)
-    if biases := [c.bias for c in judged.configurations if c.bias is not None]:
+    yield from _reservations(study, evaluated, folder)
+    if evaluated.winner is not None:
+        yield from _decided(evaluated.winner, evaluated, folder)
+    if biases := [c.bias for c in evaluated.configurations if c.bias is not None]:
         mean, of = sum(biases) / len(biases), "this configuration" if len(biases) == 1 else f"these {len(biases)}"
         way = "below" if mean < 0 else "above"
         yield f"selection bias: the study's FIDs of {of} are {abs(mean):.2f} {way} those of fresh seeds, on average"
 
 
-def _decided(first: Configuration, judged: Judged, folder: StudyFolder) -> Iterator[str]:
-    plan, paired = judged.plan, judged.paired
+def _decided(first: Configuration, evaluated: Conclusion, folder: StudyFolder) -> Iterator[str]:
+    plan, paired = evaluated.plan, evaluated.paired
     yield f"confirmed best: trial {first.trial.number}, mean test FID {number(first.mean)} over {_seeds(first)} seeds"
     if paired is None:
         only = "it was confirmed alone" if len(plan.trials) == 1 else "no other completed as many seeds"
         yield f"whether it is ahead of others is not known: {only}"
         return
     yield compared(paired)
-    if not paired.ahead and judged.unfinished is None:
+    if not paired.ahead and evaluated.unfinished is None:
         more = _again(len(plan.trials), 2 * plan.seeds, folder)
         yield f"more seeds tell more: {more}"
 
@@ -109,17 +109,17 @@ def shown(interval: Interval) -> str:
 
 def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
     """The same for scripts."""
-    judged = judge(study)
-    assert judged is not None
-    plan, newer, paired = judged.plan, judged.unfinished, judged.paired
+    evaluated = conclude(study)
+    assert evaluated is not None
+    plan, newer, paired = evaluated.plan, evaluated.unfinished, evaluated.paired
     return {
         "trials": plan.trials,
         "seeds": plan.seeds,
         "kimg": plan.budget,
         "fid_fingerprint": plan.fingerprint,
         "test_fingerprint": plan.test_fingerprint,
-        "complete": judged.complete,
-        "current": judged.current,
+        "complete": evaluated.complete,
+        "current": evaluated.current,
         "newer_unfinished": newer
         and {
             "trials": newer.trials,
@@ -127,7 +127,7 @@ def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
             "retrainings": len(study.confirmation.planned),
             "ended": study.confirmation.ended,
         },
-        "winner": judged.winner.trial.number if judged.winner else None,
+        "winner": evaluated.winner.trial.number if evaluated.winner else None,
         "paired": paired
         and {
             "first": paired.first,
@@ -137,7 +137,7 @@ def plain_confirmation(study: StudyRecord) -> dict[str, Any]:
             "interval": paired.interval,
             "ahead": paired.ahead,
         },
-        "configurations": [_plain(c) for c in judged.configurations],
+        "configurations": [_plain(c) for c in evaluated.configurations],
     }
 
 
@@ -167,8 +167,8 @@ def _plain(c: Configuration) -> dict[str, Any]:
     }
 
 
-def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> Iterator[str]:
-    plan, newer, confirmation = judged.plan, judged.unfinished, study.confirmation
+def _reservations(study: StudyRecord, evaluated: Conclusion, folder: StudyFolder) -> Iterator[str]:
+    plan, newer, confirmation = evaluated.plan, evaluated.unfinished, study.confirmation
     done = f"{confirmation.ended} of {len(confirmation.planned)} retrainings are done"
     again = _again(len(plan.trials), plan.seeds, folder)
     if newer is not None:
@@ -177,23 +177,23 @@ def _reservations(study: StudyRecord, judged: Judged, folder: StudyFolder) -> It
             f"a newer plan, the best {len(newer.trials)} with {newer.seeds} seeds each, is unfinished: {done}; until "
             f"then that of the best {len(plan.trials)} with {plan.seeds} seeds each holds; go on with: {go_on}"
         )
-    if not judged.complete:
+    if not evaluated.complete:
         yield f"{done}; go on with: {again}"
-    if not judged.current:
+    if not evaluated.current:
         yield f"the study has gone on since: its best trials or its budget are others now; confirm these: {again}"
-    for c in judged.configurations:
+    for c in evaluated.configurations:
         for r in c.retrainings:
             if r.state in (TrialState.DIVERGED, TrialState.FAILED):
                 yield f"trial {c.trial.number} with seed {r.seed} {r.state} at {r.kimg} kimg: {r.cause}"
-    if judged.complete and newer is None and any(c.count(TrialState.FAILED) for c in judged.configurations):
+    if evaluated.complete and newer is None and any(c.count(TrialState.FAILED) for c in evaluated.configurations):
         yield f"what failed may have failed for want of a machine; try it again: {again}"
-    first = judged.configurations[0]
-    if first.lost and first.tests and judged.complete:
+    first = evaluated.configurations[0]
+    if first.lost and first.tests and evaluated.complete:
         yield (
             f"trial {first.trial.number} lost {first.lost} of {first.planned} retrainings: its mean is of those that "
             "completed, and one in so many may be lost again"
         )
-    for c in judged.configurations[judged.able :] if judged.complete else ():
+    for c in evaluated.configurations[evaluated.able :] if evaluated.complete else ():
         if c.mean is not None and first.mean is not None and c.mean < first.mean:
             yield (
                 f"trial {c.trial.number} has a lower mean test FID, {number(c.mean)}, but over {_seeds(c)} seeds only: "

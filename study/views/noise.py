@@ -71,7 +71,7 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
 
 
 def _images(study: StudyRecord, trial: TrialRecord, kimg: int | None) -> int:
-    """By how many images a trial was judged there."""
+    """By how many images a trial was evaluated there."""
     return images_of(study, next((report for report in trial.reports if report.kimg == kimg), None))
 
 

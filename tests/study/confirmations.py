@@ -13,7 +13,7 @@ from study.ledger.ledger import Ledger, Row
 from study.ledger.outcomes import Report, TrialState
 from study.ledger.records import StudyRecord, TrialRecord, fold
 from study.retraining import noise
-from study.retraining.confirm import Wanted
+from study.retraining.confirm import ConfirmRequest
 from study.retraining.retrainer import Retrainer
 from study.retraining.run import is_new
 from study.study_file.config import StudyConfig
@@ -90,14 +90,14 @@ def confirm(
     """Confirm as the driver would, or crash once `crash_after` transactions are committed."""
 
     def plan(study: StudyRecord) -> RetrainingPlanned:
-        return Wanted(top, seeds).plan(study, "test")
+        return ConfirmRequest(top, seeds).plan(study, "test")
 
     return retrain(place, plan, crash_after=crash_after, slots=slots, result=result, config=config)
 
 
 def measure(place: Path, trial: int, seeds: int, *, crash_after: int | None = None) -> StudyRecord:
     """Measure a trial's noise by fresh seeds, as the driver would."""
-    return retrain(place, noise.Wanted(trial, 0, seeds).plan, crash_after=crash_after)
+    return retrain(place, noise.NoiseRequest(trial, 0, seeds).plan, crash_after=crash_after)
 
 
 def retrain(

@@ -101,7 +101,7 @@ def client_of(folder: StudyFolder) -> MlflowClient:
 
 
 def images_of(folder: StudyFolder, number: int, kimg: int, latents: Tensor, labels: Tensor) -> Tensor:
-    """In [0, 1]: of the judged network of a checkpoint, put together by hand."""
+    """In [0, 1]: of the evaluated network of a checkpoint, put together by hand."""
     config = TrialConfig.from_dict(dict(TRIALS[number]))
     dataset = config.data.load()
     network, _ = build_networks(config, ImageShape(dataset.channels, dataset.size), dataset.classes or 0)

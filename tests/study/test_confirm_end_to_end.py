@@ -1,4 +1,4 @@
-"""`ganstudy confirm` with real processes on a small study: killed, gone on with, judged, exported, verified."""
+"""`ganstudy confirm` with real processes on a small study: killed, gone on with, evaluated, exported, verified."""
 
 import json
 import signal
@@ -65,13 +65,13 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
         assert curve.items() <= found.curve.items()
         assert found.attempts == 2 or found.kimg in curve
 
-    # By hand: train one of them again, take the generator of the lowest validation FID, judge it on test images.
+    # By hand: train one of them again, take the generator of the lowest validation FID, evaluate it on test images.
     one = study.confirmation.retrainings[0]
     config = TrialConfig.from_dict(study.trials[one.number].config | {"seed": retraining_seed(3, one.seed)})
     prepared = prepare(config.data, config.evaluation)
     test = prepare(config.data, config.evaluation.model_copy(update={"split": Split.TEST}))
     assert (result["fid_fingerprint"], result["test_fingerprint"]) == (prepared.fingerprint, test.fingerprint)
-    curve, judged = {}, {}
+    curve, evaluated = {}, {}
     with fixed_threads(1):
         session = Session(config, prepared)
         for kimg in (2, 4, 6):
@@ -79,9 +79,9 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
             curve[kimg] = session.evaluate()["fid"]
             onlooker = Session(config, test)
             onlooker.load_state_dict(session.state_dict())
-            judged[kimg] = onlooker.evaluate()
+            evaluated[kimg] = onlooker.evaluate()
     assert one.curve == curve
-    assert one.test == judged[min(curve, key=lambda kimg: curve[kimg])]
+    assert one.test == evaluated[min(curve, key=lambda kimg: curve[kimg])]
 
     text = ganstudy("verify", "small", "--storage", root)
     assert "1 plan, 4 retrainings, 12 reports" in text
@@ -92,7 +92,7 @@ def test_a_killed_confirmation_goes_on_and_comes_out_as_by_hand(tmp_path: Path) 
     assert (written["trial"], written["confirmation"]["best"]) == (result["winner"], True)
     assert "Confirmed with fresh seeds" in folder.report_file.read_text()
 
-    # A checkpoint that is not the one that was judged is found.
+    # A checkpoint that is not the one that was evaluated is found.
     place = folder.training(*one.id) / "checkpoints" / f"kimg-{one.chosen:06d}" / "generator.safetensors"
     place.write_bytes(place.read_bytes()[:-1] + b"\0\0")
     done = subprocess.run(command("verify", "small", "--storage", root), capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import study, trial
 
-from study.analysis.confirmation import Judged, Paired, bootstrap_interval, confirmed, judge
+from study.analysis.confirmation import Conclusion, Paired, bootstrap_interval, conclude, confirmed
 from study.ledger.records import StudyRecord
 
 # The best three in order: their FIDs are 10, 11 and 12 at the full budget of 9 kimg.
@@ -29,8 +29,8 @@ def confirmed_with(*found: Fids, seeds: int = 3) -> StudyRecord:
     return confirmed_study(STUDY, dict(zip(ORDER, found, strict=False)), seeds, ORDER[: len(found)])
 
 
-def judged(*found: Fids, seeds: int = 3) -> Judged:
-    result = judge(confirmed_with(*found, seeds=seeds))
+def evaluated(*found: Fids, seeds: int = 3) -> Conclusion:
+    result = conclude(confirmed_with(*found, seeds=seeds))
     assert result is not None
     return result
 
@@ -40,12 +40,12 @@ B: Fids = {1: (12.0, 14.0), 2: (10.0, 11.0), 3: (11.0, 14.0)}
 
 
 def test_a_study_without_a_confirmation_has_no_judgement() -> None:
-    assert judge(STUDY) is None
+    assert conclude(STUDY) is None
     assert confirmed(STUDY) is None
 
 
 def test_mean_deviation_and_bias_by_hand() -> None:
-    result = judged(A, B)
+    result = evaluated(A, B)
     second, first = sorted(result.configurations, key=lambda c: -(c.mean or 0))
     assert (first.trial.number, second.trial.number) == (0, 1)
     assert second.mean == 15.0  # (15 + 13 + 17) / 3
@@ -62,7 +62,7 @@ def test_the_bias_of_a_stopped_trial_is_at_its_own_budget() -> None:
     """Its FID of 1 kimg is compared with what fresh seeds had by 1 kimg, not by the end."""
     alone = study(trial(0, {9: 1.0}), trial(1, {1: 80}, "stopped", rung=1))
     record = confirmed_study(alone, {0: {1: (5.0, 6.0)}, 1: {1: (30.0, 31.0)}}, 1, [0, 1])
-    result = judge(record)
+    result = conclude(record)
     assert result is not None
     stopped = next(c for c in result.configurations if c.trial.number == 1)
     assert stopped.validation_mean == 40.0  # `retraining` has 10 more at 1 kimg than at its best
@@ -70,7 +70,7 @@ def test_the_bias_of_a_stopped_trial_is_at_its_own_budget() -> None:
 
 
 def test_paired_differences_and_students_interval_by_hand() -> None:
-    paired = judged(A, B).paired
+    paired = evaluated(A, B).paired
     assert paired is not None
     assert (paired.first, paired.second) == (0, 1)
     assert paired.differences == (1.0, 2.0, 3.0)
@@ -96,7 +96,7 @@ def test_pairing_finds_what_the_spread_over_seeds_hides() -> None:
     """Seeds differ by 20, the configurations by 1 at each of them."""
     low: Fids = {i: (20.0 * i, 20.0 * i + 0.01 * i) for i in (1, 2, 3, 4)}
     high: Fids = {i: (20.0 * i, 20.0 * i + 1) for i in (1, 2, 3, 4)}
-    result = judged(high, low, seeds=4)
+    result = evaluated(high, low, seeds=4)
     assert result.winner is not None
     assert result.winner.trial.number == 0
     assert result.winner.interval is not None
@@ -106,12 +106,12 @@ def test_pairing_finds_what_the_spread_over_seeds_hides() -> None:
 
 
 def test_of_one_seed_nothing_is_claimed_and_of_two_no_bootstrap() -> None:
-    one = judged({1: (9.0, 10.0)}, {1: (30.0, 90.0)}, seeds=1)
+    one = evaluated({1: (9.0, 10.0)}, {1: (30.0, 90.0)}, seeds=1)
     assert one.winner is not None
     assert (one.winner.mean, one.winner.deviation, one.winner.interval) == (10.0, None, None)
     assert one.paired is not None
     assert (one.paired.differences, one.paired.interval, one.paired.ahead) == ((80.0,), None, None)
-    two = judged({1: (9.0, 10.0), 2: (9.0, 12.0)}, {1: (9.0, 40.0), 2: (9.0, 43.0)}, seeds=2)
+    two = evaluated({1: (9.0, 10.0), 2: (9.0, 12.0)}, {1: (9.0, 40.0), 2: (9.0, 43.0)}, seeds=2)
     assert two.winner is not None
     assert two.winner.interval is None
     assert two.paired is not None
@@ -121,14 +121,14 @@ def test_of_one_seed_nothing_is_claimed_and_of_two_no_bootstrap() -> None:
 
 
 def test_a_confirmation_alone_has_a_winner_and_no_second() -> None:
-    result = judged(A)
+    result = evaluated(A)
     assert result.winner is not None
     assert result.winner.trial.number == 1
     assert result.paired is None
 
 
 def test_who_lost_a_seed_cannot_win_against_who_lost_none() -> None:
-    result = judged({1: (5.0, 5.0), 2: "diverged", 3: (5.0, 5.0)}, A, B)
+    result = evaluated({1: (5.0, 5.0), 2: "diverged", 3: (5.0, 5.0)}, A, B)
     assert [c.trial.number for c in result.configurations] == [2, 0, 1]
     assert (result.able, result.complete) == (2, True)
     assert result.winner is not None
@@ -140,23 +140,23 @@ def test_who_lost_a_seed_cannot_win_against_who_lost_none() -> None:
 
 
 def test_where_all_lost_as_many_the_pairs_are_of_the_seeds_that_both_completed() -> None:
-    result = judged({1: (1.0, 5.0), 2: "diverged", 3: (1.0, 9.0)}, {1: "failed", 2: (1.0, 20.0), 3: (1.0, 10.0)})
+    result = evaluated({1: (1.0, 5.0), 2: "diverged", 3: (1.0, 9.0)}, {1: "failed", 2: (1.0, 20.0), 3: (1.0, 10.0)})
     assert result.able == 2
     assert result.paired is not None
     assert result.paired.differences == (1.0,)
 
 
 def test_nothing_is_decided_before_the_end_or_where_nothing_completed() -> None:
-    unfinished = judged(A, {1: (9.0, 1.0), 2: (9.0, 1.0), 3: "interrupted"})
+    unfinished = evaluated(A, {1: (9.0, 1.0), 2: (9.0, 1.0), 3: "interrupted"})
     assert (unfinished.complete, unfinished.winner) == (False, None)
-    missing = judged(A, {1: (9.0, 1.0)})
+    missing = evaluated(A, {1: (9.0, 1.0)})
     assert (missing.complete, missing.winner) == (False, None)
-    lost = judged({1: "diverged"}, {1: "failed"}, seeds=1)
+    lost = evaluated({1: "diverged"}, {1: "failed"}, seeds=1)
     assert (lost.complete, lost.able, lost.winner, lost.paired) == (True, 0, None, None)
 
 
 def test_a_plan_of_trials_that_are_no_longer_the_best_decides_nothing() -> None:
-    result = judge(confirmed_study(STUDY, {0: A, 1: B}, 3, [0, 1]))
+    result = conclude(confirmed_study(STUDY, {0: A, 1: B}, 3, [0, 1]))
     assert result is not None
     assert (result.complete, result.current, result.winner) == (True, False, None)
 
@@ -166,7 +166,7 @@ def test_while_a_larger_plan_is_unfinished_the_complete_one_holds() -> None:
     (plan,) = record.confirmation.plans
     newer = dataclasses.replace(plan, number=2, seeds=5)
     record = dataclasses.replace(record, confirmation=dataclasses.replace(record.confirmation, plans=(plan, newer)))
-    result = judge(record)
+    result = conclude(record)
     assert result is not None
     assert (result.plan, result.unfinished, result.complete) == (plan, newer, True)
     assert confirmed(record) == confirmed(confirmed_with(A, B))

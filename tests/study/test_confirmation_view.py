@@ -221,7 +221,7 @@ def test_other_data_is_refused_before_ray(tmp_path: Path, monkeypatch: pytest.Mo
     prepare: Callable[..., Prepared] = lambda *arguments, **options: Other()  # type: ignore[assignment, return-value]  # noqa: E731
     monkeypatch.setattr(confirm, "prepare", prepare)
     with pytest.raises(InvalidInput, match=r"FID fingerprint other: the study began with f{16}"):
-        confirm.confirm(folder, confirm.Wanted(1, 1), None, Console(quiet=True))
+        confirm.confirm(folder, confirm.ConfirmRequest(1, 1), None, Console(quiet=True))
     assert not started
 
 

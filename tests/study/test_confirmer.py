@@ -14,12 +14,12 @@ import pytest
 from confirmations import END, confirm, read, retrained
 from toys import Crash, drive, fid_of, open_study, toy_config
 
-from study.analysis.confirmation import confirmed, judge
+from study.analysis.confirmation import conclude, confirmed
 from study.folder import StudyFolder
 from study.ledger.events import CONFIRM, Ended, Reported, RetrainingPlanned, StudyChanged, TrialId
 from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, TrialState, fold
-from study.retraining.confirm import Wanted
+from study.retraining.confirm import ConfirmRequest
 from study.retraining.retrainer import Retrainer
 from study.study_file.seeds import retraining_seed
 from study.verify.decisions import Replay, check_sampler
@@ -116,7 +116,7 @@ def test_more_seeds_and_more_trials_extend_it(place: Path, whole: StudyRecord) -
     again = confirm(place, 1, 2)
     assert outcome(again) == outcome(whole)
     assert again.confirmation.complete
-    assert len(again.confirmation.planned) == 2, "the newest plan decides what is judged"
+    assert len(again.confirmation.planned) == 2, "the newest plan decides what is evaluated"
 
 
 def test_the_study_itself_is_untouched(place: Path, finished: bytes) -> None:
@@ -145,9 +145,9 @@ def test_a_study_that_went_on_has_no_winner_until_it_is_confirmed_again(place: P
     longer = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3})
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         writer.append(StudyChanged(1, longer.to_dict()))
-    judged = judge(drive(place, longer))
-    assert judged is not None
-    assert (judged.complete, judged.current, judged.winner) == (True, False, None)
+    evaluated = conclude(drive(place, longer))
+    assert evaluated is not None
+    assert (evaluated.complete, evaluated.current, evaluated.winner) == (True, False, None)
 
 
 ENDS: dict[str, tuple[dict[str, Any], TrialState, str]] = {
@@ -155,13 +155,17 @@ ENDS: dict[str, tuple[dict[str, Any], TrialState, str]] = {
     "failed": ({"ended": "failed", "cause": "error: no"}, TrialState.FAILED, "error: no"),
     "not finite": ({"fid": math.nan}, TrialState.DIVERGED, f"fid is nan at {END} kimg"),
     "no number": ({"loss_g": None}, TrialState.FAILED, "error: metric loss_g is None, which is no number"),
-    "not judged": (
+    "not evaluated": (
         {"chosen": None},
         TrialState.FAILED,
-        "error: judged on test images was the generator of None kimg, not ",
+        "error: evaluated on test images was the generator of None kimg, not ",
     ),
-    "judged by less": ({TEST + "kid": None}, TrialState.FAILED, f"error: metric {TEST}kid is None, which is no number"),
-    "judged without a number": ({TEST + "kid": math.inf}, TrialState.FAILED, f"error: metric {TEST}kid is inf"),
+    "evaluated by less": (
+        {TEST + "kid": None},
+        TrialState.FAILED,
+        f"error: metric {TEST}kid is None, which is no number",
+    ),
+    "evaluated without a number": ({TEST + "kid": math.inf}, TrialState.FAILED, f"error: metric {TEST}kid is inf"),
 }
 
 
@@ -178,11 +182,11 @@ def test_a_retraining_that_does_not_complete_is_kept_and_counted(place: Path, ho
     assert (first.state, second.state, third.state) == (TrialState.COMPLETED, state, TrialState.COMPLETED)
     assert (second.cause or "").startswith(cause)
     assert (second.test, second.chosen) == (None, None)
-    judged = judge(study)
-    assert judged is not None
-    (configuration,) = judged.configurations
+    evaluated = conclude(study)
+    assert evaluated is not None
+    (configuration,) = evaluated.configurations
     assert (set(configuration.tests), configuration.lost) == ({1, 3}, 1)
-    assert judged.complete
+    assert evaluated.complete
     again = confirm(place, 1, 3)
     _, second, _ = sorted(again.confirmation.retrainings, key=lambda r: r.seed)
     if state == TrialState.DIVERGED:
@@ -240,11 +244,11 @@ def test_an_answer_is_not_lost_to_a_larger_plan_that_is_unfinished(place: Path) 
     with pytest.raises(Crash):
         confirm(place, 2, 3, crash_after=5)
     study = fold(read(place), live=False)
-    judged = judge(study)
-    assert judged is not None
-    assert judged.unfinished is study.confirmation.plan
-    assert (judged.plan.seeds, judged.complete, judged.winner) == (1, True, small)
-    larger = judge(confirm(place, 2, 3))
+    evaluated = conclude(study)
+    assert evaluated is not None
+    assert evaluated.unfinished is study.confirmation.plan
+    assert (evaluated.plan.seeds, evaluated.complete, evaluated.winner) == (1, True, small)
+    larger = conclude(confirm(place, 2, 3))
     assert larger is not None
     assert (larger.plan.seeds, larger.unfinished) == (3, None)
 
@@ -258,26 +262,32 @@ def test_an_older_plan_of_another_budget_does_not_hold(place: Path) -> None:
     drive(place, longer)
     with pytest.raises(Crash):
         confirm(place, 2, 1, crash_after=2)
-    judged = judge(fold(read(place), live=False))
-    assert judged is not None
-    assert (judged.plan.number, judged.unfinished, judged.winner) == (2, None, None)
+    evaluated = conclude(fold(read(place), live=False))
+    assert evaluated is not None
+    assert (evaluated.plan.number, evaluated.unfinished, evaluated.winner) == (2, None, None)
 
 
 def test_unless_told_otherwise_the_plan_is_as_large_as_the_newest(place: Path) -> None:
     study = fold(read(place), live=False)
-    first = Wanted().plan(study, "test")
+    first = ConfirmRequest().plan(study, "test")
     assert (len(first.trials), first.seeds) == (3, 5)
     study = confirm(place, 2, 3)
-    same = Wanted().plan(study, "test")
+    same = ConfirmRequest().plan(study, "test")
     assert study.confirmation.plan is not None
     assert (same.trials, same.seeds) == (study.confirmation.plan.trials, 3)
-    assert (len(Wanted(top=1).plan(study, "test").trials), Wanted(top=1).plan(study, "test").seeds) == (1, 3)
-    assert (len(Wanted(seeds=4).plan(study, "test").trials), Wanted(seeds=4).plan(study, "test").seeds) == (2, 4)
+    assert (len(ConfirmRequest(top=1).plan(study, "test").trials), ConfirmRequest(top=1).plan(study, "test").seeds) == (
+        1,
+        3,
+    )
+    assert (
+        len(ConfirmRequest(seeds=4).plan(study, "test").trials),
+        ConfirmRequest(seeds=4).plan(study, "test").seeds,
+    ) == (2, 4)
 
 
 def test_reports_made_twice_or_by_a_worker_that_was_given_up_change_nothing(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        writer.append(Wanted(1, 1).plan(fold(ledger.read(), live=False), "test"))
+        writer.append(ConfirmRequest(1, 1).plan(fold(ledger.read(), live=False), "test"))
         confirmer = Retrainer(toy_config(), fold(ledger.read(), live=True), writer, CONFIRM)
         running = confirmer.next()
         assert running is not None
@@ -301,7 +311,7 @@ def test_reports_made_twice_or_by_a_worker_that_was_given_up_change_nothing(plac
 
 def test_a_lost_worker_fails_only_its_retraining_and_a_full_disk_stops_all(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        writer.append(Wanted(1, 2).plan(fold(ledger.read(), live=False), "test"))
+        writer.append(ConfirmRequest(1, 2).plan(fold(ledger.read(), live=False), "test"))
         confirmer = Retrainer(toy_config(), fold(ledger.read(), live=True), writer, CONFIRM)
         for _ in range(2):
             assert confirmer.next() is not None
@@ -315,7 +325,7 @@ def test_a_lost_worker_fails_only_its_retraining_and_a_full_disk_stops_all(place
 
 def test_a_plan_that_the_ranking_did_not_make_is_found(place: Path) -> None:
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
-        right = Wanted(2, 1).plan(fold(ledger.read(), live=False), "test")
+        right = ConfirmRequest(2, 1).plan(fold(ledger.read(), live=False), "test")
         wrong = RetrainingPlanned(CONFIRM, 1, right.trials[::-1], 1, right.budget, right.fingerprint, "test")
         writer.append(wrong)
     with pytest.raises(GanStudyError, match=r"confirm/1: plans trials .* the best were"):

@@ -64,8 +64,8 @@ def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
         both = st.builds(cls, **parts | known | stopped) | st.builds(cls, **parts | known | again)
         if cls is not Ended:
             return both
-        judged = {"state": st.just("completed"), "chosen": st.integers(1, 2**60), "test": _BY_TYPE[Metrics]}
-        return both | st.builds(cls, **parts | again | judged)
+        evaluated = {"state": st.just("completed"), "chosen": st.integers(1, 2**60), "test": _BY_TYPE[Metrics]}
+        return both | st.builds(cls, **parts | again | evaluated)
     if cls is RetrainingPlanned:
         parts["group"] = st.sampled_from([CONFIRM, NOISE])
     if cls is WarmStarted:

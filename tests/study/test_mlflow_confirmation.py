@@ -13,14 +13,14 @@ from confirmations import END, confirm, read
 from mlflow.entities import Run
 from toys import Crash, drive, open_study, toy_config
 
-from study.analysis.confirmation import judge
+from study.analysis.confirmation import conclude
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, StudyChanged
 from study.ledger.ledger import Ledger, Row
 from study.ledger.records import fold
 from study.mlflow.confirmation import TABLE
 from study.mlflow.page import FinalStatus
-from study.mlflow.projection import RETRAINING, Finish, MlflowProjection
+from study.mlflow.projection import RETRAINING, FinalState, MlflowProjection
 from study.mlflow.store import open_client
 from study.mlflow.thread import sync
 from study.verify.mlflow_runs import check_mlflow
@@ -49,7 +49,7 @@ def folder(template: Path, tmp_path: Path) -> StudyFolder:
     return StudyFolder(tmp_path / "runs", "toy")
 
 
-def project(folder: StudyFolder, finish: Finish | None = None) -> None:
+def project(folder: StudyFolder, finish: FinalState | None = None) -> None:
     with Ledger.open(folder.ledger, schema="toy", create=False) as ledger:
         sync(ledger.read, MlflowProjection(None, folder, "toy"), finish)
 
@@ -70,7 +70,7 @@ def facts(run: Run) -> tuple[Any, ...]:
 
 
 def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: StudyFolder) -> None:
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     study = fold(read(folder.ledger), live=False)
     found = runs(folder)
     assert {kind: len(some) for kind, some in found.items()} == {"study": 1, "trial": 12, RETRAINING: 4}
@@ -86,21 +86,21 @@ def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: Stu
         assert run.data.tags["ganstudy.chosen_kimg"] == str(r.chosen)
         assert int(run.data.params["seed"]) >= 2**32
         assert run.data.params["loss"] == study.trials[r.number].config["loss"]
-    judged = judge(study)
-    assert judged is not None
-    assert judged.winner is not None
-    assert parent.data.tags["ganstudy.confirmed_trial"] == str(judged.winner.trial.number)
-    assert parent.data.metrics["confirmed_test_fid"] == judged.winner.mean
-    assert parent.data.metrics["selection_bias"] == judged.winner.bias
+    evaluated = conclude(study)
+    assert evaluated is not None
+    assert evaluated.winner is not None
+    assert parent.data.tags["ganstudy.confirmed_trial"] == str(evaluated.winner.trial.number)
+    assert parent.data.metrics["confirmed_test_fid"] == evaluated.winner.mean
+    assert parent.data.metrics["selection_bias"] == evaluated.winner.bias
     client = open_client(f"sqlite:///{folder.mlflow_db}")
     table = Path(client.download_artifacts(parent.info.run_id, TABLE, str(folder.path)))
     lines = list(csv.DictReader(table.read_text().splitlines()))
-    assert [int(line["trial"]) for line in lines] == [c.trial.number for c in judged.configurations]
-    assert float(lines[0]["test_mean"]) == judged.winner.mean
+    assert [int(line["trial"]) for line in lines] == [c.trial.number for c in evaluated.configurations]
+    assert float(lines[0]["test_mean"]) == evaluated.winner.mean
 
 
 def test_in_pieces_again_and_after_a_crash_it_is_the_same(folder: StudyFolder, template: Path) -> None:
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     expected = {kind: sorted(map(facts, some), key=str) for kind, some in runs(folder).items()}
 
     other = StudyFolder(folder.root / "again", "toy")
@@ -110,14 +110,14 @@ def test_in_pieces_again_and_after_a_crash_it_is_the_same(folder: StudyFolder, t
         projection = MlflowProjection(None, other, "toy")
         for start in range(0, len(rows), 7):
             projection.project(rows[start : start + 7])
-        projection.finish(Finish("finished"))
+        projection.finish(FinalState("finished"))
     assert {kind: sorted(map(facts, some), key=str) for kind, some in runs(other).items()} == expected
 
 
 def test_an_interrupted_one_is_shown_so_and_goes_on(folder: StudyFolder, template: Path) -> None:
     whole = folder.ledger.read_bytes()
     shutil.copyfile(template / "half.db", folder.ledger)
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     study = fold(read(folder.ledger), live=False)
     unfinished = {f"confirm-{r.number:04d}-seed-{r.seed}" for r in study.confirmation.retrainings if r.unfinished}
     assert unfinished
@@ -126,13 +126,13 @@ def test_an_interrupted_one_is_shown_so_and_goes_on(folder: StudyFolder, templat
     (parent,) = runs(folder)["study"]
     assert (parent.info.status, parent.data.tags["ganstudy.confirmed_trial"]) == ("FINISHED", "")
     folder.ledger.write_bytes(whole)
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     assert {run.info.status for run in runs(folder)[RETRAINING]} == {"FINISHED"}
     assert {run.data.tags["ganstudy.state"] for run in runs(folder)[RETRAINING]} == {"completed"}
 
 
 def test_the_tags_name_no_winner_once_the_study_has_gone_on(folder: StudyFolder) -> None:
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     (parent,) = runs(folder)["study"]
     assert parent.data.tags["ganstudy.confirmed_trial"]
     longer = toy_config(schedule={"grace_kimg": 1, "max_kimg": 27, "reduction_factor": 3})
@@ -160,7 +160,7 @@ def test_one_that_failed_and_was_tried_again_tells_of_the_last_attempt(folder: S
         sync(
             lambda after: [row for row in told if row.seq > after],
             MlflowProjection(None, folder, "toy"),
-            Finish(status),
+            FinalState(status),
         )
         (run,) = [run for run in runs(folder)[RETRAINING] if run.info.run_name == name]
         (parent,) = runs(folder)["study"]
@@ -171,14 +171,16 @@ def test_one_that_failed_and_was_tried_again_tells_of_the_last_attempt(folder: S
     assert (state, cause) == ("failed", "worker_lost: 4 times")
     assert first
     assert found([*events, started], "interrupted") == ("interrupted", "worker_lost: 4 times", first)
-    judged = judge(fold([Row(n, 1.0, 1, event) for n, event in enumerate([*events, started, last], 1)], live=False))
-    assert judged is not None
-    assert judged.winner is not None
-    assert found([*events, started, last], "finished") == ("completed", "", str(judged.winner.trial.number))
+    evaluated = conclude(
+        fold([Row(n, 1.0, 1, event) for n, event in enumerate([*events, started, last], 1)], live=False)
+    )
+    assert evaluated is not None
+    assert evaluated.winner is not None
+    assert found([*events, started, last], "finished") == ("completed", "", str(evaluated.winner.trial.number))
 
 
 def test_verify_compares_them_with_the_ledger(folder: StudyFolder) -> None:
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     study, counts = fold(read(folder.ledger), live=False), Counter[str]()
     assert check_mlflow(folder, study, lambda: read(folder.ledger), False, counts) is None
     assert counts["runs"] == 1 + 12 + 4

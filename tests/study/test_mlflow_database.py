@@ -19,7 +19,7 @@ from study.ledger.events import StudyOpened
 from study.ledger.rows import Row
 from study.mlflow import private
 from study.mlflow.database import check_database, check_database_folder, ready_database, sqlite_uri
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.store import open_client, open_store, resolve_uri
 from study.mlflow.thread import sync
 from study.study_file.addresses import database_file, located_uri
@@ -79,7 +79,7 @@ def test_an_address_leads_back_to_its_file(name: str, tmp_path: Path) -> None:
 
 def test_a_store_in_an_odd_folder_holds_all_and_nothing_lies_beside_it(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / ODD, "digits")
-    sync(lambda after: ROWS[after:], MlflowProjection(None, folder, folder.name), Finish("interrupted"))
+    sync(lambda after: ROWS[after:], MlflowProjection(None, folder, folder.name), FinalState("interrupted"))
     client = open_client(resolve_uri(None, folder))
     (run,) = client.search_runs([str(e.experiment_id) for e in client.search_experiments()])
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"study.yaml"}

@@ -13,7 +13,7 @@ from study.ledger.records import fold
 from study.ledger.rows import Row
 from study.mlflow.database import ready_database, sqlite_uri
 from study.mlflow.experiment import holding_experiment
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.runs import UID as TAG
 from study.mlflow.store import open_client, resolve_uri
 from study.mlflow.thread import sync
@@ -61,7 +61,7 @@ def client(folder: StudyFolder) -> Any:
 def synced(folder: StudyFolder) -> Any:
     """What `ganstudy sync` sends."""
     projection = MlflowProjection(None, folder, folder.name)
-    return sync(lambda after: [row for row in ROWS if row.seq > after], projection, Finish("finished"))
+    return sync(lambda after: [row for row in ROWS if row.seq > after], projection, FinalState("finished"))
 
 
 def verified(folder: StudyFolder) -> Check:

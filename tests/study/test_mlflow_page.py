@@ -28,13 +28,13 @@ from study.ledger.rows import Row
 from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import system as mlflow_system
 from study.mlflow.data import data_input
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.runs import NOTE, NOTE_SEQ
 from study.mlflow.store import open_client
 from study.mlflow.system import SystemMetrics, check_system_metrics
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.view import order, trials_filter
-from study.running.ending import ending, status_of
+from study.running.final_state import final_state, status_of
 from trainables.errors import InvalidInput
 
 UID = "5f1c2d3e4f5a"
@@ -86,7 +86,7 @@ def project(folder: StudyFolder, events: Sequence[Event]) -> MlflowProjection:
     return projection
 
 
-def finish(folder: StudyFolder, events: Sequence[Event], end: Finish) -> None:
+def finish(folder: StudyFolder, events: Sequence[Event], end: FinalState) -> None:
     rows = rows_of(events)
     projection = MlflowProjection(None, folder, "digits")
     sync(lambda after: [row for row in rows if row.seq > after], projection, end)
@@ -142,7 +142,7 @@ def test_the_description_tells_what_there_is_to_know(folder: StudyFolder) -> Non
     assert "private" not in note
     assert "report.html" not in note  # not there before the end
     assert "trials.csv" not in note
-    finish(folder, STORY, Finish("interrupted", {"report.html": "<p>"}))
+    finish(folder, STORY, FinalState("interrupted", {"report.html": "<p>"}))
     assert "was interrupted" in note_of(folder)
     assert "1 interrupted" in note_of(folder)
     assert "report.html" in note_of(folder)
@@ -170,7 +170,7 @@ def test_the_table_is_made_anew_from_the_ledger_at_the_end(folder: StudyFolder, 
     begun = STORY[: next(n for n, event in enumerate(STORY) if isinstance(event, Ended)) + 1]
     for story, status in ((begun, "interrupted"), (STORY, "interrupted")):
         study = replace(fold(rows_of(story), live=False), config=CONFIG | {"resources": {"cpus": 1}})
-        finish(folder, story, ending(study, folder, tmp_path))
+        finish(folder, story, final_state(study, folder, tmp_path))
         assert status_of(study) == status
     expected = [(1, 0, "completed", 0, 55, 58), (2, 2, "interrupted", 0, 40, 40), (3, 1, "stopped", 5, 80, 80)]
     assert shown("csv", pd.read_csv) == shown("parquet", pd.read_parquet) == expected
@@ -211,20 +211,20 @@ def test_the_status_is_true_whatever_happened(folder: StudyFolder) -> None:
 
     project(folder, STORY)
     assert status() == {"": "RUNNING", "/0": "FINISHED", "/1": "FINISHED", "/2": "RUNNING"}
-    finish(folder, STORY, Finish("failed"))
+    finish(folder, STORY, FinalState("failed"))
     ended = {"": "FAILED", "/0": "FINISHED", "/1": "FINISHED", "/2": "KILLED"}
     assert status() == ended
-    finish(folder, STORY, Finish("interrupted"))  # as `sync` finds it: nobody drives it, and it is not complete
+    finish(folder, STORY, FinalState("interrupted"))  # as `sync` finds it: nobody drives it, and it is not complete
     assert status() == ended
     assert "ended with an error" in note_of(folder)
     more = [*STORY, AttemptStarted(2, 2)]
     project(folder, more)
     assert status() == {"": "RUNNING", "/0": "FINISHED", "/1": "FINISHED", "/2": "RUNNING"}
     assert "is running" in note_of(folder)
-    finish(folder, more, Finish("interrupted"))  # its driver was killed, and `sync` came
+    finish(folder, more, FinalState("interrupted"))  # its driver was killed, and `sync` came
     assert status() == {**ended, "": "KILLED"}
     more += [Reported(2, 15, 2, {"fid": 30.0}), Ended(2, 2, 15, "completed", None, None)]
-    finish(folder, more, Finish("finished"))
+    finish(folder, more, FinalState("finished"))
     assert status() == {"": "FINISHED", "/0": "FINISHED", "/1": "FINISHED", "/2": "FINISHED"}
     assert "is finished" in note_of(folder)
 
@@ -297,7 +297,7 @@ def test_system_metrics_are_logged_where_asked_for(
     while UID not in runs_of(folder) or (wanted and not system_metrics(folder)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert thread.close(60, Finish("interrupted"))
+    assert thread.close(60, FinalState("interrupted"))
     assert ("system/cpu_utilization_percentage" in system_metrics(folder)) == wanted
     assert runs_of(folder)[UID].info.status == "KILLED"
     assert all(thread.name != "SystemMetricsMonitor" for thread in threading.enumerate())

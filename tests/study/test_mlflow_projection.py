@@ -26,7 +26,7 @@ from study.mlflow import projection as mlflow_projection
 from study.mlflow import thread as mlflow_thread
 from study.mlflow.files import study_params
 from study.mlflow.images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.runs import NOTE, Counts
 from study.mlflow.store import display_uri, open_client, resolve_uri
 from study.mlflow.thread import ProjectionThread, sync
@@ -296,7 +296,7 @@ def project_with_failure(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, f
     flaky = Flaky(open_client(resolve_uri(None, folder)), fail_at, after)
     monkeypatch.setattr(mlflow_projection, "open_store", lambda uri, folder: flaky)
     projection = MlflowProjection(None, folder, "digits")
-    finish = Finish("interrupted", {"best.yaml": "loss: hinge\n"})
+    finish = FinalState("interrupted", {"best.yaml": "loss: hinge\n"})
     rows = rows_of(events())
     for _ in range(2):
         try:
@@ -399,7 +399,7 @@ def test_a_run_deleted_by_the_user_stays_deleted_until_there_is_news(folder: Stu
     (run,) = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id], name_filter(4))]
     client.delete_run(run.info.run_id)
     fresh = MlflowProjection(None, folder, "digits")
-    sync(reader(rows), fresh, Finish("finished"))
+    sync(reader(rows), fresh, FinalState("finished"))
     assert f"{UID}/4" not in state_of(folder)
     fresh.project([*rows, Row(len(rows) + 1, OPENED_AT + 99, 1, Ended(4, 1, 5, "completed", None, None))])
     assert state_of(folder)[f"{UID}/4"]["tags"]["ganstudy.state"] == "completed"
@@ -427,10 +427,10 @@ def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: St
     assert projection.counts.images == 1
     draw_sample(folder, 0, 0)
     draw_sample(folder, 0, 5)
-    projection.finish(Finish("finished"))
+    projection.finish(FinalState("finished"))
     assert projection.counts.images == 3
     again = MlflowProjection(None, folder, "digits")
-    sync(reader(rows), again, Finish("finished"))
+    sync(reader(rows), again, FinalState("finished"))
     assert again.counts == Counts()
 
 
@@ -441,7 +441,7 @@ def test_both_series_of_images_are_logged_once_each(folder: StudyFolder) -> None
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows)
     draw_histogram(folder, 0, 5)
-    projection.finish(Finish("finished"))
+    projection.finish(FinalState("finished"))
     assert projection.counts.images == 3
     client = open_client(projection.uri)
     experiment = client.get_experiment_by_name("ganstudy/digits")
@@ -451,7 +451,7 @@ def test_both_series_of_images_are_logged_once_each(folder: StudyFolder) -> None
     files = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert len(files) == 6
     again = MlflowProjection(None, folder, "digits")
-    sync(reader(rows), again, Finish("finished"))
+    sync(reader(rows), again, FinalState("finished"))
     assert again.counts == Counts()
     assert {file.path for file in client.list_artifacts(run_id, FOLDER)} == files
 
@@ -486,7 +486,7 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     rows = rows_of(events())
     projection = MlflowProjection(None, folder, "digits")
     files: dict[str, Path | str] = {"best.yaml": best, "report/all.bin": binary, "study.yaml": "name: digits\n"}
-    sync(reader(rows), projection, Finish("interrupted", files))
+    sync(reader(rows), projection, FinalState("interrupted", files))
     parent, trial = state_of(folder)[UID], state_of(folder)[f"{UID}/4"]
     assert (parent["status"], parent["tags"]["ganstudy.state"], parent["end"]) == (
         "KILLED",
@@ -507,7 +507,7 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     assert (parent["status"], parent["tags"]["ganstudy.state"]) == ("RUNNING", "running")
     assert (trial["status"], trial["tags"]["ganstudy.state"]) == ("RUNNING", "running")
     more.append(Ended(4, 2, 10, "completed", None, None))
-    sync(reader(rows_of(more)), resumed, Finish("finished"))
+    sync(reader(rows_of(more)), resumed, FinalState("finished"))
     state = state_of(folder)
     assert (state[UID]["status"], state[f"{UID}/4"]["status"]) == ("FINISHED", "FINISHED")
     assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 2 + 1, images=0)
@@ -536,7 +536,7 @@ def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder
 
 def test_an_empty_ledger_makes_no_run(folder: StudyFolder) -> None:
     projection = MlflowProjection(None, folder, "digits")
-    assert sync(reader([]), projection, Finish("interrupted")) == Counts()
+    assert sync(reader([]), projection, FinalState("interrupted")) == Counts()
     assert open_client(projection.uri).get_experiment_by_name("ganstudy/digits") is None
 
 
@@ -619,7 +619,7 @@ def test_the_thread_projects_what_it_is_woken_for(folder: StudyFolder, empty_sto
     wait_until(lambda: projection.position == 6)
     seen = rows
     thread.wake()
-    assert thread.close(60, Finish("interrupted", {"best.yaml": "loss: hinge\n"}))
+    assert thread.close(60, FinalState("interrupted", {"best.yaml": "loss: hinge\n"}))
     assert thread.error is None
     once = make_once(folder, empty_store, rows)
     state = state_of(folder)
@@ -647,7 +647,7 @@ def test_what_took_long_is_followed_by_a_longer_pause_that_the_end_breaks(folder
     time.sleep(0.5)  # fifty intervals
     assert projection.position == 6
     began = time.monotonic()
-    assert thread.close(60, Finish("finished"))
+    assert thread.close(60, FinalState("finished"))
     assert projection.position == len(rows)
     assert time.monotonic() - began < mlflow_thread.LONGEST_PAUSE
 
@@ -662,7 +662,7 @@ def test_a_dead_server_is_reported_once_and_holds_nobody(
     thread = ProjectionThread(lambda after: reads.append(after) or [], projection)  # type: ignore[func-returns-value]
     thread.wake()
     wait_until(lambda: thread.error is not None)
-    assert not thread.close(60, Finish("finished"))
+    assert not thread.close(60, FinalState("finished"))
     assert "127.0.0.1" in str(thread.error)
     assert reads == []  # nothing is read while the server is down
     warnings = [record for record in caplog.records if record.name == "study.mlflow.thread"]
@@ -706,7 +706,7 @@ def test_the_thread_catches_up_when_the_server_comes(
     wait_until(lambda: thread.error is not None)
     mlflow_server()
     wait_until(lambda: thread.error is None and projection.position == len(rows))
-    assert thread.close(60, Finish("finished"))
+    assert thread.close(60, FinalState("finished"))
 
     again = MlflowProjection(projection.uri, folder, "digits")
     assert sync(reader(rows), again) == Counts()

@@ -31,7 +31,7 @@ from study.mlflow.store import open_client
 from study.mlflow.thread import sync
 from study.mlflow.ui import find_study
 from study.mlflow.view import SORT_BY, trials_filter, view_id
-from study.running.ending import ending
+from study.running.final_state import final_state
 from study.verify.mlflow_runs import check_mlflow
 
 pytestmark = pytest.mark.slow
@@ -119,12 +119,12 @@ def test_a_server_shows_the_study_as_the_ledger_has_it(server: str, tmp_path: Pa
     assert "is running" in plain(of_study()["data"]["tags"])["mlflow.note.content"]
     place = tmp_path / "ending"
     place.mkdir()
-    end = ending(fold(half, live=False), folder, place)
+    end = final_state(fold(half, live=False), folder, place)
     sync(lambda after: [row for row in half if row.seq > after], MlflowProjection(server, folder, folder.name), end)
     assert of_study()["info"]["status"] == "KILLED"
     assert "was interrupted" in plain(of_study()["data"]["tags"])["mlflow.note.content"]
 
-    end = ending(study, folder, place)
+    end = final_state(study, folder, place)
     sync(lambda after: [row for row in rows if row.seq > after], MlflowProjection(server, folder, folder.name), end)
     parent = of_study()
     run_id, experiment_id = parent["info"]["run_id"], parent["info"]["experiment_id"]

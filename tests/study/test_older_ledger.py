@@ -14,7 +14,7 @@ from study.folder import StudyFolder
 from study.ledger.head import Head, read_head
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import fold
-from study.mlflow.projection import Finish
+from study.mlflow.projection import FinalState
 from study.mlflow.runs import UID
 from study.mlflow.store import open_client
 from study.older.check import OlderLedger, check_not_older
@@ -110,7 +110,7 @@ def refusal(folder: StudyFolder) -> str | None:
 
 
 def test_newer_trials_are_set_aside_and_made_again(config: StudyConfig, tmp_path: Path) -> None:
-    project(config.folder, Finish("finished"))
+    project(config.folder, FinalState("finished"))
     whole = fold(rows_of(config.folder), live=False)
     folder = put_back(config)
     older = fold(rows_of(folder), live=False)
@@ -149,7 +149,7 @@ def test_newer_trials_are_set_aside_and_made_again(config: StudyConfig, tmp_path
 
 
 def test_mlflow_alone_may_tell(config: StudyConfig, tmp_path: Path) -> None:
-    project(config.folder, Finish("finished"))
+    project(config.folder, FinalState("finished"))
     head = len(rows_of(config.folder))
     folder = put_back(config)
     shutil.rmtree(folder.trials)
@@ -170,10 +170,10 @@ def test_an_older_mlflow_beside_a_newer_ledger_is_brought_up_to_date(config: Stu
     newest = tmp_path / "newest.db"
     shutil.copyfile(folder.ledger, newest)
     put_back(config)
-    project(folder, Finish("interrupted"))
+    project(folder, FinalState("interrupted"))
     store = folder.mlflow_db.read_bytes()
     shutil.copyfile(newest, folder.ledger)
-    project(folder, Finish("finished"))
+    project(folder, FinalState("finished"))
     folder.mlflow_db.write_bytes(store)
     code, text = ganstudy("sync", folder.name, "--storage", folder.root)
     assert code == 0, text

@@ -22,7 +22,7 @@ from study.ledger.records import fold
 from study.mlflow.data import data_facts, known_data
 from study.places import AS_CONFIGURED, Places
 from study.production.run_trial import Repeat, run_trial
-from study.running.finished import ended_study
+from study.running.completed import completed_study
 from study.study_file.addresses import located_uri
 from study.study_file.config import StudyConfig, read_study, refuse_changes
 from study.verify.decisions import Replay
@@ -122,7 +122,7 @@ def test_an_older_study_that_moves_on_to_absolute_paths_stays_verifiable(here: P
         rows = opened.read()
     Replay(new.folder, Counter()).take(rows)
     assert fold(rows, live=False).config["data"]["path"] == str(here / "x.npz")
-    assert ended_study(old.located()) is not None, "a relaunch from the same folder finds it ended"
+    assert completed_study(old.located()) is not None, "a relaunch from the same folder finds it ended"
     assert Places.of(study.config) == Places(here / "x.npz")
 
 

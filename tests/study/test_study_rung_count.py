@@ -1,4 +1,4 @@
-"""A study that judges by fewer images below its top budget: every "best" is of one number of images."""
+"""A study that evaluates by fewer images below its top budget: every "best" is of one number of images."""
 
 import shutil
 from collections import Counter
@@ -36,7 +36,7 @@ from study.verify.decisions import Replay, check_sampler
 from study.verify.retrainings import check_retrainings
 from study.views.noise import ranking_lines
 from trainables.errors import InvalidInput
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts
 
 FULL, RUNG = 300, 200
 
@@ -45,8 +45,8 @@ def config_of(**changes: Any) -> StudyConfig:
     return toy_config(evaluation={"count": FULL, "rung_count": RUNG}, **changes)
 
 
-def judged(full_at: set[int], shift: float = 50.0) -> Any:
-    """A worker that judges so; its FIDs of few images are lower than they should be, so that they would win."""
+def evaluated(full_at: set[int], shift: float = 50.0) -> Any:
+    """A worker that evaluates so; its FIDs of few images are lower than they should be, so that they would win."""
 
     def result(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
         found = result_of(config, kimg)
@@ -80,7 +80,7 @@ def replayed(rows: list[Row], place: Path) -> str | None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyRecord]:
     place = tmp_path_factory.mktemp("study") / "ledger.db"
     open_study(place, config_of())
-    return place, drive(place, config_of(), result=judged({9}))
+    return place, drive(place, config_of(), result=evaluated({9}))
 
 
 # ------------------------------------------------------------------------------------------------- a whole study
@@ -132,7 +132,7 @@ def test_verify_finds_a_report_of_another_number_of_images(
     metrics = {name: value for name, value in event.metrics.items() if name != IMAGES}
     metrics |= {} if wrong is None else {IMAGES: float(wrong)}
     rows[index] = replace(rows[index], event=replace(event, metrics=metrics))
-    expected = f"judged by {None if wrong is None else float(wrong)} images at 1 kimg, not {RUNG}"
+    expected = f"evaluated by {None if wrong is None else float(wrong)} images at 1 kimg, not {RUNG}"
     assert expected in (replayed(rows, tmp_path) or "")
 
 
@@ -143,7 +143,7 @@ def test_verify_finds_a_retraining_judged_by_another_number_of_images(
     shutil.copy(study[0], place)
 
     def result(config: Mapping[str, Any], kimg: int) -> dict[str, Any]:
-        found = retrained(config, kimg) | judged({9})(config, kimg)
+        found = retrained(config, kimg) | evaluated({9})(config, kimg)
         return found | ({"chosen": 9} if kimg == 9 else {})
 
     confirm(place, 1, 1, result=result, config=config_of())
@@ -152,7 +152,7 @@ def test_verify_finds_a_retraining_judged_by_another_number_of_images(
     reports = ((i, row.event) for i, row in enumerate(rows) if isinstance(row.event, Reported))
     index, event = next((i, event) for i, event in reports if event.seed)
     rows[index] = replace(rows[index], event=replace(event, metrics=event.metrics | {IMAGES: RUNG - 1.0}))
-    with pytest.raises(Discrepancy, match=f"judged by {RUNG - 1} images at 1 kimg, not {RUNG}"):
+    with pytest.raises(Discrepancy, match=f"evaluated by {RUNG - 1} images at 1 kimg, not {RUNG}"):
         check_retrainings(folder, rows, CONFIRM, False, Counter())
 
 
@@ -167,7 +167,7 @@ def test_a_report_without_the_number_fails_its_trial(tmp_path: Path) -> None:
 def test_without_the_key_reports_tell_no_number(tmp_path: Path) -> None:
     with first_trial(tmp_path) as (_, conductor, running):
         assert conductor.report(0, result_of(running.config, 1))
-        assert running.reports == {1: Judgement(1, fid_of(running.config, 1))}
+        assert running.reports == {1: FidEstimate(1, fid_of(running.config, 1))}
         assert conductor.full_count_at == (9,)
 
 
@@ -181,18 +181,18 @@ def test_a_raised_budget_keeps_the_old_top_in_full_for_old_and_new_trials(tmp_pa
     second = config_of(trials=10)
     refuse_changes(first.to_dict(), second.to_dict(), tmp_path)
     open_study(place, first)
-    before = drive(place, first, result=judged({3}))
+    before = drive(place, first, result=evaluated({3}))
     with Ledger.open(place, schema="toy", create=False) as ledger, ledger.own("host", 1) as writer:
         writer.append(StudyChanged(1, second.to_dict()))
         assert set(Conductor(second, CEILING, writer, Fold.of(ledger.read())).full_count_at) == {3, 9}
-    after = drive(place, second, result=judged({3, 9}))
+    after = drive(place, second, result=evaluated({3, 9}))
     assert after.full_count_at == (3, 9)
     for old, new in zip(before.trials, after.trials, strict=False):
         assert old.curve.items() <= new.curve.items()
     reached = [trial for trial in after.trials if 3 in trial.curve]
     assert {trial.number < 6 for trial in reached} == {True, False}, "of both"
     for trial in reached:
-        assert [report.judgement.images for report in trial.reports if report.kimg in (3, 9)] == [FULL] * (
+        assert [report.estimate.images for report in trial.reports if report.kimg in (3, 9)] == [FULL] * (
             1 + (trial.kimg == 9)
         )
         full = [trial.curve[kimg] for kimg in (3, 9) if kimg in trial.curve]

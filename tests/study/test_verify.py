@@ -24,7 +24,7 @@ from study.ledger.events import Event, Reported, StudyChanged, StudyOpened, Tria
 from study.ledger.ledger import Ledger
 from study.ledger.records import TrialState, fold
 from study.ledger.rows import FIRST_CRC, Row, StoredRow, row_crc
-from study.mlflow.projection import Finish, MlflowProjection
+from study.mlflow.projection import FinalState, MlflowProjection
 from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import open_client
 from study.mlflow.thread import sync
@@ -56,7 +56,7 @@ def write_checkpoints(folder: StudyFolder) -> None:
             store.save(report.kimg, Checkpoint(state, {**report.metrics, "kimg": report.kimg}))
 
 
-def project(folder: StudyFolder, finish: Finish | None = None) -> None:
+def project(folder: StudyFolder, finish: FinalState | None = None) -> None:
     with Ledger.open(folder.ledger, schema=folder.name, create=False) as ledger:
         sync(ledger.read, MlflowProjection(None, folder, folder.name), finish)
 
@@ -78,7 +78,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         drive(config.folder.ledger, config, concurrency=2, crash_after=17)
     drive(config.folder.ledger, config, concurrency=2)
     write_checkpoints(config.folder)
-    project(config.folder, Finish("finished"))
+    project(config.folder, FinalState("finished"))
     return root
 
 
@@ -199,7 +199,7 @@ def test_a_raised_budget_is_replayed_as_it_was_decided(tmp_path: Path) -> None:
     write_checkpoints(config.folder)
     ends = {(t.state, t.kimg) for t in study.trials}
     assert {(TrialState.COMPLETED, 27), (TrialState.STOPPED, 9)} <= ends, "stopped by what was the end"
-    project(config.folder, Finish("finished"))
+    project(config.folder, FinalState("finished"))
     assert problems(config.folder) == {}
 
 
@@ -342,7 +342,7 @@ def test_an_outcome_altered_with_all_checksums_is_found_by_the_replay(folder: St
     assert f"trial {trial.number} stopped at {trial.kimg} kimg by the rung {trial.rung}" in found["decisions"]
     assert "row " in found["decisions"]
     folder.mlflow_db.unlink()
-    project(folder, Finish("finished"))  # so that only the replay can tell
+    project(folder, FinalState("finished"))  # so that only the replay can tell
     assert f"'{end_key(trial)}'" in only(folder, "decisions")
 
 
@@ -518,7 +518,7 @@ def test_the_best_checkpoint_is_missed(tmp_path: Path) -> None:
     worse = lambda c, kimg: dict.fromkeys(REPORTED, 1.0) | {"kimg": kimg, "fid": 20.0 + kimg}  # noqa: E731
     drive(config.folder.ledger, config, result=worse)
     write_checkpoints(config.folder)
-    project(config.folder, Finish("finished"))
+    project(config.folder, FinalState("finished"))
     store = CheckpointStore(config.folder.checkpoints(0))
     assert store.kimgs() == [1, 8, 9]
     assert problems(config.folder) == {}
@@ -637,7 +637,7 @@ def test_a_server_is_asked_for_every_point_and_its_end_is_said(tmp_path: Path) -
             time.sleep(0.5)
         assert only(config.folder, "MLflow") == "the study has no MLflow run; `ganstudy sync toy` brings it"
         with Ledger.open(config.folder.ledger, schema="toy", create=False) as ledger:
-            sync(ledger.read, MlflowProjection(config.mlflow.uri, config.folder, "toy"), Finish("finished"))
+            sync(ledger.read, MlflowProjection(config.mlflow.uri, config.folder, "toy"), FinalState("finished"))
         assert problems(config.folder) == {}
         points = sum(len(trial.reports) for trial in study.trials) * len(REPORTED)
         assert checks_of(config.folder)["MLflow"].counts == {"runs": 3, "points": points}

@@ -30,8 +30,8 @@ def outcome(config: TrialConfig, prepared: Prepared, world: World = SINGLE) -> d
     session = Session(config, prepared, world=world)
     for network in (session.generator, session.discriminator):
         network.double().register_forward_pre_hook(_doubled)
-    if session.judged is not session.generator:
-        session.judged.double()
+    if session.evaluated is not session.generator:
+        session.evaluated.double()
     values = [vars(session.train(1)) for _ in range(2)]
     for value in values:
         del value["seconds"]

@@ -126,7 +126,7 @@ class Images(TorchDataset[Tensor]):
         return self.images[index]
 
 
-def judge(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float]:
+def evaluate(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float]:
     """As a study would, without its rule of more images than features."""
     data = dataset(real)
     state = evaluation.extractor.prepare(data)
@@ -151,7 +151,7 @@ def judge(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float
         noise_mean=np.zeros(DIMENSION),  # the noise is of no matter here
         noise_covariance=np.zeros((DIMENSION, DIMENSION)),
     )
-    return Evaluator(prepared).judge(fake.split(evaluation.batch))
+    return Evaluator(prepared).evaluate(fake.split(evaluation.batch))
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_fid_kid_and_inception_score_are_torch_fidelitys(weights: Path) -> None:
         extractor=InceptionExtractor(weights=weights), batch=16, count=36, kid_subsets=7, kid_subset_size=20
     )
     before = torch.get_rng_state()
-    found = judge(fake, real, evaluation)
+    found = evaluate(fake, real, evaluation)
     assert torch.equal(torch.get_rng_state(), before)
     expected = calculate_metrics(
         input1=Images(fake),

@@ -97,7 +97,7 @@ def test_replayed_steps_train_to_the_last_bit_as_steps_that_come_where_the_rate_
     assert same(nets(plain), nets(replayed))
     assert not same(nets(plain), before)
     assert plain.state_dict().keys() == replayed.state_dict().keys()
-    assert_close(weights(plain.judged), weights(replayed.judged))  # the average adds up in another order
+    assert_close(weights(plain.evaluated), weights(replayed.evaluated))  # the average adds up in another order
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -106,7 +106,7 @@ def test_replayed_steps_train_every_row_alike(name: str, prepared: Prepared) -> 
     one, other = (trained(ROWS[name], prepared, steps, kimg=1) for steps in (EAGER, STATIC))
     loose = {"rtol": 2e-2, "atol": 1e-3} if ROWS[name].precision == "bf16" else {}
     assert_close(nets(one), nets(other), **loose)
-    assert_close(weights(one.judged), weights(other.judged), **loose)
+    assert_close(weights(one.evaluated), weights(other.evaluated), **loose)
 
 
 def test_a_replay_really_repeats_the_work_of_an_old_step(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def places(session: Session) -> dict[str, int]:
         **_all("g", session.generator),
         **_all("d", session.discriminator),
     }
-    found |= _all("judged", session.judged)
+    found |= _all("evaluated", session.evaluated)
     for name in ("_g_optimiser", "_d_optimiser"):
         optimiser = getattr(session._stepper, name)
         for number, values in enumerate(optimiser.state.values()):
@@ -338,7 +338,7 @@ def test_each_kind_of_step_is_recorded_once_with_all_generators(
     cuda = Cuda(monkeypatch)
     session = trained(config, prepared, RECORDED, kimg=2)
     assert same(nets(plain), nets(session))
-    assert same(weights(static.judged), weights(session.judged))
+    assert same(weights(static.evaluated), weights(session.evaluated))
     kinds = [session._stepper.kind(step) for step in range(40)]
     assert len(cuda.graphs) == len(set(kinds) - {None})
     assert sum(graph.replays for graph in cuda.graphs) == 40 - len(cuda.beside)
@@ -398,7 +398,7 @@ def test_a_graph_trains_as_steps_that_come_on_a_gpu(name: str, prepared: Prepare
     loose = {"rtol": 2e-2, "atol": 2e-3} if config.precision == "bf16" else {"rtol": 1e-4, "atol": 1e-5}
     assert graphed._steps._replays  # type: ignore[attr-defined]
     assert_close(nets(plain), nets(graphed), **loose)
-    assert_close(weights(plain.judged), weights(graphed.judged), **loose)
+    assert_close(weights(plain.evaluated), weights(graphed.evaluated), **loose)
 
 
 @on_a_gpu

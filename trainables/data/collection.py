@@ -147,7 +147,7 @@ class _Folder(Collection):
 
 
 class _Archive(Collection):
-    """What is common to archives: member names are judged, and folders around everything left out of `names`."""
+    """What is common to archives: member names are evaluated, and folders around everything left out of `names`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -30,19 +30,19 @@ RISE_FEW_CLASSES, RISE_NO_RECALL = 1.25, 2.0
 without a penalty); those that lost all classes but one stayed at 1.3 to 1.6. Recall alone is the weaker sign."""
 
 
-def collapsed(judged: Mapping[str, float], fid_best: float, classes: int) -> bool:
+def collapsed(evaluated: Mapping[str, float], fid_best: float, classes: int) -> bool:
     """Tell whether a generator has collapsed.
 
     Args:
-        judged: what an `Evaluator` measured. What is not there counts as healthy: without `modes_covered` and
+        evaluated: what an `Evaluator` measured. What is not there counts as healthy: without `modes_covered` and
             `recall` the answer is no.
         fid_best: the least FID of the trial, this one included.
         classes: the number of classes that the real images have.
     """
-    few_classes = judged.get("modes_covered", classes) < FEW * classes
-    no_recall = judged.get("recall", 1.0) < NO_RECALL
-    rise = judged["fid"] / fid_best if fid_best > 0 else 1.0
-    good = judged.get("density", 0.0) >= GOOD
+    few_classes = evaluated.get("modes_covered", classes) < FEW * classes
+    no_recall = evaluated.get("recall", 1.0) < NO_RECALL
+    rise = evaluated["fid"] / fid_best if fid_best > 0 else 1.0
+    good = evaluated.get("density", 0.0) >= GOOD
     return (
         ((few_classes or no_recall) and good)
         or (few_classes and rise >= RISE_FEW_CLASSES)

@@ -36,7 +36,7 @@ class Discriminator(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Scores:
-        """Judge images (N, C, H, W); `labels` (N,) integers where the head uses them."""
+        """Evaluate images (N, C, H, W); `labels` (N,) integers where the head uses them."""
         scores: Scores = self.head(self.trunk(images), labels)
         return scores
 
@@ -168,7 +168,7 @@ def _needed(labels: Tensor | None) -> Tensor:
 
 def _cross_entropy(scores: Scores, labels: Tensor | None) -> Tensor:
     if scores.classes is None:
-        raise ValueError("scores without classes: judge the images by a discriminator with acgan's own head")
+        raise ValueError("scores without classes: evaluate the images by a discriminator with acgan's own head")
     return functional.cross_entropy(scores.classes, _needed(labels))
 
 

@@ -8,7 +8,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Ema:
-    """A slowly following copy of a generator; its weights make the images that are judged.
+    """A slowly following copy of a generator; its weights make the images that are evaluated.
 
     The half-life is `kimg` thousand images, but at most a twentieth of what was shown so far, so that an early
     evaluation is not dominated by the initial weights (Karras et al. 2020, StyleGAN2's `ema_rampup` 0.05).

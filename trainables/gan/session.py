@@ -117,8 +117,8 @@ class Session:
         return -(-self.kimg * 1000 // self.config.batch_size)
 
     @property
-    def judged(self) -> nn.Module:
-        """The generator whose images are judged: the moving average where there is one."""
+    def evaluated(self) -> nn.Module:
+        """The generator whose images are evaluated: the moving average where there is one."""
         return self._ema.module if self._ema else self.generator
 
     def train(self, kimg: int) -> Training:
@@ -152,11 +152,11 @@ class Session:
         return Training(**means, images=steps * self.config.batch_size, seconds=seconds)
 
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
-        return self._batches.generated(self.judged.eval(), count, self.config.evaluation, rng)
+        """Yield batches of its images in [-1, 1] and their classes, `count` in all, in float32."""
+        return self._batches.generated(self.evaluated.eval(), count, self.config.evaluation, rng)
 
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""
+        """Return `count` images of the evaluated generator, uint8 (count, C, H, W) on the session's device."""
         return torch.cat([to_bytes(images) for images, _ in self._generated(count, rng)])
 
     def samples(self, count: int = 64) -> Tensor:
@@ -164,7 +164,7 @@ class Session:
         return self.generate(count, self._streams.at("samples", 0))
 
     def evaluate(self, draw: int = 0, images: int | None = None, first: int = 0) -> dict[str, float]:
-        """Judge the generator by generated images, quantised to uint8 as the reals are.
+        """Evaluate the generator by generated images, quantised to uint8 as the reals are.
 
         Draws from a stream of its own, so that training goes on as if nothing had happened.
 
@@ -181,7 +181,7 @@ class Session:
         """
         purpose = f"evaluate-draw-{draw}" if draw else "evaluate"
         rng = self._streams.at(purpose, self.kimg)
-        return self._evaluator.judge(self._finite_bytes(rng, images), first)
+        return self._evaluator.evaluate(self._finite_bytes(rng, images), first)
 
     def _finite_bytes(self, rng: torch.Generator, count: int | None = None) -> Iterator[Tensor]:
         for images, _ in self._generated(count or self.config.evaluation.count, rng):
@@ -191,7 +191,7 @@ class Session:
 
     @torch.no_grad()
     def discriminator_probabilities(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return how sure D is in eval mode that `count` training and `count` judged images are real, (count,) each.
+        """Return how sure D is in eval mode that `count` training and `count` evaluated images are real, (count,) each.
 
         It is sigmoid(logit - boundary), one half where D is undecided; for losses of which only differences of logits
         have a meaning, sigmoid(logit). Draws from a stream of its own, as `evaluate` does.

@@ -142,7 +142,7 @@ class Stepper:
         with torch.no_grad():
             fake, fake_labels = shared or self._fakes(rng)
         real, fake = config.augmentation(real, rng, world), config.augmentation(fake.detach(), rng, world)
-        on_real, on_fake = self._judge(real, real_labels), self._judge(fake, fake_labels)
+        on_real, on_fake = self._discriminate(real, real_labels), self._discriminate(fake, fake_labels)
         real_logits, fake_logits = world.all_gather(on_real.logits, on_fake.logits)
         loss = self._discriminator_loss(real_logits, fake_logits)
         extra = config.conditioning.discriminator_loss(on_real, on_fake, real_labels, fake_labels)
@@ -168,11 +168,13 @@ class Stepper:
         config, world = self._config, self._world
         self._discriminator.requires_grad_(False)
         fake, labels = shared or self._fakes(rng)
-        on_fake = self._judge(config.augmentation(fake, rng, world), labels)
+        on_fake = self._discriminate(config.augmentation(fake, rng, world), labels)
         (fake_logits,) = world.all_gather(on_fake.logits)
         real_logits = fake_logits.new_empty(0)
         if self._loss.generator_uses_real:
-            (real_logits,) = world.all_gather(self._judge(config.augmentation(real, rng, world), real_labels).logits)
+            (real_logits,) = world.all_gather(
+                self._discriminate(config.augmentation(real, rng, world), real_labels).logits
+            )
         loss = self._loss.generator(real_logits, fake_logits)
         extra = config.conditioning.generator_loss(on_fake, labels)
         loss = loss if extra is None else loss + extra
@@ -191,7 +193,7 @@ class Stepper:
             images: Tensor = self._generator(inputs)
         return images.float(), labels
 
-    def _judge(self, images: Tensor, labels: Tensor | None) -> Scores:
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> Scores:
         with self._precision():
             scores: Scores = self._discriminator(images, labels)
         return Scores(scores.logits.float(), None if scores.classes is None else scores.classes.float())

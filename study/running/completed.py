@@ -6,13 +6,13 @@ from study.ledger.records import Fold, StudyRecord
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.thread import sync
 from study.older.check import check_not_older
-from study.running.ending import ending, status_of
+from study.running.final_state import final_state, status_of
 from study.study_file.config import StudyConfig
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.validation import validated
 
 
-def ended_study(config: StudyConfig, fold: Fold) -> StudyRecord | None:
+def completed_study(config: StudyConfig, fold: Fold) -> StudyRecord | None:
     """Return the study if it has come to its end with just these settings, else None; `fold` takes its ledger.
 
     What is wrong with its ledger is left to the launch to say.
@@ -39,12 +39,12 @@ def _same(study: StudyRecord, config: StudyConfig) -> bool:
         return False
 
 
-def finish_again(study: StudyRecord, folder: StudyFolder) -> str | None:
+def resync(study: StudyRecord, folder: StudyFolder) -> str | None:
     """Write the study's files anew and bring MLflow up to date; return why that did not work, or None."""
     try:
         projection = MlflowProjection(study.config["mlflow"]["uri"], folder, folder.name)
         with open_ledger(folder) as ledger:
-            sync(ledger.read, projection, ending(study, folder, folder.path))
+            sync(ledger.read, projection, final_state(study, folder, folder.path))
     except GanStudyError as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""Dotted places of a `TrialConfig` ("penalty.weight") and the nested dictionaries that they stand for."""
+"""Dotted paths of a `TrialConfig` ("penalty.weight") and the nested dictionaries that they stand for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ GIVEN_BY_STUDY = ("data", "evaluation", "seed")
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `flatten`; no place may lie inside another."""
+    """Undo `flatten`; no path may lie inside another."""
     nested: dict[str, Any] = {}
-    for place, value in flat.items():
-        *parents, leaf = place.split(".")
+    for path, value in flat.items():
+        *parents, leaf = path.split(".")
         inner = nested
         for parent in parents:
             inner = inner.setdefault(parent, {})
@@ -25,23 +25,23 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def check_place(place: str) -> str:
-    """Return `place` if a space may fill it.
+def check_key(path: str) -> str:
+    """Return `path` if a space may fill it.
 
     Raises:
         InvalidInput: if it lies in no field of `TrialConfig`, or in one that the study gives.
     """
-    field = place.split(".")[0]
+    field = path.split(".")[0]
     if field in GIVEN_BY_STUDY:
-        raise InvalidInput(f"{quoted(place)}: no space fills {field}; set it in the study file's own {field}")
+        raise InvalidInput(f"{quoted(path)}: no space fills {field}; set it in the study file's own {field}")
     if field not in TrialConfig.model_fields:
         known = [name for name in TrialConfig.model_fields if name not in GIVEN_BY_STUDY]
-        raise InvalidInput(f"{quoted(place)}: no such place in a trial configuration; {nearest(field, known)}")
-    return place
+        raise InvalidInput(f"{quoted(path)}: no such path in a trial configuration; {nearest(field, known)}")
+    return path
 
 
-def full_place(key: str) -> str:
-    """Return the place that `key` means: "penalty" is short for "penalty.name"."""
+def full_key(key: str) -> str:
+    """Return the path that `key` means: "penalty" is short for "penalty.name"."""
     field = TrialConfig.model_fields.get(key)
     named = field is not None and any(isinstance(note, OneOf) for note in field.metadata)
     return f"{key}.name" if named else key

@@ -15,14 +15,14 @@ from study.analysis.results import FORMATS, trials_frame
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord
 from study.mlflow.page import FinalStatus
-from study.mlflow.projection import Finish
+from study.mlflow.projection import FinalState
 from study.report.page import report
 from trainables.files import write_atomically
 
 _log = logging.getLogger(__name__)
 
 
-def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
+def final_state(study: StudyRecord, folder: StudyFolder, place: Path) -> FinalState:
     """Write the study's files, and return what MLflow is to show of a study that no driver runs any more.
 
     Args:
@@ -42,7 +42,7 @@ def ending(study: StudyRecord, folder: StudyFolder, place: Path) -> Finish:
     with _at_best("table of trials", f"ganstudy results {folder.name}"):
         frame = trials_frame(study)
         artifacts |= {f"trials{kind}": FORMATS[kind](frame) for kind in (".csv", ".parquet")}
-    return Finish(status_of(study), artifacts)
+    return FinalState(status_of(study), artifacts)
 
 
 def status_of(study: StudyRecord) -> FinalStatus:
