@@ -1,4 +1,5 @@
-"""A ledger written by commit 38dbe39: what reads it says what it said then.
+"""A ledger written by commit 38dbe39: what reads it says what it said then. One thing is new: the retrainings of
+`confirm` measure the noise too, and by them `best` has trial 1 tied with the first.
 
 It was written by the real commands: a study of 4 trials (2 completed, 2 stopped), `confirm --top 2 --seeds 2`, and
 `noise --trial 2 --evaluations 2 --seeds 2`. Of the checkpoints it has what the trials need, and of the retrainings two.

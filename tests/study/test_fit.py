@@ -98,5 +98,5 @@ def test_a_launch_is_refused_before_ray_starts(tmp_path: Any, monkeypatch: pytes
     monkeypatch.setattr(driver, "connected", started)
     config = toy_config(space={"base": "gan28"}, storage={"path": str(tmp_path / "runs")})
     with pytest.raises(InvalidInput, match=r"model\.name .* space\.narrow"):
-        launch.launch(config, None, Console(quiet=True))
+        launch.launch(config, None, Console(quiet=True), Fold())
     assert not (tmp_path / "runs").exists()

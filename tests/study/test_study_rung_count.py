@@ -278,7 +278,7 @@ def test_a_warm_start_takes_reports_of_equally_many_images() -> None:
 def test_an_impossible_number_of_images_is_refused_in_the_ledger(images: Any) -> None:
     trial = {"params": {}, "state": "completed", "curve": {"1": 5.0}}
     WarmStarted("a", "uid", 1, {"0": trial | {"images": {"1": 5}}})
-    with pytest.raises(ValueError, match="its images are no number for each FID"):
+    with pytest.raises(ValueError, match=r"its images are no number for each FID|trials\.0\.images"):
         WarmStarted("a", "uid", 1, {"0": trial | {"images": images}})
 
 
