@@ -165,7 +165,7 @@ def test_while_a_larger_plan_is_unfinished_the_complete_one_holds() -> None:
     record = confirmed_with(A, B)
     (plan,) = record.confirmation.plans
     newer = dataclasses.replace(plan, number=2, seeds=5)
-    record = dataclasses.replace(record, confirmation=dataclasses.replace(record.confirmation, plans=(plan, newer)))
+    record = dataclasses.replace(record, plans=(plan, newer))
     result = judge(record)
     assert result is not None
     assert (result.plan, result.unfinished, result.complete) == (plan, newer, True)

@@ -80,7 +80,7 @@ def with_newer(record: StudyRecord) -> StudyRecord:
     """The same with a plan of 5 seeds that has just been made."""
     (plan,) = record.confirmation.plans
     newer = replace(plan, number=2, seeds=5)
-    return replace(record, confirmation=replace(record.confirmation, plans=(plan, newer)))
+    return replace(record, plans=(plan, newer))
 
 
 def test_an_unfinished_newer_plan_is_told_and_the_winner_stays(tmp_path: Path) -> None:

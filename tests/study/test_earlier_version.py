@@ -2,6 +2,9 @@
 
 It was written by the real commands: a study of 4 trials (2 completed, 2 stopped), `confirm --top 2 --seeds 2`, and
 `noise --trial 2 --evaluations 2 --seeds 2`. Of the checkpoints it has what the trials need, and of the retrainings two.
+
+One value differs from then: what was confirmed tells the noise of seeds too, so trial 1 is known to be tied with the
+first (`best.json`).
 """
 
 import json

@@ -11,6 +11,7 @@ from rich.console import Console
 from toys import toy_config
 
 from search_spaces.registry import SPACES
+from study.ledger.records import Fold
 from study.running import driver, launch
 from study.running.fit import check_fit
 from trainables.data import Dataset, LabelledImages
@@ -98,5 +99,5 @@ def test_a_launch_is_refused_before_ray_starts(tmp_path: Any, monkeypatch: pytes
     monkeypatch.setattr(driver, "connected", started)
     config = toy_config(space={"base": "gan28"}, storage={"path": str(tmp_path / "runs")})
     with pytest.raises(InvalidInput, match=r"model\.name .* space\.narrow"):
-        launch.launch(config, None, Console(quiet=True))
+        launch.launch(config, None, Console(quiet=True), Fold())
     assert not (tmp_path / "runs").exists()

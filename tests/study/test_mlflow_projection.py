@@ -129,7 +129,7 @@ def draw_sample(folder: StudyFolder, trial: int, kimg: int) -> None:
 
 
 def draw_histogram(folder: StudyFolder, trial: int, kimg: int) -> None:
-    path = picture_file(folder.histograms(trial), kimg)
+    path = picture_file(folder.trial(trial) / "histograms", kimg)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (30, 20), color=(kimg, 0, 0)).save(path)
 
@@ -465,7 +465,7 @@ def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder, key: 
     experiment = client.get_experiment_by_name("ganstudy/digits")
     assert experiment is not None
     theirs = client.create_run(experiment.experiment_id).info.run_id
-    place = {SAMPLES: folder.samples(0), PROBABILITIES: folder.histograms(0)}[key]
+    place = {SAMPLES: folder.samples(0), PROBABILITIES: folder.trial(0) / "histograms"}[key]
     with Image.open(picture_file(place, 5)) as image:
         client.log_image(theirs, image, key=key, step=5, timestamp=milliseconds(6))
     ours = client.search_runs([experiment.experiment_id], name_filter(0))[0].info.run_id

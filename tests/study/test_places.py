@@ -18,7 +18,7 @@ from trained_study import PLAIN
 from study.commands.looking import Describe, describe
 from study.ledger.events import StudyChanged
 from study.ledger.ledger import Ledger
-from study.ledger.records import fold
+from study.ledger.records import Fold, fold
 from study.mlflow.data import data_facts, known_data
 from study.places import AS_CONFIGURED, Places
 from study.production.run_trial import Repeat, run_trial
@@ -122,7 +122,7 @@ def test_an_older_study_that_moves_on_to_absolute_paths_stays_verifiable(here: P
         rows = opened.read()
     Replay(new.folder, Counter()).take(rows)
     assert fold(rows, live=False).config["data"]["path"] == str(here / "x.npz")
-    assert ended_study(old.located()) is not None, "a relaunch from the same folder finds it ended"
+    assert ended_study(old.located(), Fold()) is not None, "a relaunch from the same folder finds it ended"
     assert Places.of(study.config) == Places(here / "x.npz")
 
 
