@@ -1,8 +1,10 @@
-"""A ledger written by commit 38dbe39: what reads it says what it said then. One thing is new: the retrainings of
-`confirm` measure the noise too, and by them `best` has trial 1 tied with the first.
+"""A ledger written by commit 38dbe39: what reads it says what it said then.
 
 It was written by the real commands: a study of 4 trials (2 completed, 2 stopped), `confirm --top 2 --seeds 2`, and
 `noise --trial 2 --evaluations 2 --seeds 2`. Of the checkpoints it has what the trials need, and of the retrainings two.
+
+One value differs from then: what was confirmed tells the noise of seeds too, so trial 1 is known to be tied with the
+first (`best.json`).
 """
 
 import json

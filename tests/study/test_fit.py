@@ -11,6 +11,7 @@ from rich.console import Console
 from toys import toy_config
 
 from search_spaces.registry import SPACES
+from study.ledger.records import Fold
 from study.running import driver, launch
 from study.running.fit import check_fit
 from trainables.data import Dataset, LabelledImages

@@ -82,8 +82,8 @@ def test_events_come_back_in_order(place: Place) -> None:
 def test_the_columns_can_be_queried(place: Place) -> None:
     write(place, *STORY)
     query = "SELECT key, trial, kimg, attempt FROM events WHERE kind IN ('reported', 'study_opened') ORDER BY seq"
-    retraining = ("confirm-report/20/0/1/20", 0, 20, 1)
-    assert place.raw(query) == [("study", None, None, None), ("report/0/10", 0, 10, 1), retraining]
+    reports = [("report/0/10", 0, 10, 1), ("confirm-report/20/0/1/20", 0, 20, 1)]
+    assert place.raw(query) == [("study", None, None, None), *reports]
 
 
 def test_the_first_write_of_a_key_wins(place: Place) -> None:
