@@ -110,7 +110,7 @@ def test_in_pieces_again_and_after_a_crash_it_is_the_same(folder: StudyFolder, t
         projection = MlflowProjection(None, other, "toy")
         for start in range(0, len(rows), 7):
             projection.project(rows[start : start + 7])
-        projection.finish(FinalState("finished"))
+        projection.close(FinalState("finished"))
     assert {kind: sorted(map(facts, some), key=str) for kind, some in runs(other).items()} == expected
 
 

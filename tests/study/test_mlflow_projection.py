@@ -302,7 +302,7 @@ def project_with_failure(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, f
         try:
             projection.project(rows[:9])
             projection.project(rows)
-            projection.finish(finish)
+            projection.close(finish)
         except ConnectionError:
             continue
         break
@@ -427,7 +427,7 @@ def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: St
     assert projection.counts.images == 1
     draw_sample(folder, 0, 0)
     draw_sample(folder, 0, 5)
-    projection.finish(FinalState("finished"))
+    projection.close(FinalState("finished"))
     assert projection.counts.images == 3
     again = MlflowProjection(None, folder, "digits")
     sync(reader(rows), again, FinalState("finished"))
@@ -441,7 +441,7 @@ def test_both_series_of_images_are_logged_once_each(folder: StudyFolder) -> None
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows)
     draw_histogram(folder, 0, 5)
-    projection.finish(FinalState("finished"))
+    projection.close(FinalState("finished"))
     assert projection.counts.images == 3
     client = open_client(projection.uri)
     experiment = client.get_experiment_by_name("ganstudy/digits")
