@@ -7,8 +7,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import choice, kind_of
+from search_spaces.dotted import GIVEN_BY_STUDY, check_settable, full_path
 from search_spaces.hints import Value, as_number, is_one_of, nearest
-from search_spaces.keys import GIVEN_BY_STUDY, check_key, full_key
 from search_spaces.parameter import Parameter
 from search_spaces.structure import simplified, situations
 from trainables.display import quoted
@@ -100,7 +100,7 @@ def _keys(parameters: Sequence[Parameter]) -> set[str]:
 
 
 def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
-    path = full_key(key)
+    path = full_path(key)
     at = tuple(p for p in parameters if path in p.paths)
     if not at:
         return _Target(key, (key,)) if any(p.name == key for p in parameters) else None
@@ -240,12 +240,12 @@ def _settle(
 
 
 def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
-    path = full_key(key)
+    path = full_path(key)
     field = path.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
         raise InvalidInput(f"{quoted(key)}: no such parameter or path; {nearest(key, known)}")
-    return check_key(path)
+    return check_settable(path)
 
 
 def _constant(key: str, value: object) -> Value:

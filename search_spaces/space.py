@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import kind_of, suggest_with
+from search_spaces.dotted import GIVEN_BY_STUDY, check_settable, nest
 from search_spaces.hints import Value, is_one_of, nearest
-from search_spaces.keys import GIVEN_BY_STUDY, check_key, nest
 from search_spaces.narrowing import fix, narrow
 from search_spaces.parameter import Baseline, Condition, Parameter
 from search_spaces.probing import pairwise
@@ -299,7 +299,7 @@ class Space:
         ):
             for index, name in enumerate(names):
                 if name in names[:index]:
-                    raise InvalidInput(f"{what} {quoted(name)}: is there twice; rename one")
+                    raise InvalidInput(f"{what} {quoted(name)}: is defined twice; rename one")
         for parameter in self.parameters:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:
@@ -311,7 +311,7 @@ class Space:
     def _check_places(self) -> None:
         paths = {*self.constants, *(path for p in self.parameters for path in p.paths)}
         for path in sorted(paths):
-            check_key(path)
+            check_settable(path)
             inside = [other for other in paths if other.startswith(f"{path}.")]
             if inside:
                 raise InvalidInput(f"path {quoted(path)}: cannot be filled as {inside[0]!r} lies in it; fill only one")

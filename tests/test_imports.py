@@ -33,7 +33,7 @@ FLOORS = {
     ),
     "search_spaces": (
         "hints",
-        "distributions places",
+        "distributions dotted",
         "parameter structure",
         "narrowing probing",
         "space",

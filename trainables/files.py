@@ -83,7 +83,7 @@ def check_named(path: Path, option: str) -> None:
             return
         found = _status(place)
         if found is None:
-            check_writable(place.parent, option, "name another place")
+            check_writable(place.parent, option, "name another path")
             return
         _check_kind(found)
         if stat.S_ISREG(found.st_mode):
@@ -110,7 +110,7 @@ def check_writable(folder: Path, what: str, remedy: str) -> None:
     """
     if is_address(folder):
         raise InvalidInput(
-            f"{what} {quoted(str(folder))}: an address, and a folder on this machine is wanted; {remedy}"
+            f"{what} {quoted(str(folder))}: an address, but it must be a folder on this machine; {remedy}"
         )
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     try:
@@ -155,10 +155,10 @@ def _told(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # a path that no system has
-        raise InvalidInput(f"{before}{quoted(str(path))}: cannot be written: {error}; name another place") from None
+        raise InvalidInput(f"{before}{quoted(str(path))}: cannot be written: {error}; name another path") from None
     except OSError as error:
         kind = GanStudyError if error.errno in _LATER else InvalidInput
-        raise kind(f"{before}{path}: cannot be written: {error.strerror}; name another place") from None
+        raise kind(f"{before}{path}: cannot be written: {error.strerror}; name another path") from None
 
 
 def _destination(path: Path) -> Path | int:
@@ -190,7 +190,7 @@ def _file(path: Path) -> tuple[Path, os.stat_result | None]:
     """The file that a path leads to, and what is known of it if it is there; OSError if that is no file."""
     place = _destination(path)
     if isinstance(place, int):
-        raise OSError(errno.EINVAL, "is an open descriptor, no file")
+        raise OSError(errno.EINVAL, "is an open descriptor, not a file")
     found = _status(place)
     if found is not None and not stat.S_ISREG(found.st_mode):
         raise _no_file(found)
@@ -204,7 +204,7 @@ def _check_kind(found: os.stat_result) -> None:
 
 
 def _no_file(found: os.stat_result) -> OSError:
-    return OSError(errno.EINVAL, f"is a {_KINDS.get(stat.S_IFMT(found.st_mode), 'device')}, no file")
+    return OSError(errno.EINVAL, f"is a {_KINDS.get(stat.S_IFMT(found.st_mode), 'device')}, not a file")
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Trial:
             evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
             full_count_at: budgets (kimg) that are evaluated by `evaluation.count` images, the others by its
                 `rung_count`; None: all of them are, as where there is no study.
-            cuda_graphs: record and replay training steps where that is possible; of no effect elsewhere.
+            cuda_graphs: take training steps as CUDA graphs where that is possible; of no effect elsewhere.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
@@ -94,7 +94,7 @@ class Trial:
             self._restore_own(found, folder)
             self.unreported = self._last
         elif reported > may_repeat(folder):
-            raise CorruptFile(f"{folder}: the trial reported at {reported} kimg and its checkpoints are gone")
+            raise CorruptFile(f"{folder}: the trial reported at {reported} kimg, but its checkpoints are gone")
 
     def next_report(self, kimg: int) -> Report:
         """Train `kimg` thousand images on, evaluate, save, and return the report (all of `report_keys`).

@@ -29,7 +29,7 @@ from study.views.tables import counts_line
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, evaluated
+from trainables.generator import Generator, GeneratorFacts, from_checkpoint
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -119,7 +119,9 @@ def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> t
     if data is None:
         with saying(BY_LAUNCH):
             data = Places.of(study.config).found(config)[0].load().facts
-    return Generator(*evaluated(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
+    return Generator(
+        *from_checkpoint(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))
+    ), data
 
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.evaluation.prepare import Prepared
 from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, evaluated, write_generator
+from trainables.generator import Generator, GeneratorFacts, from_checkpoint, write_generator
 from trainables.images import sample_grid, save_png
 
 GRID_IMAGES, GRID_SEED = 64, 0
@@ -96,7 +96,9 @@ def _taken(training: CompletedTraining, report: dict[str, float]) -> tuple[Gener
     if checkpoint.report.get("fid") != report["fid"]:
         raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
     prepared = training.prepared
-    return evaluated(checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads)
+    return from_checkpoint(
+        checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads
+    )
 
 
 def _on_test(training: CompletedTraining, generator: Generator) -> dict[str, Any] | None:

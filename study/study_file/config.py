@@ -82,7 +82,7 @@ class Resources(Variant):
     cpus: float | Literal["auto"] = Field(default="auto", description="auto: 1")
     gpus: float | Literal["auto"] = Field(default="auto", description="auto: 1 where the cluster has any, else 0")
     cuda_graphs: bool = Field(
-        default=False, description="on a GPU, record training steps as CUDA graphs and replay them; not measured yet"
+        default=False, description="on a GPU, capture training steps as CUDA graphs and replay them; not measured yet"
     )
 
     @model_validator(mode="after")

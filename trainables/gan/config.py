@@ -24,7 +24,7 @@ from trainables.gan.models.normalisation import NORMALISATIONS
 from trainables.gan.optimisers import OPTIMISERS, Adam, Optimiser
 from trainables.gan.penalties import PENALTIES, NoPenalty, Penalty
 from trainables.gan.rate_control import RATE_CONTROLS, NoRateControl, RateControl
-from trainables.paths import placed
+from trainables.paths import with_paths_of
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 from trainables.yaml_reason import yaml_reason
@@ -71,7 +71,7 @@ class TrialConfig(Variant):
             )
         if self.penalty.per_sample and normalisation.mixes_samples:
             raise ValueError(
-                f"penalty {self.penalty.name!r} is defined per sample and normalisation {self.normalisation!r} "
+                f"penalty {self.penalty.name!r} is defined per sample, but normalisation {self.normalisation!r} "
                 "of D mixes the samples of a batch; use layer, spectral or none"
             )
         if self.penalty.limits_weights and normalisation.reparametrises:
@@ -87,13 +87,13 @@ class TrialConfig(Variant):
         if self.label_smoothing and loss.smoothed is None:
             allowed = ", ".join(name for name, row in LOSSES.items() if row.smoothed)
             raise ValueError(
-                f"label_smoothing {self.label_smoothing} needs a loss with a target for real images and "
+                f"label_smoothing {self.label_smoothing} needs a loss with a target for real images, but "
                 f"{self.loss!r} has none; use {allowed}, or 0"
             )
         if self.rate_control.needs_boundary and loss.boundary is None:
             allowed = ", ".join(name for name, row in LOSSES.items() if row.boundary is not None)
             raise ValueError(
-                f"rate_control {self.rate_control.name!r} counts what D takes for real and the scores of loss "
+                f"rate_control {self.rate_control.name!r} counts what D takes for real, but the scores of loss "
                 f"{self.loss!r} have no such boundary; use {allowed}, or rate_control none"
             )
         return self
@@ -119,7 +119,7 @@ class TrialConfig(Variant):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the configuration, wherever its data lies: what a checkpoint belongs to."""
-        return _digest(placed(self.to_dict(), None))
+        return _digest(with_paths_of(self.to_dict(), None))
 
     def has_digest(self, digest: object) -> bool:
         """Whether that is the configuration's; of an older ganstudy it told of where the data lay."""

@@ -45,7 +45,7 @@ class Stepper:
     DCGAN tutorial; otherwise each draws latents of its own (Goodfellow et al. 2014, algorithm 1).
 
     A step is in two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is all that the
-    device does. With `recorded`, `work` may be recorded and replayed: it takes no plain number that changes.
+    device does. With `captured`, `work` may be captured and replayed: it takes no plain number that changes.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Stepper:
         discriminator: Discriminator,
         streams: Streams,
         world: World = SINGLE,
-        recorded: bool = False,
+        captured: bool = False,
     ) -> None:
         config = batches.config
         device = batches.images.device
@@ -63,7 +63,7 @@ class Stepper:
         self._generator, self._discriminator = generator, discriminator
         self._g_optimiser = config.generator_optimiser.build(generator.parameters())
         self._d_optimiser = config.discriminator_optimiser.build(discriminator.parameters())
-        rates_at = device if recorded else None
+        rates_at = device if captured else None
         self._g_rate, self._d_rate = RateDial(self._g_optimiser, rates_at), RateDial(self._d_optimiser, rates_at)
         self._loss = LOSSES[config.loss]
         self._discriminator_loss = self._smoothed_loss()
@@ -125,7 +125,7 @@ class Stepper:
         multiplier = self._rate_control.multiplier
         self._step_discriminator(step, real, labels, shared, rng, sums)
         if g_moves and not self._g_first:
-            if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a recorded step
+            if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a captured step
                 self._dial_generator(step)
             self._step_generator(real, labels, shared, rng, sums)
 

@@ -25,7 +25,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def check_key(path: str) -> str:
+def check_settable(path: str) -> str:
     """Return `path` if a space may fill it.
 
     Raises:
@@ -40,7 +40,7 @@ def check_key(path: str) -> str:
     return path
 
 
-def full_key(key: str) -> str:
+def full_path(key: str) -> str:
     """Return the path that `key` means: "penalty" is short for "penalty.name"."""
     field = TrialConfig.model_fields.get(key)
     named = field is not None and any(isinstance(note, OneOf) for note in field.metadata)

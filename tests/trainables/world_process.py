@@ -1,4 +1,4 @@
-"""One of several processes that train every small trial together: `python peer.py FOLDER RANK COUNT`.
+"""One of several processes that train every small trial together: `python world_process.py FOLDER RANK COUNT`.
 
 FOLDER holds `prepared.pickle`; what came out is left there as `rank-RANK.pt`. `outcome` is also what the test compares
 with: a session of one process. Networks are in float64, where a training is not chaotic.
