@@ -18,9 +18,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-END_TO_END, LEDGER, FAULTS = "tests/test_end_to_end.py", "tests/study/test_ledger.py", "tests/faults"
+END_TO_END, LEDGER, FAULTS = "tests/test_end_to_end.py", "tests/study/ledger/test_ledger.py", "tests/faults"
+MLFLOW, TERMINAL = "tests/study/mlflow", "tests/study/terminal"
 JOURNAL, CHECKPOINT = "tests/faults/test_faults_journal.py", "tests/trainables/test_checkpoint.py"
-PROJECTION = "tests/study/test_mlflow_projection.py"
+PROJECTION = f"{MLFLOW}/test_mlflow_projection.py"
 USAGE = "tests/test_cli_usage.py"
 ANY_CALL = "test_an_error_at_any_call_loses_and_doubles_nothing"
 
@@ -40,24 +41,24 @@ ELSEWHERE = (
     (
         "a crash after any commit of a study",
         "resume exact",
-        "tests/study/test_conductor.py::test_a_crash_after_any_commit_changes_nothing",
+        "tests/study/running/test_conductor.py::test_a_crash_after_any_commit_changes_nothing",
     ),
     (
         "driver with a PostgreSQL ledger: SIGKILL",
         "study completes",
-        "tests/study/test_launch_postgresql.py::test_a_study_on_postgresql_survives_its_driver",
+        "tests/study/running/test_launch_postgresql.py::test_a_study_on_postgresql_survives_its_driver",
     ),
     (
         "others hold the ledger's lock, its tables or its files; stopped in a read or a write",
         "waited for and named; Ctrl-C works",
-        "tests/study/test_ledger_busy.py",
+        "tests/study/ledger/test_ledger_busy.py",
     ),
     (
         "an older or another ledger, or an older MLflow store, put back",
         "refused, and the option goes on; MLflow brought up to date",
-        "tests/study/test_older_ledger.py",
+        "tests/study/older/test_older_ledger.py",
     ),
-    ("bad reports of every kind", "trial fails, typed", "tests/study/test_conductor_bad_reports.py"),
+    ("bad reports of every kind", "trial fails, typed", "tests/study/running/test_conductor_bad_reports.py"),
     ("a ledger damaged anywhere", "refused, place named", LEDGER),
     ("a crash within a commit; the journal stays, is deleted or damaged", "rolled back, or refused", JOURNAL),
     ("a checkpoint damaged, missing, or cut off at any step", "the one before, or refused", CHECKPOINT),
@@ -65,15 +66,23 @@ ELSEWHERE = (
     (
         "MLflow's store: SIGKILL at any moment while it is made; half made, damaged, another's",
         "none, a whole one, or refused",
-        "tests/study/test_mlflow_database.py",
+        f"{MLFLOW}/test_mlflow_database.py",
     ),
-    ("MLflow experiments renamed, archived, doubled", "each run once, or named", "tests/study/test_mlflow_names.py"),
-    ("servers that drip or flood, in every way", "ended at a stated limit", "tests/study/test_mlflow_exchange.py"),
+    (
+        "MLflow experiments renamed, archived, doubled",
+        "each run once, or named",
+        "tests/study/mlflow/test_mlflow_names.py",
+    ),
+    (
+        "servers that drip or flood, in every way",
+        "ended at a stated limit",
+        f"{MLFLOW}/test_mlflow_exchange.py",
+    ),
     ("bytes of any kind for every reader", "one line, and never another study", "tests/test_fuzz.py"),
     (
         "a file to write that is a device, a pipe, a link, a folder, a socket",
         "written to, followed, or one line",
-        "tests/study/test_named_files.py",
+        f"{TERMINAL}/test_named_files.py",
     ),
     (
         "a study of relative paths used from elsewhere; its data moved",
@@ -81,10 +90,14 @@ ELSEWHERE = (
         "tests/test_places_end_to_end.py",
     ),
     ("a secret through every option, key and variable", "shown and kept nowhere", "tests/test_secrets.py"),
-    ("names and texts with terminal sequences, markup, HTML", "shown escaped", "tests/study/test_foreign_text.py"),
+    (
+        "names and texts with terminal sequences, markup, HTML",
+        "shown escaped",
+        f"{TERMINAL}/test_foreign_text.py",
+    ),
     ("output that cannot be written, or that nobody reads", "one line, or silence", "tests/test_output.py"),
     ("what Ray raises while it starts", "one line", f"{USAGE}::test_what_ray_refuses_is_told_in_one_line"),
-    ("folders, tokens and addresses that Ray cannot use", "one line", "tests/study/test_ray_environment.py"),
+    ("folders, tokens and addresses that Ray cannot use", "one line", "tests/study/running/test_ray_environment.py"),
     ("bad input", "one line, exit 2, nothing touched", "tests/test_bad_input.py"),
 )
 

@@ -12,7 +12,8 @@ from fault_studies import Record, Struck, struck
 
 from study.ledger.records import StudyRecord
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "study"))  # for its PostgreSQL server
+STUDY = Path(__file__).parents[1] / "study"
+sys.path[:0] = [str(STUDY), str(STUDY / "mlflow")]  # for its PostgreSQL server, and for servers that drip and flood
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from ledgers import OPENED, Backend, Place, proposed
-from test_verify import begin, ganstudy, problems, project, rows_of, write_checkpoints
 from toys import Crash, drive
+from verifiable import begin, ganstudy, problems, project, rows_of, write_checkpoints
 
 from study.folder import StudyFolder
 from study.ledger.head import Head, read_head

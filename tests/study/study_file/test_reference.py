@@ -16,7 +16,7 @@ from study.study_file.keys import Key, study_keys
 from study.study_file.reference import reference
 from trainables.data import SOURCES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def flat(keys: tuple[Key, ...]) -> list[Key]:

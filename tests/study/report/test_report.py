@@ -198,7 +198,7 @@ def test_templates_escape_what_is_not_markup() -> None:
 
 
 def test_an_installed_package_has_the_templates() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     declared = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["study"]
     packed = {file for pattern in declared for file in (root / "study").glob(pattern)}
     assert packed >= {*(root / "study/report/templates").iterdir()} >= {root / "study/report/templates/page.html"}

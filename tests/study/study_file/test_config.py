@@ -5,10 +5,12 @@ import pytest
 import yaml
 from toys import toy_config
 
+from study.running import sampling
 from study.study_file.config import StudyConfig, read_study, refuse_changes
+from study.study_file.samplers import SAMPLERS
 from trainables.errors import InvalidInput
 
-STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 
 MINIMAL = """
 name: small
@@ -162,3 +164,7 @@ def test_a_config_is_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         toy_config().trials = 3  # type: ignore[misc]
     assert isinstance(toy_config(), StudyConfig)
+
+
+def test_a_study_file_knows_every_sampler_that_there_is() -> None:
+    assert set(SAMPLERS) == sampling.SAMPLERS.keys()

@@ -84,7 +84,7 @@ def test_other_mistakes_are_told_as_ever(tmp_path: Path, space: dict[str, Any], 
 
 
 def test_models_are_known_to_lose_nothing_where_the_committed_measurement_says_so() -> None:
-    result = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "quality.json").read_text())
+    result = json.loads((Path(__file__).parents[3] / "benchmarks" / "results" / "quality.json").read_text())
     shown = {name for name, of in result["compared"].items() if of["less_plain"]["bf16"]["no_loss"]}
     assert {"cpu": shown, "cuda": set()} == auto_precision.NO_LOSS
     assert shown <= set(MODELS)

@@ -125,7 +125,7 @@ def test_the_champion_is_loaded_and_sampled_where_there_is_no_ganstudy(study: St
     latents, labels = [torch.randn(17, size, generator=rng) for size in (8, 12)], torch.arange(17) % 10
     inputs = {"latents-0": latents[0], "latents-1": latents[1], "labels-1": labels}
     np.savez(tmp_path / "inputs.npz", **{name: value.numpy() for name, value in inputs.items()})  # type: ignore[arg-type]
-    words = [Path(__file__).parents[2], told[0]["registry"], tmp_path / "inputs.npz", tmp_path / "made.npz"]
+    words = [Path(__file__).parents[3], told[0]["registry"], tmp_path / "inputs.npz", tmp_path / "made.npz"]
     command = [sys.executable, "-c", WITHOUT_GANSTUDY, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
