@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from rich.filesize import decimal
 
 
 class Level(StrEnum):
@@ -23,10 +24,6 @@ class Finding:
     level: Level
     value: str
     advice: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"what": self.what, "level": str(self.level), "value": self.value, "advice": self.advice}
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,11 @@ def warn(what: str, value: str, advice: str) -> Finding:
     return Finding(what, Level.WARN, value, advice)
 
 
-def fail(what: str, value: str, advice: str) -> Finding:
-    """A study would not run, or not rightly."""
+def fail(what: str, value: str, advice: str = "") -> Finding:
+    """A study would not run, or give wrong results."""
     return Finding(what, Level.FAIL, value, advice)
 
 
 def size(count: float) -> str:
     """Return bytes as people read them: `1.5 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return decimal(int(count))

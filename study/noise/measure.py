@@ -25,7 +25,7 @@ from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialRecord, TrialState, fold
 from study.noise.noise import Noise, seed_folder
 from study.older.check import check_not_older
-from study.places import BY_LAUNCH, Places, saying
+from study.places import BY_LAUNCH, DataPaths, saying
 from trainables.errors import CorruptFile, CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
 from trainables.evaluation.image_counts import ImageCounts
 from trainables.evaluation.prepare import Prepared, prepare
@@ -115,7 +115,7 @@ def _measure(
         best_checkpoint(folder, trial, _OTHERWISE)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
     with saying(BY_LAUNCH):
-        prepared = prepare(*Places.of(study.config).found(config), cached=True)
+        prepared = prepare(*DataPaths.of(study.config).applied(config), cached=True)
     if prepared.fingerprint != study.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so its noise cannot be "

@@ -4,7 +4,6 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.console import Console
 from study.console.say import say, say_written
 from study.console.tables import number, plain_table
 from study.device import device_of
-from study.places import BY_OPTION, Places, saying
+from study.places import BY_OPTION, DataPaths, saying
 from study.production.product import picture
 from trainables.data import Split
 from trainables.display import quoted
@@ -28,7 +27,7 @@ _LARGEST_PICTURE = 10_000  # images
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SampleOptions:
     """Which images to draw, and where to.
 
     Attributes:
@@ -48,11 +47,11 @@ class Wanted:
     interpolate: bool = False
 
 
-def sample(path: Path, wanted: Wanted, device: str | None, console: Console) -> None:
+def sample(path: Path, wanted: SampleOptions, device: str | None, console: Console) -> None:
     """Draw images of the generator at `path` into files.
 
     Raises:
-        InvalidInput: if something that is wanted cannot be.
+        InvalidInput: if the options do not go together, or a file cannot be written.
     """
     count = wanted.count or (_STRIP if wanted.interpolate else _GRID)
     out = wanted.out or (None if wanted.npz else Path("samples.png"))
@@ -76,7 +75,7 @@ def sample(path: Path, wanted: Wanted, device: str | None, console: Console) -> 
 
 
 def evaluate(
-    path: Path, split: str | None, device: str | None, as_json: bool, console: Console, places: Places
+    path: Path, split: str | None, device: str | None, as_json: bool, console: Console, paths: DataPaths
 ) -> None:
     """Print all metrics of the generator at `path`, with the fingerprint that says what they mean.
 
@@ -89,22 +88,23 @@ def evaluate(
         raise InvalidInput(f"--split {quoted(split)}: choose {' or '.join(splits)}")
     generator = Generator.read(path, device_of(device))
     facts = generator.facts
-    data, own = places.found(facts.trial)
+    data, own = paths.applied(facts.trial)
     evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
     with saying(BY_OPTION):
         prepared = prepare(data, evaluation, cached=True)
     metrics = judge(generator, prepared)
     if as_json:
-        plain: dict[str, Any] = {
-            "generator": str(path),
-            "kimg": facts.kimg,
-            "data": facts.trial.data.name,
-            "split": str(evaluation.split),
-            "fid_fingerprint": prepared.fingerprint,
-            "trained_against": facts.fid_fingerprint,
-            "metrics": metrics,
-        }
-        console.print_json(data=plain)
+        console.print_json(
+            data={
+                "generator": str(path),
+                "kimg": facts.kimg,
+                "data": facts.trial.data.name,
+                "split": str(evaluation.split),
+                "fid_fingerprint": prepared.fingerprint,
+                "trained_against": facts.fid_fingerprint,
+                "metrics": metrics,
+            }
+        )
         return
     rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
     console.print(plain_table([("metric", "left"), ("", "right")], rows))

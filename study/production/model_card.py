@@ -1,12 +1,10 @@
 """The model card of a trained generator: a README.md that tells what it is, how good, from where, and how to use it."""
 
-from collections.abc import Iterable
-
 import yaml
 
 from study.analysis.export import Origin
 from study.console.tables import number
-from study.production.folder import Measured, ProductionFolder
+from study.production.folder import ProductionFolder, TrainingMetrics
 from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
 from trainables.display import in_markdown
@@ -29,7 +27,7 @@ _MEANINGS = {
 
 
 def model_card(
-    facts: GeneratorFacts, prepared: Prepared, measured: Measured, origin: Origin, folder: ProductionFolder
+    facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetrics, origin: Origin, folder: ProductionFolder
 ) -> str:
     """Return Markdown."""
     name = folder.path.resolve().name
@@ -61,16 +59,17 @@ def _what(facts: GeneratorFacts) -> str:
     )
 
 
-def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> str:
+def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetrics) -> str:
     evaluation = facts.trial.evaluation
     chosen = measured.generator or {}
     tests = measured.test or {}
     title = f"{evaluation.split} split" + (" (chosen by it)" if chosen.get("chosen") != "last" else "")
     heads = ["metric", title, *(["test split"] if tests else []), "meaning"]
     rows = [
-        [f"`{key}`", _shown(chosen[key]), *([_shown(tests[key])] if tests else []), _MEANINGS.get(key, "")]
+        [f"`{key}`", f"{chosen[key]:.4g}", *([f"{tests[key]:.4g}"] if tests else []), _MEANINGS.get(key, "")]
         for key in evaluation.keys
     ]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
     scale = (
         f"On the {evaluation.split} split's scale uniform noise has FID {number(measured.fid_ceiling)}; real training "
         f"images have {number(measured.fid_floor)} against the test split. FIDs can be compared only where the "
@@ -85,7 +84,7 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: Measured) -> s
             f"\n\nThe generator is that of the lowest FID of {len(measured.reports)} reports: its FID on the "
             f"{evaluation.split} split is a little too good for that"
         ) + (", the one on the test split is not." if tests else ".")
-    return f"## Quality\n\n{_table(heads, rows)}\n\n{scale} {prints}{best}"
+    return f"## Quality\n\n{table}\n\n{scale} {prints}{best}"
 
 
 def data_text(facts: GeneratorFacts, data: DataFacts) -> str:
@@ -98,7 +97,7 @@ def data_text(facts: GeneratorFacts, data: DataFacts) -> str:
     )
 
 
-def _origin(facts: GeneratorFacts, measured: Measured, origin: Origin) -> str:
+def _origin(facts: GeneratorFacts, measured: TrainingMetrics, origin: Origin) -> str:
     if origin.study is None:
         text = "Its configuration is not from a study"
     else:
@@ -136,12 +135,3 @@ images = Generator.read(Path(".")).sample(64, seed=1).images  # uint8, {shape}
 ```
 
 `{folder.generator.name}` needs neither the data nor the other files, and reading it runs no code of its own."""
-
-
-def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4g}"

@@ -19,8 +19,8 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
 from study.console.say import Say
-from study.production.plan import Plan
-from study.production.recorder import Recorder
+from study.production.plan import TrainingPlan
+from study.production.recorder import TrainingRun
 from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.halt import Halt
@@ -38,8 +38,8 @@ _PERIOD = 0.25  # seconds between looks whether Ray has ended
 _CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 
 
-def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
-    """Train on `plan.devices` devices; as `study.production.run.run`, which the first process runs.
+def run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
+    """Train on `plan.order.devices` devices; as `study.production.run.run`, which the first process runs.
 
     Raises:
         GanStudyError: as the first process does, or if the processes died too often, or Ray did.
@@ -47,27 +47,20 @@ def run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
     try:
         _run_parallel(plan, prepared, say)
     except BaseException as error:
-        _stop(plan, say, error)
+        if plan.mlflow:  # whose run the first process cannot close when Ray has ended it
+            with suppress(GanStudyError), plan.folder.writing():  # that process's last report is there
+                TrainingRun(plan, say).stop(plan.folder.read_measured(), error)
         raise
 
 
-def _stop(plan: Plan, say: Say, error: BaseException) -> None:
-    """Close the run in MLflow, which the first process cannot when Ray has ended it."""
-    if plan.mlflow is None:
-        return
-    with suppress(GanStudyError), plan.folder.writing():  # that process's last report is there
-        Recorder(plan.mlflow, plan.folder, plan.config, plan.origin, say).stop(plan.folder.read_measured(), error)
-
-
-def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
-    halt = Halt()
+def _run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
+    halt, devices = Halt(), plan.order.devices
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
-    threads = plan.origin.threads
     unused = tempfile.TemporaryDirectory(prefix="ganstudy-", ignore_cleanup_errors=True)
-    with unused as storage, connected(RayStart(None, cpus=plan.devices * threads), halt):
+    with unused as storage, connected(RayStart(None, cpus=devices * plan.origin.threads), halt):
         told = Queue(actor_options={"num_cpus": 0})
-        share = plan.config.batch_size // plan.devices
-        say(f"{plan.devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
+        share = plan.config.batch_size // devices
+        say(f"{devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
         try:
             _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, halt, say)
         except RayError as error:  # its servers or one of its own processes died
@@ -76,18 +69,18 @@ def _run_parallel(plan: Plan, prepared: Prepared, say: Say) -> None:
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _fit(plan: Plan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
+def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
     """Run Ray Train in a process of its own, so that the driver is free for Ctrl-C; return why it failed, if it did."""
+    devices, gpu = plan.order.devices, plan.device == "cuda"
+    resources = {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if gpu else {})
     trainer = TorchTrainer(
         _work,
         train_loop_config={"plan": plan, "prepared": prepared, "told": told},
-        scaling_config=ScalingConfig(
-            num_workers=plan.devices, use_gpu=plan.device == "cuda", resources_per_worker=_resources(plan)
-        ),
+        scaling_config=ScalingConfig(num_workers=devices, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             storage_path=storage,
             failure_config=FailureConfig(max_failures=_RESTARTS),
-            callbacks=[_Mourner(told, plan.devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
+            callbacks=[_Mourner(told, devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
     )
@@ -96,10 +89,6 @@ def _fit(plan: Plan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage
     except TrainingFailedError as error:
         return _cause(error)
     return None
-
-
-def _resources(plan: Plan) -> dict[str, float]:
-    return {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if plan.device == "cuda" else {})
 
 
 def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> None:
@@ -124,7 +113,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> 
 def _work(options: dict[str, Any]) -> None:
     """What each process does."""
     end_with_raylet()
-    plan: Plan = replace(options["plan"], device=str(get_device()))
+    plan: TrainingPlan = replace(options["plan"], device=str(get_device()))
     (prepared,) = ray.get(options["prepared"])
     told: Queue = options["told"]
     world = DistributedWorld()

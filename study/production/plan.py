@@ -9,12 +9,12 @@ import torch
 from study.analysis.export import Origin, read_export
 from study.cores import usable_cores
 from study.device import device_of
+from study.folder import StudyFolder
 from study.mlflow.database import check_database_folder
-from study.places import AS_CONFIGURED, Places
+from study.mlflow.store import resolve_uri
+from study.places import AS_CONFIGURED, DataPaths
 from study.production.champion_registry import registered_name
 from study.production.folder import ProductionFolder
-from study.production.product import Choice
-from study.production.recorder import checked_uri
 from study.study_file.addresses import located_uri
 from trainables.checkpoint import CheckpointStore
 from trainables.display import quoted
@@ -40,8 +40,8 @@ class Order:
         mlflow: address of an MLflow store to record the training in; None: do not.
         devices: train on so many devices at once, each with its part of every batch.
         register: register the generator in that MLflow store.
-        places: of the data and the extractor's weights.
         model: as this; None: under the study's name, or the folder's where there is no study.
+        paths: of the data and the extractor's weights.
     """
 
     file: Path
@@ -55,27 +55,35 @@ class Order:
     devices: int = 1
     register: bool = False
     model: str | None = None
-    places: Places = AS_CONFIGURED
+    paths: DataPaths = AS_CONFIGURED
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An order, checked."""
+class TrainingPlan:
+    """An order, checked, with what follows from it.
 
+    Attributes:
+        order: what was asked for.
+        config: the trial's, with the seed that was asked for.
+        origin: where it was found.
+        folder: of the training.
+        every: kimg between two reports.
+        device: "cpu" or "cuda", or the one of this process.
+        mlflow: the store's address as MLflow takes it, if there is one.
+        model: the name to register the generator under, None if it is not to be.
+    """
+
+    order: Order
     config: TrialConfig
     origin: Origin
     folder: ProductionFolder
-    kimg: int
     every: int
     device: str
-    choice: Choice
     mlflow: str | None
-    devices: int
     model: str | None
-    places: Places
 
 
-def make_plan(order: Order) -> Plan:
+def make_plan(order: Order) -> TrainingPlan:
     """Check an order, leaving no trace.
 
     Raises:
@@ -92,26 +100,16 @@ def make_plan(order: Order) -> Plan:
     stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
     if stands > order.kimg:
         raise InvalidInput(f"--kimg {order.kimg}: {folder.path} stands at {stands} kimg; give that or more")
-    mlflow = None if order.mlflow is None else checked_uri(located_uri(order.mlflow))
-    if mlflow is not None:
+    mlflow = None
+    if order.mlflow is not None:
+        mlflow = resolve_uri(located_uri(order.mlflow), StudyFolder(Path(), "train"))  # no file is in that folder
         check_database_folder(mlflow)
     model = _model(order, origin, folder)
     device = device_of(order.device)
     check_divides(config.batch_size, order.devices)
     _check_devices(order.devices, device, origin.threads)
-    return Plan(
-        config=config,
-        origin=origin,
-        folder=folder,
-        kimg=order.kimg,
-        every=order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1),
-        device=device,
-        choice=Choice.LAST if order.last else Choice.BEST,
-        mlflow=mlflow,
-        devices=order.devices,
-        model=model,
-        places=order.places,
-    )
+    every = order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1)
+    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model)
 
 
 def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None:

@@ -1,17 +1,16 @@
 """`ganstudy run-trial`: one trial without a study, from an exported file."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from study.analysis.export import Origin, read_export
 from study.console.say import say
 from study.device import device_of
-from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
+from study.places import AS_CONFIGURED, BY_OPTION, DataPaths, saying
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.prepare import prepare
 from trainables.files import check_writable
@@ -30,7 +29,7 @@ class Repeat:
         report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
         out: the folder that keeps checkpoints and samples (and is continued from); None for a temporary one.
         device: "cpu" or "cuda".
-        places: of the data and the extractor's weights.
+        paths: of the data and the extractor's weights.
     """
 
     file: Path
@@ -38,7 +37,7 @@ class Repeat:
     report_kimg: int | None
     out: Path | None
     device: str
-    places: Places = AS_CONFIGURED
+    paths: DataPaths = AS_CONFIGURED
 
 
 def run_trial(options: Repeat, console: Console) -> bool:
@@ -62,14 +61,15 @@ def run_trial(options: Repeat, console: Console) -> bool:
         check_writable(folder, "--out", "choose another folder")
     # Not from the cache: this is the independent check of a study's FIDs, so it measures all of them anew.
     with saying(BY_OPTION):
-        prepared = prepare(*options.places.found(config))
+        prepared = prepare(*options.paths.applied(config))
     known: dict[int, float] = {}
     if origin.fid_fingerprint == prepared.fingerprint:
         known = dict(origin.fids)
     elif exported.origin:
         console.print("the FID fingerprint differs from the study's: its FIDs are not shown")
-    with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
-        trial = Trial(config, prepared, place, device, full_count_at=origin.full_count_at)
+    kept_or_temporary = nullcontext(folder) if folder else TemporaryDirectory(prefix="ganstudy-")
+    with kept_or_temporary as used, fixed_threads(origin.threads):
+        trial = Trial(config, prepared, Path(used), device, full_count_at=origin.full_count_at)
         return _train(trial, kimg, every, known, console)
 
 
@@ -90,12 +90,3 @@ def _train(trial: Trial, kimg: int, every: int, known: dict[int, float], console
     if not compared:
         say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
     return same
-
-
-@contextmanager
-def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    if folder:
-        yield folder
-    else:
-        with tempfile.TemporaryDirectory(prefix="ganstudy-") as temporary:
-            yield Path(temporary)

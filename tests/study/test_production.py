@@ -345,7 +345,7 @@ def test_devices_are_counted_where_the_system_tells_no_affinity(
     file = exported(tmp_path)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert production_plan.make_plan(Order(file, 6, device="cpu", devices=2)).devices == 2
+    assert production_plan.make_plan(Order(file, 6, device="cpu", devices=2)).order.devices == 2
     with pytest.raises(InvalidInput, match=r"--devices 4: this machine has 3 core\(s\).*use at most 3"):
         production_plan.make_plan(Order(file, 6, device="cpu", devices=4))
 
