@@ -1,11 +1,11 @@
 """All trials of a study at one budget: the only place where those that ASHA stopped and those that went on compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from study.analysis.ranking import UNRANKED, best_up_to, common_budget
-from study.analysis.scales import Scale, shown, spans_decades
+from study.analysis.scales import Scale, shown
 from study.ledger.records import StudyRecord, TrialRecord
 
 _FEW = 6  # different numbers, up to which a parameter is shown as choices
@@ -76,16 +76,3 @@ def axis(name: str, values: Sequence[Any]) -> Axis:
 def choice_name(value: Any) -> str:
     """Return a choice as a tick or a table shows it."""
     return shown(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def is_log(axis: Axis, values: Sequence[float]) -> bool:
-    """Tell whether numbers of an axis are to be taken as logarithms."""
-    return axis.choices is None and spans_decades(min(values), max(values))
-
-
-def place(config: Mapping[str, Any], dotted: str) -> Any:
-    """Return what lies at `a.b` of a configuration, None if nothing does."""
-    found: Any = config
-    for key in dotted.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found

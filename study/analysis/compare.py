@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
@@ -14,7 +13,7 @@ from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
 from study.console.say import say
 from study.console.tables import duration, folded_table, number
-from study.ledger.records import Report, StudyRecord, TrialRecord, TrialState
+from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.running.board import summary
 from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import best_of
@@ -73,22 +72,23 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     Raises:
         InvalidInput: if their FIDs do not compare.
     """
-    names = [str(study.config["name"]) for study in (a, b)]
     if a.fingerprint != b.fingerprint:
         raise InvalidInput(
-            f"{names[0]} and {names[1]}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare (other data, "
-            "extractor or number of images); compare studies of one `data` and `evaluation`"
+            f"{a.config['name']} and {b.config['name']}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare "
+            "(other data, extractor or number of images); compare studies of one `data` and `evaluation`"
         )
-    looks = _looks(a) & _looks(b)
+    looks = _looks(a, a.trials) & _looks(b, b.trials)
     shared = {kimg for kimg, _ in looks}
-    rungs = {kimg for s in (a, b) for kimg in [*schedule_of(s.config).rungs(), schedule_of(s.config).max_kimg]}
+    schedules = [schedule_of(study.config) for study in (a, b)]
+    rungs = {kimg for schedule in schedules for kimg in [*schedule.rungs(), schedule.max_kimg]}
     budgets = sorted(shared & rungs) or sorted(shared)[-1:]
     spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
+    most = [max((images for _, images in _looks(study, _ranked(study))), default=0) for study in (a, b)]
+    alike = spent if most[0] == most[1] else None
     kimg = budgets[-1] if budgets else None
-    least = [s.noise.least_difference(kimg) for s in (a, b)] if kimg else []
-    alike = _most(a) == _most(b)
+    least = [study.noise.least_difference(kimg) for study in (a, b)] if kimg else []
     return Comparison(
-        (_side(a, budgets, looks, spent if alike else None), _side(b, budgets, looks, spent if alike else None)),
+        (_side(a, budgets, looks, alike), _side(b, budgets, looks, alike)),
         spent,
         dict(_apart(a.config, b.config)),
         kimg,
@@ -96,52 +96,39 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     )
 
 
-def _looks(study: StudyRecord) -> set[Look]:
-    return {_look(study, report) for trial in study.trials for report in trial.reports}
+def _ranked(study: StudyRecord) -> list[TrialRecord]:
+    return [trial for trial in study.trials if trial.state not in UNRANKED]
 
 
-def _look(study: StudyRecord, report: Report) -> Look:
-    return report.kimg, images_of(study, report)
+def _looks(study: StudyRecord, trials: Iterable[TrialRecord]) -> set[Look]:
+    return {(report.kimg, images_of(study, report)) for trial in trials for report in trial.reports}
 
 
-def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collection[Look]) -> float | None:
-    best = best_of(report for report in trial.reports if report.kimg <= kimg and _look(study, report) in looks)
-    return best.fid if best and kimg in trial.curve else None
-
-
-def _most(study: StudyRecord) -> int:
-    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
-    return max((images_of(study, report) for trial in ranked for report in trial.reports), default=0)
+def _best_up_to(study: StudyRecord, kimg: int, looks: Collection[Look]) -> float | None:
+    """The lowest FID up to a budget, of the trials that reported there, among the given looks."""
+    found = (
+        best_of(r for r in trial.reports if r.kimg <= kimg and (r.kimg, images_of(study, r)) in looks)
+        for trial in _ranked(study)
+        if kimg in trial.curve
+    )
+    return min((best.fid for best in found if best), default=None)
 
 
 def _side(study: StudyRecord, budgets: Iterable[int], looks: Collection[Look], spent: int | None) -> Side:
     whole = cost(study.trials)
-    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
-    first = next(iter(rank(study.trials, top=1)), None)
-    best = (
-        None
-        if first is None
-        else {
-            "trial": first.trial.number,
-            "fid_best": first.fid_best,
-            "kimg": first.budget,
-            "configuration": summary(first.trial.config),
-        }
-    )
-    at = {
-        kimg: min((fid for t in ranked if (fid := _best_up_to(study, t, kimg, looks)) is not None), default=None)
-        for kimg in budgets
-    }
-    states = dict(Counter(str(trial.state) for trial in study.trials))
+    best = [
+        {"trial": r.trial.number, "fid_best": r.fid_best, "kimg": r.budget, "configuration": summary(r.trial.config)}
+        for r in rank(study.trials, top=1)
+    ]
     return Side(
         str(study.config["name"]),
         len(study.trials),
-        states,
+        dict(Counter(str(trial.state) for trial in study.trials)),
         whole.kimg,
         whole.seconds,
         wall_seconds(study),
-        best,
-        at,
+        best[0] if best else None,
+        {kimg: _best_up_to(study, kimg, looks) for kimg in budgets},
         None if spent is None else best_after(progress(study), spent),
     )
 
@@ -160,21 +147,20 @@ def _apart(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iter
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print both sides as columns."""
     sides = comparison.sides
-    rows: list[list[str | Text]] = [
-        ["trials", *(str(side.trials) for side in sides)],
-        *_rows(
-            (str(state), [str(s.states.get(state, 0)) for s in sides]) for state in TrialState if _any(sides, state)
-        ),
-        ["kimg over all trials", *(f"{side.kimg:,}" for side in sides)],
-        ["training and evaluation", *(duration(side.seconds) for side in sides)],
-        ["wall time", *(duration(side.wall_seconds) for side in sides)],
-        *_rows((f"best FID at {kimg} kimg", [number(s.best_at[kimg]) for s in sides]) for kimg in sides[0].best_at),
-        [f"lowest FID after {comparison.cost:,} kimg", *(number(side.best_at_equal_cost) for side in sides)],
-        ["best trial", *(_best(side) for side in sides)],
-        ["", *(side.best["configuration"] if side.best else "" for side in sides)],
+    states = [str(state) for state in TrialState if any(side.states.get(state) for side in sides)]
+    names = [
+        "trials",
+        *states,
+        "kimg over all trials",
+        "training and evaluation",
+        "wall time",
+        *(f"best FID at {kimg} kimg" for kimg in sides[0].best_at),
+        f"lowest FID after {comparison.cost:,} kimg",
+        "best trial",
+        "",
     ]
     columns = [("", "left"), *((side.name, "left") for side in sides)]
-    console.print(folded_table(columns, rows))
+    console.print(folded_table(columns, zip(names, *(_cells(side, states) for side in sides), strict=True)))
     if comparison.apart:
         console.print()
         settings = [[key, *(str(value) for value in values)] for key, values in comparison.apart.items()]
@@ -182,27 +168,28 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     say(console, _verdict(comparison), "dim")
 
 
-def _rows(pairs: Iterable[tuple[str, list[str]]]) -> Iterable[list[str | Text]]:
-    return ([name, *values] for name, values in pairs)
-
-
-def _any(sides: Iterable[Side], state: TrialState) -> bool:
-    return any(side.states.get(state) for side in sides)
-
-
-def _best(side: Side) -> str:
-    return (
-        f"{number(side.best['fid_best'])} (trial {side.best['trial']}, {side.best['kimg']} kimg)" if side.best else "-"
-    )
+def _cells(side: Side, states: Iterable[str]) -> list[str]:
+    best = side.best
+    return [
+        str(side.trials),
+        *(str(side.states.get(state, 0)) for state in states),
+        f"{side.kimg:,}",
+        duration(side.seconds),
+        duration(side.wall_seconds),
+        *(number(fid) for fid in side.best_at.values()),
+        number(side.best_at_equal_cost),
+        f"{number(best['fid_best'])} (trial {best['trial']}, {best['kimg']} kimg)" if best else "-",
+        best["configuration"] if best else "",
+    ]
 
 
 def _verdict(comparison: Comparison) -> str:
     kimg, least, sides = comparison.noise_kimg, comparison.least_difference, comparison.sides
     if kimg is None:
-        return "the two have no budget in common at which both have reported"
+        return "there is no budget at which both have reported"
     a, b = (side.best_at[kimg] for side in sides)
     if a is None or b is None:
-        return f"at {kimg} kimg one of the two has no trial that ranks"
+        return f"at {kimg} kimg one of the two has no trial that is ranked"
     lead = f"at {kimg} kimg {sides[0 if a < b else 1].name} is ahead by {abs(a - b):.3g}" if a != b else "equal"
     if least is None:
         return f"{lead}; the noise there is not measured (ganstudy noise), and the best of more trials is lower by luck"

@@ -5,7 +5,7 @@ after a crash, is not in them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
@@ -14,7 +14,7 @@ from trainables.evaluation.image_counts import most_images
 
 
 @dataclass(frozen=True)
-class Cost:
+class TrialsCost:
     """Thousands of real images shown to D, and seconds of training and evaluation, summed over `trials` trials."""
 
     trials: int
@@ -38,7 +38,7 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BestSoFar:
     """The best FID so far: after `wall` seconds since the study began, and `compute` trial-seconds."""
 
     wall: float
@@ -48,11 +48,11 @@ class Progress:
     trial: int
 
 
-def cost(trials: Sequence[TrialRecord]) -> Cost:
+def cost(trials: Sequence[TrialRecord]) -> TrialsCost:
     """Return the cost of some trials."""
     ends = [trial.reports[-1] for trial in trials if trial.reports]
     train, evaluation = (sum(end.metrics.get(key, 0.0) for end in ends) for key in ("train_seconds", "eval_seconds"))
-    return Cost(len(trials), sum(end.kimg for end in ends), train, evaluation)
+    return TrialsCost(len(trials), sum(end.kimg for end in ends), train, evaluation)
 
 
 def saved(study: StudyRecord) -> Saved:
@@ -75,7 +75,7 @@ def wall_seconds(study: StudyRecord) -> float:
     return max(0.0, max(times, default=study.opened_at) - study.opened_at)
 
 
-def progress(study: StudyRecord) -> list[Progress]:
+def progress(study: StudyRecord) -> list[BestSoFar]:
     """Return each moment at which the best FID fell, and the last report's; diverged and failed trials cost only.
 
     FIDs count that are of the most images that any such trial was judged by.
@@ -85,26 +85,25 @@ def progress(study: StudyRecord) -> list[Progress]:
         key=lambda pair: (pair[0].written_at, pair[1].number, pair[0].kimg),
     )
     most = most_images(report for report, trial in reports if trial.state not in UNRANKED)
-    before: dict[int, Report] = {}
+    before: dict[int, tuple[float, int]] = {}  # seconds and kimg of each trial's last report
     compute, kimg = 0.0, 0
-    points: list[Progress] = []
+    points: list[BestSoFar] = []
     for report, trial in reports:
-        last = before.get(trial.number)
-        compute += max(0.0, _seconds(report) - (_seconds(last) if last else 0.0))
-        kimg += report.kimg - (last.kimg if last else 0)
-        before[trial.number] = report
+        seconds_before, kimg_before = before.get(trial.number, (0.0, 0))
+        compute += max(0.0, _seconds(report) - seconds_before)
+        kimg += report.kimg - kimg_before
+        before[trial.number] = _seconds(report), report.kimg
         lower = not points or report.fid < points[-1].fid
         if trial.state not in UNRANKED and report.judgement.images == most and lower:
-            points.append(
-                Progress(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
-            )
-    if points and reports:
+            wall = max(0.0, report.written_at - study.opened_at)
+            points.append(BestSoFar(wall, compute, kimg, report.fid, trial.number))
+    if points:
         wall = max(points[-1].wall, reports[-1][0].written_at - study.opened_at)
-        points.append(Progress(wall, compute, kimg, points[-1].fid, points[-1].trial))
+        points.append(replace(points[-1], wall=wall, compute=compute, kimg=kimg))
     return points
 
 
-def best_after(points: Sequence[Progress], kimg: int) -> float | None:
+def best_after(points: Sequence[BestSoFar], kimg: int) -> float | None:
     """Return the best FID known once `kimg` thousand images were shown over all trials."""
     return min((point.fid for point in points if point.kimg <= kimg), default=None)
 

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from study.analysis.results import trial_facts
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.mlflow.database import database_file
 from study.running.sampling import infeasible, verdict
@@ -98,16 +99,6 @@ def _frozen(
         value, state = verdict(trial.state, trial.fid_best, trial.fid, trial.cause, ceiling)
     elif trial.state == TrialState.INTERRUPTED:
         state = OptunaState.FAIL
-    facts = {
-        "state": str(trial.state),
-        "kimg": trial.kimg,
-        "rung": trial.rung,
-        "cause": trial.cause,
-        "origin": trial.origin,
-        "fid_best": trial.fid_best,
-        "kimg_best": trial.kimg_best,
-        "collapsed": trial.collapsed,
-    }
     broken = {} if trial.unfinished else infeasible(trial.state, state)
     started, ended = trial.started_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
     return FrozenTrial(
@@ -119,7 +110,7 @@ def _frozen(
         datetime_complete=datetime.fromtimestamp(max(started, ended)) if state.is_finished() else None,
         params=dict(trial.params),
         distributions=distributions,
-        user_attrs={key: value for key, value in facts.items() if value is not None},
+        user_attrs={key: value for key, value in trial_facts(trial).items() if value is not None},
         system_attrs=optuna.trial.create_trial(state=OptunaState.FAIL, constraints=broken).system_attrs,
         intermediate_values=dict(trial.curve),
     )

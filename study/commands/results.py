@@ -10,7 +10,7 @@ from study.analysis import export as exporting
 from study.analysis.compare import compare as side_by_side
 from study.analysis.compare import print_comparison
 from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
-from study.analysis.results import check_format, write_results
+from study.analysis.results import check_format, trial_facts, write_results
 from study.catalogue import find_study, load_study
 from study.confirmation.stats import confirmed
 from study.console.hints import typed
@@ -127,18 +127,4 @@ def export_optuna(name: str, storage: Path | None, target: str, console: Console
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "state": str(trial.state),
-        "kimg": trial.kimg,
-        "rung": trial.rung,
-        "cause": trial.cause,
-        "fid": trial.fid,
-        "fid_best": trial.fid_best,
-        "kimg_best": trial.kimg_best,
-        "collapsed": trial.collapsed,
-        "collapsed_best": trial.collapsed_best,
-        "fids": trial.curve,
-        "origin": trial.origin,
-        "config": trial.config,
-    }
+    return trial_facts(trial) | {"fids": trial.curve, "config": trial.config}

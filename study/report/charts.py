@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from study.analysis.common_rung import Axis, CommonRung
-from study.analysis.cost import Progress
-from study.analysis.groups import Group
+from study.analysis.cost import BestSoFar
+from study.analysis.groups import TrialGroup
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
-from study.analysis.scales import Scale, shown
+from study.analysis.scales import Scale
 from study.console.tables import number
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.report.svg import Label, Part, Path, Plot, Row, shortened, strips, svg
@@ -69,7 +69,7 @@ def curves(study: StudyRecord, best: TrialRecord | None) -> Markup:
     return plot.render("FID against training time for every trial", "curves")
 
 
-def descent(points: Sequence[Progress], along: str, unit: float, label: str) -> Markup:
+def descent(points: Sequence[BestSoFar], along: str, unit: float, label: str) -> Markup:
     """Lowest FID so far against `along`, an attribute of the points, in units of `unit`."""
     pairs = [(getattr(point, along) / unit, point.fid) for point in points]
     plot = Plot(
@@ -107,7 +107,7 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
     return plot.render(f"FID at {common.kimg} kimg against {axis.name}")
 
 
-def spreads(groups: Sequence[Group], kimg: int, what: str) -> Markup:
+def spreads(groups: Sequence[TrialGroup], kimg: int, what: str) -> Markup:
     """The FIDs at the common rung of each group, one above another, with the median and the quartiles."""
     dots = "completed" + _fainter(sum(group.trials for group in groups))
     rows = []
@@ -163,7 +163,7 @@ def _upright(
     x: int, top: int, base: int, scale: Scale, ticks: Sequence[tuple[float, str]] | None, name: str, index: int
 ) -> list[Part]:
     parts: list[Part] = [Path(f"M{x} {top}V{base}", "axis")]
-    for value, text in ticks if ticks is not None else [(value, shown(value)) for value in scale.ticks()]:
+    for value, text in ticks if ticks is not None else scale.labelled_ticks():
         y = base - scale.at(value) * (base - top)
         parts.append(Path(f"M{x - 4} {y:.1f}h4", "axis"))
         parts.append(Label(text, x - 6, y + 4, "end small halo"))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from study.analysis.scales import Scale, shown
+from study.analysis.scales import Scale
 from study.report.html import render
 
 Point = tuple[float, float]
@@ -97,13 +97,12 @@ class Plot:
 
     def _axes(self) -> Iterable[Part]:
         base, end = self.height - self.bottom, self.width - self.right
-        for value in self.y.ticks():
+        for value, text in self.y.labelled_ticks():
             _, y = self.place((self.x.low, value))
             yield Path(f"M{self.left} {y:.1f}H{end}", "grid")
-            yield Label(shown(value), self.left - 6, y + 4, "end")
+            yield Label(text, self.left - 6, y + 4, "end")
         yield Path(f"M{self.left} {self.top}V{base}H{end}", "axis")
-        ticks = [(value, shown(value)) for value in self.x.ticks()] if self.x_ticks is None else self.x_ticks
-        for value, text in ticks:
+        for value, text in self.x.labelled_ticks() if self.x_ticks is None else self.x_ticks:
             x, _ = self.place((value, self.y.low))
             yield Path(f"M{x:.1f} {base}v4", "axis")
             yield Label(text, x, base + 18, "middle")
@@ -130,10 +129,10 @@ class _Strips(Plot):
     def _axes(self) -> Iterable[Part]:
         base, end = self.height - self.bottom, self.width - self.right
         yield Path(f"M{self.left} {base}H{end}", "axis")
-        for value in self.x.ticks():
+        for value, text in self.x.labelled_ticks():
             x, _ = self.place((value, self.y.low))
             yield Path(f"M{x:.1f} {self.top}V{base + 4}", "grid")
-            yield Label(shown(value), x, base + 18, "middle")
+            yield Label(text, x, base + 18, "middle")
         yield Label(self.x_label, (self.left + end) // 2, self.height - 6, "middle name")
         for i, name in enumerate(self.names):
             _, y = self.place((self.x.low, len(self.names) - 1 - i))

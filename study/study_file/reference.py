@@ -33,7 +33,7 @@ def _section(key: Key, level: int) -> Iterator[str]:
     if not key.keys and not key.variants:
         return
     need = "Required" if key.required else "Optional"
-    yield f"{'#' * level} `{key.place}`\n"
+    yield f"{'#' * level} `{key.path}`\n"
     told = [f"{key.description[:1].upper()}{key.description[1:]}"] if key.description else []
     yield ". ".join([*told, f"{need}; on relaunch: {key.change}"]) + ".\n"
     if key.keys:
@@ -41,7 +41,7 @@ def _section(key: Key, level: int) -> Iterator[str]:
     for sub in key.keys:
         yield from _section(sub, level + 1)
     for name, (what, keys) in key.variants.items():
-        yield f"{'#' * (level + 1)} `{key.place}: {{name: {name}}}`\n"
+        yield f"{'#' * (level + 1)} `{key.path}: {{name: {name}}}`\n"
         yield f"{what}.\n"
         others = [sub for sub in keys if sub.name != "name"]
         if others:
@@ -52,7 +52,7 @@ def _table(keys: Iterable[Key]) -> str:
     lines = ["| key | takes | default | meaning | on relaunch |", "|---|---|---|---|---|"]
     for key in keys:
         limits = f", {key.range}" if key.range else ""
-        cells = (f"`{key.place}`", f"{key.type}{limits}", _default(key), key.description, key.change)
+        cells = (f"`{key.path}`", f"{key.type}{limits}", _default(key), key.description, key.change)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
