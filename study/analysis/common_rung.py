@@ -1,4 +1,4 @@
-"""All trials of a study at one budget: the only place where those that ASHA stopped and those that went on compare."""
+"""All trials of a study at one budget, where those that ASHA stopped can be compared with those that continued."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Was the early stopping right? What each rung of a study saw, and how well it foretold the end."""
+"""Was the early stopping right? What each rung of a study saw, and how well it predicted the end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class RungFacts:
 
     `reached` counts the trials that reported there, `went_on` those that reported beyond; `fell` are the numbers of
     those that ASHA stopped there, `lost` of those that diverged or failed after it and before the next rung.
-    The correlations are of the FID there with the FID at the next rung and at the end; `place` is that of the study's
-    best trial among those that reached the rung, from 1.
+    The correlations are of the FID there with the FID at the next rung and at the end; `best_rank` is that of the
+    study's best trial among those that reached the rung, from 1.
     """
 
     kimg: int
@@ -34,7 +34,7 @@ class RungFacts:
     lost: tuple[int, ...]
     to_next: Correlation
     to_end: Correlation
-    place: int | None
+    best_rank: int | None
 
 
 def schedule_of(config: Mapping[str, Any]) -> Schedule:
@@ -71,7 +71,7 @@ def _facts(
         lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
         to_next=correlation(trials, rung, after),
         to_end=correlation(completed, rung, end),
-        place=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
+        best_rank=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
     )
 
 

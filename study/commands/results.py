@@ -123,7 +123,7 @@ def export_optuna(name: str, storage: Path | None, target: str, console: Console
     study = load_study(find_study(name, storage))
     from study.analysis.optuna_export import export_optuna as copy  # imports torch, for the space
 
-    say(console, f"{target}: {copy(study, target)} trials of {name}; look at them: optuna-dashboard {target}")
+    say(console, f"{target}: {copy(study, target)} trials of {name}; to view them: optuna-dashboard {target}")
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:

@@ -38,7 +38,6 @@ KIND, GENERATOR = "ganstudy.kind", "generator"
 """The tag of registered models that this program made."""
 
 _EXAMPLE = "input_example.json"
-_CHATTY = ("mlflow", "torch.export", "torch._export", "torch.fx")
 
 
 def registered_name(name: str) -> str:
@@ -192,14 +191,11 @@ def _signature(facts: GeneratorFacts) -> "ModelSignature":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of MLflow and torch.export: there is nothing that a user could do about them."""
-    before = {name: logging.getLogger(name).level for name in _CHATTY}
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    """Silence the warnings of MLflow and torch.export: there is nothing that a user could do about them."""
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
+        logging.disable(logging.NOTSET)

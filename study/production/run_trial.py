@@ -54,7 +54,7 @@ def run_trial(options: Repeat, console: Console) -> bool:
     origin = exported.origin or Origin()
     every = options.report_kimg or origin.report_kimg or kimg
     if kimg < 1 or every < 1 or kimg % every:
-        raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
+        raise InvalidInput(f"--kimg {kimg} is not a multiple of the {every} kimg between reports; set --report-kimg")
     device = device_of(options.device)
     config = TrialConfig.from_dict(exported.trial)
     if folder is not None:
@@ -88,5 +88,5 @@ def _train(trial: Trial, kimg: int, every: int, known: dict[int, float], console
             beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
         console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s")
     if not compared:
-        say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
+        say(console, "nothing was compared: the file has no FID of the study at any of these budgets")
     return same

@@ -12,7 +12,7 @@ from study.analysis.rung_facts import schedule_of
 from study.analysis.scales import Scale
 from study.console.tables import number
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
-from study.report.svg import Label, Part, Path, Plot, Row, shortened, strips, svg
+from study.report.svg import Label, Part, Path, Plot, StripRow, shortened, strips, svg
 from study.report.words import state, words
 
 SHADES = 5  # of rungs and of quantiles in the style sheet
@@ -86,7 +86,7 @@ def descent(points: Sequence[BestSoFar], along: str, unit: float, label: str) ->
 def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None) -> Markup:
     """FID at the common rung against one parameter, over the trials that have it; diverged ones at the upper edge."""
     y = Scale.of(common.fids.values(), log=True, pad=0.08)
-    plot = Plot(axis.scale, y, x_label="", y_label="", x_ticks=_short(axis), width=320, height=230)
+    plot = Plot(axis.scale, y, "", x_ticks=_short(axis), width=320, height=230)
     placed: dict[str, list[tuple[float, float]]] = {}
     crosses = []
     for trial in trials:
@@ -114,7 +114,7 @@ def spreads(groups: Sequence[TrialGroup], kimg: int, what: str) -> Markup:
     for group in groups:
         low, middle, high = group.quartiles or (None, None, None)
         bar = None if low is None or high is None else (low, high)
-        rows.append(Row(group.value, {dots: group.fids}, bar, middle))
+        rows.append(StripRow(group.value, {dots: group.fids}, bar, middle))
     return strips(rows, f"FID at {kimg} kimg", f"FID at {kimg} kimg by {what}", row_height=34, log=True)
 
 

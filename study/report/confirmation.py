@@ -8,7 +8,7 @@ from study.confirmation.stats import LEVEL, judge
 from study.confirmation.view import HEAD, cells, legend, verdict
 from study.report.facts import Facts
 from study.report.html import render
-from study.report.svg import Row, strips
+from study.report.svg import StripRow, strips
 from study.report.words import words
 
 
@@ -18,15 +18,11 @@ def confirmation(facts: Facts) -> Markup | None:
     if judged is None:
         return None
     known = [c for c in judged.configurations if c.tests]
-    names = [f"trial {c.trial.number}" for c in known]
-    validation = [
-        Row(name, {"completed": tuple(c.validations.values()), "best": [c.study_fid]}, None, c.validation_mean)
-        for name, c in zip(names, known, strict=True)
-    ]
-    test = [
-        Row(name, {"completed": tuple(c.tests.values())}, c.interval, c.mean)
-        for name, c in zip(names, known, strict=True)
-    ]
+    validation, test = [], []
+    for c in known:
+        name, own = f"trial {c.trial.number}", {"completed": tuple(c.validations.values()), "best": [c.study_fid]}
+        validation.append(StripRow(name, own, None, c.validation_mean))
+        test.append(StripRow(name, {"completed": tuple(c.tests.values())}, c.interval, c.mean))
     return render(
         "confirmation.html",
         lines=list(verdict(study, judged, facts.folder)),
@@ -39,5 +35,5 @@ def confirmation(facts: Facts) -> Markup | None:
     )
 
 
-def _strips(rows: Sequence[Row], label: str) -> Markup | None:
+def _strips(rows: Sequence[StripRow], label: str) -> Markup | None:
     return strips(rows, label, f"{label}, a row per configuration", row_height=40) if rows else None

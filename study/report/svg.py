@@ -40,19 +40,23 @@ def svg(width: int, height: int, parts: Iterable[Part], label: str, class_: str 
 
 @dataclass
 class Plot:
-    """One plot: axes at the left and at the bottom; later parts are drawn over earlier ones. Sizes in user units."""
+    """One plot: axes at the left and at the bottom; later parts are drawn over earlier ones. Sizes in user units.
+
+    With `y_ticks` the rows have names and the grid is upright.
+    """
 
     x: Scale
     y: Scale
     x_label: str
-    y_label: str
+    y_label: str = ""
     x_ticks: Sequence[tuple[float, str]] | None = None
+    y_ticks: Sequence[tuple[float, str]] | None = None
     width: int = 520
     height: int = 320
-    top: int = 16
+    left: int = 58
     parts: list[Part] = field(default_factory=list)
 
-    left, right, bottom = 58, 14, 46
+    top, right, bottom = 16, 14, 46
 
     def place(self, point: Point) -> tuple[float, float]:
         """Return where a point of the data lies in user units."""
@@ -96,22 +100,23 @@ class Plot:
         return svg(self.width, self.height, [*self._axes(), *self.parts], label, class_)
 
     def _axes(self) -> Iterable[Part]:
-        base, end = self.height - self.bottom, self.width - self.right
-        for value, text in self.y.labelled_ticks():
+        base, end, rows = self.height - self.bottom, self.width - self.right, self.y_ticks is not None
+        for value, text in self.y.labelled_ticks() if self.y_ticks is None else self.y_ticks:
             _, y = self.place((self.x.low, value))
-            yield Path(f"M{self.left} {y:.1f}H{end}", "grid")
+            if not rows:
+                yield Path(f"M{self.left} {y:.1f}H{end}", "grid")
             yield Label(text, self.left - 6, y + 4, "end")
-        yield Path(f"M{self.left} {self.top}V{base}H{end}", "axis")
+        yield Path(f"M{self.left} {base if rows else self.top}V{base}H{end}", "axis")
         for value, text in self.x.labelled_ticks() if self.x_ticks is None else self.x_ticks:
             x, _ = self.place((value, self.y.low))
-            yield Path(f"M{x:.1f} {base}v4", "axis")
+            yield Path(f"M{x:.1f} {self.top}V{base + 4}", "grid") if rows else Path(f"M{x:.1f} {base}v4", "axis")
             yield Label(text, x, base + 18, "middle")
         yield Label(self.x_label, (self.left + end) // 2, self.height - 6, "middle name")
         if self.y_label:
             yield Label(self.y_label, 14, (self.top + base) // 2, "middle name", turned=True)
 
 
-class Row(NamedTuple):
+class StripRow(NamedTuple):
     """A row of `strips`: its name, dots by class, a bar from one value to another, and an upright mark."""
 
     name: str
@@ -120,36 +125,18 @@ class Row(NamedTuple):
     mark: float | None
 
 
-@dataclass
-class _Strips(Plot):
-    names: Sequence[str] = ()
-
-    left = 118
-
-    def _axes(self) -> Iterable[Part]:
-        base, end = self.height - self.bottom, self.width - self.right
-        yield Path(f"M{self.left} {base}H{end}", "axis")
-        for value, text in self.x.labelled_ticks():
-            x, _ = self.place((value, self.y.low))
-            yield Path(f"M{x:.1f} {self.top}V{base + 4}", "grid")
-            yield Label(text, x, base + 18, "middle")
-        yield Label(self.x_label, (self.left + end) // 2, self.height - 6, "middle name")
-        for i, name in enumerate(self.names):
-            _, y = self.place((self.x.low, len(self.names) - 1 - i))
-            yield Label(shortened(name, 15), self.left - 8, y + 5, "end")
-
-
-def strips(rows: Sequence[Row], x_label: str, label: str, row_height: int, log: bool | None = None) -> Markup:
+def strips(rows: Sequence[StripRow], x_label: str, label: str, row_height: int, log: bool | None = None) -> Markup:
     """Values in rows, one above another."""
-    plot = _Strips(
+    upwards = list(enumerate(reversed(rows)))
+    plot = Plot(
         Scale.of([value for row in rows for values in row.dots.values() for value in values], log),
         Scale(-0.5, len(rows) - 0.5, False),
-        x_label=x_label,
-        y_label="",
+        x_label,
+        y_ticks=[(y, shortened(row.name, 15)) for y, row in upwards],
         height=70 + row_height * len(rows),
-        names=[row.name for row in rows],
+        left=118,
     )
-    for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+    for y, row in upwards:
         if row.bar is not None:
             plot.line([(value, y) for value in row.bar], "quartiles")
         if row.mark is not None:

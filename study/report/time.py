@@ -43,12 +43,12 @@ def _fell_names(rungs: Sequence[int]) -> Iterable[tuple[str, str]]:
 
 
 def rungs(facts: Facts) -> Markup | None:
-    """What happened at each rung, and whether it foretold the end."""
+    """What happened at each rung, and whether it predicted the end."""
     rows = []
     for r in facts.rungs:
-        place = "" if r.place is None else f"{r.place} of {r.reached}"
+        best = "" if r.best_rank is None else f"{r.best_rank} of {r.reached}"
         counts = r.kimg, r.reached, r.went_on, len(r.fell), len(r.lost)
-        rows.append([*counts, _rho(r.to_next), _rho(r.to_end), place, numbers(r.fell)])
+        rows.append([*counts, _rho(r.to_next), _rho(r.to_end), best, numbers(r.fell)])
     return render("rungs.html", rows=rows)
 
 

@@ -13,7 +13,7 @@ every default filled in, and `--set key.subkey=value` overrides a key on the com
 
 A file is YAML 1.2: plain values only, no aliases, no key twice. An unknown key, a value out of range and settings
 that do not go together are refused before any work, each in one line. A path may begin with `~`; a relative one is
-meant from the folder in which `ganstudy launch` is typed, and recorded as an absolute one. "On relaunch" says whether
+taken from the folder in which `ganstudy launch` is typed, and recorded as an absolute one. "On relaunch" says whether
 a key may differ when a study that has begun is launched again.
 """
 
@@ -29,7 +29,7 @@ def reference() -> str:
 
 
 def _section(key: Key, level: int) -> Iterator[str]:
-    """A key that holds keys, and below it those that hold keys again."""
+    """A key that holds keys, and below it those that hold keys themselves."""
     if not key.keys and not key.variants:
         return
     need = "Required" if key.required else "Optional"

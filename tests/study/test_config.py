@@ -72,7 +72,7 @@ def test_overrides_reach_nested_keys_and_are_read_as_yaml(tmp_path: Path) -> Non
         ({"space": {"base": "quick", "narrow": {"beta1": [0.7]}}}, "beta1"),
         ({"resources": {"gpus": 1.5}}, "a fraction up to 1"),
         ({"resources": {"cpus": 0}}, "above 0"),
-        ({"resources": {"gpus": 0, "cuda_graphs": True}}, "there are none on a CPU and gpus is 0"),
+        ({"resources": {"gpus": 0, "cuda_graphs": True}}, "a CPU has none, and gpus is 0"),
         ({"resources": {"cuda_graphs": "often"}}, "cuda_graphs"),
         ({"data": {"name": "fashion_minst"}}, "fashion_mnist"),
         ({"space": {"base": "gan28", "fix": {"generator_optimiser.decay_kimg": 1}}}, "the rate would be 0"),
