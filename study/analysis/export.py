@@ -133,6 +133,6 @@ def read_export(file: Path) -> Exported:
         return Exported(data, None)
     unknown = set(data) - {"trial", "origin"}
     if unknown or not isinstance(data["trial"], dict) or not isinstance(data.get("origin", {}), dict):
-        raise InvalidInput(f"{file}: expected the keys `trial` and `origin`, each with keys below it")
+        raise InvalidInput(f"{file}: expected the keys `trial` and `origin`, each with keys under it")
     origin = validated(Origin, data["origin"], f"{file}: origin") if "origin" in data else None
     return Exported(data["trial"], origin)

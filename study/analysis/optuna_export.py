@@ -45,7 +45,7 @@ def export_optuna(study: StudyRecord, target: str) -> int:
         raise
     except optuna.exceptions.DuplicatedStudyError:
         raise InvalidInput(
-            f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
+            f"{quoted(target)}: has a study {name!r} already; remove it, or choose another storage"
         ) from None
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
@@ -75,7 +75,7 @@ def _storage(target: str) -> BaseStorage:
     file = absolute(Path(target)) if uri is None else database_file(uri)
     if file is not None:
         check_file(file, "Optuna storage")
-        check_writable(file.parent, "Optuna storage", "choose another place")
+        check_writable(file.parent, "Optuna storage", "choose another folder")
     return JournalStorage(JournalFileBackend(str(file))) if uri is None else RDBStorage(uri)
 
 

@@ -77,7 +77,7 @@ def promote(options: Promote, console: Console) -> bool:
     origin = f"trial {chosen.number} of {name}"
     found = f"Generator of trial {chosen.number} of the study `{name}`."
     candidate = Candidate(facts, data, model, uri, origin, found, tags)
-    with reaching(uri, "nothing was promoted; give the same command again when MLflow is up"):
+    with reaching(uri, "nothing was promoted; run the same command again when MLflow is up"):
         client, trial_uid = open_client(uri), f"{study.uid}/{chosen.number}"
         run = held_run(client, experiment_name(name), study.uid, trial_uid, study.uid)  # somebody may have deleted one
         if run is None:
@@ -108,7 +108,7 @@ def promote(options: Promote, console: Console) -> bool:
 def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
     """The generator of the trial's best FID, and what is known of the data."""
     if trial.kimg_best is None:
-        raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
+        raise GanStudyError(f"trial {trial.number} has not reported yet, so it has no generator; choose another")
     checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
     config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
     data = known_data(study.versions)

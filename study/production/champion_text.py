@@ -67,7 +67,7 @@ def description(candidate: Candidate) -> str:
 
 def tell(candidate: Candidate, version: str, new: bool, console: Console) -> None:
     """Say what was registered, where it is, and how to load it."""
-    known = "" if new else " (it was there already)"
+    known = "" if new else " (already registered)"
     say(
         console,
         f"{candidate.model} version {version} is its {ALIAS}{known}: {candidate.origin}, {candidate.facts.kimg} kimg, "

@@ -110,9 +110,11 @@ class ProductionFolder:
             try:
                 found = TrialConfig.from_dict(read_yaml(self.config).get("trial"), f"{self.config}: trial")
             except InvalidInput as error:
-                raise InvalidInput(f"--out {self.path}: is no training to go on with ({error}); {_CHOOSE}") from None
+                raise InvalidInput(
+                    f"--out {self.path}: is not a training that can be resumed ({error}); {_CHOOSE}"
+                ) from None
             if placed(found.to_dict(), None) != placed(trial, None):
-                raise InvalidInput(f"--out {self.path}: is the training of another configuration; {_CHOOSE}")
+                raise InvalidInput(f"--out {self.path}: is a training of another configuration; {_CHOOSE}")
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
             raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")
 

@@ -118,7 +118,7 @@ def evaluate(
         say(
             console,
             f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
-            "extractor is another now, so the two cannot be compared",
+            "extractor has changed, so the two cannot be compared",
         )
 
 

@@ -99,7 +99,7 @@ def make_plan(order: Order) -> TrainingPlan:
     folder.check_writable()
     stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
     if stands > order.kimg:
-        raise InvalidInput(f"--kimg {order.kimg}: {folder.path} stands at {stands} kimg; give that or more")
+        raise InvalidInput(f"--kimg {order.kimg}: {folder.path} is already at {stands} kimg; give that or more")
     mlflow = None
     if order.mlflow is not None:
         mlflow = resolve_uri(located_uri(order.mlflow), StudyFolder(Path(), "train"))  # no file is in that folder

@@ -78,5 +78,5 @@ def _generator_of(
         raise CorruptFile(f"{path}: the checkpoint is gone; --last takes the last one")
     checkpoint = read_checkpoint(path)
     if checkpoint.report.get("fid") != report["fid"]:
-        raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
+        raise CorruptFile(f"{path}: is not the checkpoint with FID {report['fid']}; --last takes the last one")
     return judged(checkpoint, plan.config, prepared.dataset.facts, prepared.fingerprint, plan.origin.threads)

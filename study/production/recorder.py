@@ -115,7 +115,7 @@ def register(plan: TrainingPlan, data: DataFacts, console: Console) -> None:
         client = _client(uri, folder)
         run = held_run(client, EXPERIMENT, measured.uid, measured.uid)
         if run is None:
-            raise GanStudyError(f"MLflow at {display_uri(uri)} has not this training; give the same command again")
+            raise GanStudyError(f"MLflow at {display_uri(uri)} does not have this training; run the same command again")
         version, new = register_generator(client, generator, candidate, run)
     tell(candidate, version, new, console)
 

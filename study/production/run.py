@@ -53,7 +53,7 @@ def run(plan: TrainingPlan, prepared: Prepared, say: Say, world: World = SINGLE)
             record.stop(measured, error)
             raise
         if diverged:
-            kept = f"; kept is the generator of {measured.generator['kimg']} kimg" if measured.generator else ""
+            kept = f"; the generator of {measured.generator['kimg']} kimg is kept" if measured.generator else ""
             raise Diverged(f"the training diverged: {diverged}{kept}")
 
 
@@ -75,7 +75,7 @@ def _to_the_end(
     trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, world=world)
     world.broadcast(trial.session.state_dict())
     if trial.session.kimg:
-        say(f"goes on from {trial.session.kimg} kimg", True)
+        say(f"resumes at {trial.session.kimg} kimg", True)
     if reported == trial.session.kimg:
         trial.unreported = None  # its report was kept
     while trial.unreported or trial.session.kimg < end:

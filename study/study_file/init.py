@@ -49,7 +49,7 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise InvalidInput(f"{file}: is there already; name another file, or remove it") from None
+        raise InvalidInput(f"{file}: already exists; name another file, or remove it") from None
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written: {error.strerror}; name another file") from None
     say(console, f"{file}: a study of {data}, {_TRIALS} trials; read it, then")

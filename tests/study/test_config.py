@@ -99,7 +99,7 @@ def test_bad_values_are_refused_in_one_line_that_says_the_rule(
         ("", "found nothing"),
         ("- 1\n- 2\n", "found list"),
         (b"name: \xff\xfe\n", "not UTF-8"),
-        (MINIMAL + "trials: 4\n", "stands twice"),
+        (MINIMAL + "trials: 4\n", "appears twice"),
         ("name: !!python/object:os.system x\n", "not usable YAML"),
         ("a: &a [1]\nb: [*a, *a]\n", "aliases"),
         ("name: [unclosed\n", "not usable YAML"),

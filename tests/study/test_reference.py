@@ -131,7 +131,7 @@ def test_init_sees_that_images_have_no_labels(here: Path, monkeypatch: pytest.Mo
     [
         (["cats"], "neither a data set nor a path"),
         (["folder"], "give the path itself"),
-        (["digits", "there.yaml"], "is there already"),
+        (["digits", "there.yaml"], "already exists"),
         (["digits", "study.txt"], "ends in .yaml"),
         (["digits", "nowhere/study.yaml"], "cannot be written"),
         (["digits", "--size", "4"], "size"),
