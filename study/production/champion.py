@@ -29,15 +29,7 @@ from trainables.generator import Generator, judged
 
 @dataclass(frozen=True)
 class Promote:
-    """What `ganstudy promote` was asked for.
-
-    Attributes:
-        name: the study's.
-        storage: the folder of studies; None for the default.
-        trial: its number; None for the confirmed winner, or the best.
-        model: the registered model's name; None for the study's.
-        as_json: print for scripts.
-    """
+    """What `ganstudy promote` was asked for; None as its help says."""
 
     name: str
     storage: Path | None

@@ -28,16 +28,7 @@ _LARGEST_PICTURE = 10_000  # images
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Which images to draw, and where to.
-
-    Attributes:
-        count: images; None: 64, or 8 of a strip.
-        seed: of latents and classes.
-        label: the class of all; None: as frequent as in the data.
-        out: a PNG; None: samples.png, if no `npz` is wanted either.
-        npz: a file of arrays `images` (uint8, N x C x H x W) and, of a generator with classes, `labels` (int64, N).
-        interpolate: a strip from one latent to another in place of independent images.
-    """
+    """What `ganstudy sample` was asked for; None as its help says. `label` is the class of all images."""
 
     count: int | None = None
     seed: int = 0

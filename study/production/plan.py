@@ -27,22 +27,7 @@ _REPORTS = 50  # about so many of a training whose schedule nobody chose
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for.
-
-    Attributes:
-        file: written by `ganstudy export`, or a bare trial configuration.
-        kimg: thousands of images to train for in all.
-        out: folder of the training; None: beside `file`, named after it.
-        report_kimg: evaluate every so many kimg; None: as the study, or less often so that there are about 50.
-        device: "cpu" or "cuda"; None: cuda where there is one.
-        seed: None: the exported one, which repeats the trial and goes on from there; another gives a fresh training.
-        last: keep the last generator, not that of the best FID.
-        mlflow: address of an MLflow store to record the training in; None: do not.
-        devices: train on so many devices at once, each with its part of every batch.
-        register: register the generator in that MLflow store.
-        model: as this; None: under the study's name, or the folder's where there is no study.
-        paths: of the data and the extractor's weights.
-    """
+    """What `ganstudy train` was asked for; None as its help says. `model` is the registered model's name."""
 
     file: Path
     kimg: int

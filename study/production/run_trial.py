@@ -21,16 +21,7 @@ from trainables.trial import Trial
 
 @dataclass(frozen=True)
 class Repeat:
-    """What `ganstudy run-trial` was asked for.
-
-    Attributes:
-        file: with the exported configuration.
-        kimg: thousands of images to train for.
-        report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
-        out: the folder that keeps checkpoints and samples (and is continued from); None for a temporary one.
-        device: "cpu" or "cuda".
-        paths: of the data and the extractor's weights.
-    """
+    """What `ganstudy run-trial` was asked for; None as its help says."""
 
     file: Path
     kimg: int

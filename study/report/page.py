@@ -44,7 +44,7 @@ def report(study: StudyRecord, folder: StudyFolder) -> str:
         study: what to tell.
         folder: where its pictures lie.
     """
-    facts = Facts(study, folder)
+    facts = Facts.of(study, folder)
     found = {heading: section(facts) for heading, section in SECTIONS.items()}
     return render(
         "page.html",
