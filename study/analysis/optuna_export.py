@@ -65,12 +65,7 @@ def export_optuna(study: StudyRecord, target: str) -> int:
 
 
 def _storage(target: str) -> BaseStorage:
-    """Return the storage.
-
-    Raises:
-        InvalidInput: if it cannot be written, or is no URL that all read alike: errors would name parts of a password.
-        Exception: of SQLAlchemy, a driver or the file system.
-    """
+    """Open the storage, unless its URL might be read in another way: errors would then show parts of a password."""
     uri = located_uri(_checked_url(target)) if "://" in target else None
     file = absolute(Path(target)) if uri is None else database_file(uri)
     if file is not None:

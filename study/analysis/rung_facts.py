@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from study.analysis.ranking import UNRANKED, rank
@@ -44,35 +45,24 @@ def schedule_of(config: Mapping[str, Any]) -> Schedule:
 
 def rung_facts(trials: Sequence[TrialRecord], schedule: Schedule) -> list[RungFacts]:
     """Return the facts of each rung, rising."""
-    rungs = schedule.rungs()
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETED]
     best = next((r.trial for r in rank(trials, top=1)), None)
-    return [
-        _facts(trials, completed, best, rung, after, schedule.max_kimg)
-        for rung, after in zip(rungs, [*rungs, schedule.max_kimg][1:], strict=True)
-    ]
-
-
-def _facts(
-    trials: Sequence[TrialRecord],
-    completed: Sequence[TrialRecord],
-    best: TrialRecord | None,
-    rung: int,
-    after: int,
-    end: int,
-) -> RungFacts:
-    curves = {trial.number: trial.curve for trial in trials}
-    there = sorted(curve[rung] for curve in curves.values() if rung in curve)
-    return RungFacts(
-        kimg=rung,
-        reached=len(there),
-        went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
-        fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
-        lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
-        to_next=correlation(trials, rung, after),
-        to_end=correlation(completed, rung, end),
-        best_rank=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
-    )
+    found = []
+    for rung, after in pairwise([*schedule.rungs(), schedule.max_kimg]):
+        there = sorted(trial.curve[rung] for trial in trials if rung in trial.curve)
+        found.append(
+            RungFacts(
+                kimg=rung,
+                reached=len(there),
+                went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
+                fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
+                lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
+                to_next=correlation(trials, rung, after),
+                to_end=correlation(completed, rung, schedule.max_kimg),
+                best_rank=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
+            )
+        )
+    return found
 
 
 def correlation(trials: Sequence[TrialRecord], early: int, late: int) -> Correlation:

@@ -69,9 +69,10 @@ def _listed(name: str, storage: Path | None) -> Listed:
     except GanStudyError as error:
         return Listed(name, "unreadable", problem=str(error))
     ranked = rank(study.trials, top=1)
+    running = any(trial.state == TrialState.RUNNING for trial in study.trials)
     return Listed(
         name=name,
-        state=_state(study),
+        state="running" if running else "finished" if study.complete else "interrupted",
         trials=(len(study.trials), int(study.config["trials"])),
         states=dict(Counter(str(trial.state) for trial in study.trials)),
         fid_best=ranked[0].fid_best if ranked else None,
@@ -79,12 +80,6 @@ def _listed(name: str, storage: Path | None) -> Listed:
         written_at=_written(study),
         data=str(study.config["data"]["name"]),
     )
-
-
-def _state(study: StudyRecord) -> str:
-    if any(trial.state == TrialState.RUNNING for trial in study.trials):
-        return "running"
-    return "finished" if study.complete else "interrupted"
 
 
 def _written(study: StudyRecord) -> float:

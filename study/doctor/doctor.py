@@ -60,7 +60,10 @@ def examine(options: Examine, console: Console) -> bool:
     Raises:
         GanStudyError: if there is no such study, or it cannot be read.
     """
-    store = options.mlflow or _store_of(options.study, options.storage)
+    store = options.mlflow
+    if not store and options.study is not None:
+        folder = find_study(options.study, options.storage)
+        store = resolve_uri(load_study(folder).config["mlflow"]["uri"], folder)
     patient = Patient(storage_root(options.storage), cluster_address(options.address), store, options.quick)
     found: dict[str, list[Finding]] = {}
     with Screen(stderr=True).status("") as status:  # of which nothing is seen but on a terminal
@@ -78,13 +81,6 @@ def examine(options: Examine, console: Console) -> bool:
     end = f"{sick} to fix" if sick else "ready to launch"
     say(console, f"{end}; {counted({'warnings': warned})}", "bold")
     return not sick
-
-
-def _store_of(name: str | None, storage: Path | None) -> str | None:
-    if name is None:
-        return None
-    folder = find_study(name, storage)
-    return resolve_uri(load_study(folder).config["mlflow"]["uri"], folder)
 
 
 def _findings(name: str, patient: Patient) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What is said of a registered generator: how to load it, what it takes and gives, where it is from."""
+"""The texts about a registered generator: how to load it, what it takes and gives, where it is from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

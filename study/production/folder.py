@@ -13,12 +13,14 @@ import yaml
 from study.ledger.lock import FileLock
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
-from trainables.files import check_writable, write_atomically
+from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
 from trainables.generator import FILE
 from trainables.paths import placed
 
-_CHOOSE = "choose another folder with --out"
+CHOOSE = "choose another folder with --out"
+"""What to do about one that cannot be used."""
+
 _PATIENCE = 60.0  # seconds until Ray's processes have noticed the end of the one that started them
 
 
@@ -67,14 +69,6 @@ class ProductionFolder:
         self.config, self.metrics, self.generator = path / "config.yaml", path / "metrics.json", path / FILE
         self.card, self.grid, self.training = path / "README.md", path / "samples.png", path / "training"
 
-    def check_writable(self) -> None:
-        """Refuse a folder that cannot be written to, leaving no trace.
-
-        Raises:
-            InvalidInput: if it is one.
-        """
-        check_writable(self.path, "--out", _CHOOSE)
-
     @contextmanager
     def claim(self, trial: Mapping[str, Any], origin: Mapping[str, Any]) -> Iterator[None]:
         """Make the folder this process's alone, and bind it to a configuration.
@@ -86,8 +80,8 @@ class ProductionFolder:
         try:
             self._check_owner(trial)
         except OSError as error:
-            raise InvalidInput(f"--out {self.path}: cannot be read: {error.strerror}; {_CHOOSE}") from None
-        busy = f"{self.path}: another process trains there; wait for its end, or {_CHOOSE}"
+            raise InvalidInput(f"--out {self.path}: cannot be read: {error.strerror}; {CHOOSE}") from None
+        busy = f"{self.path}: another process trains there; wait for its end, or {CHOOSE}"
         with _alone(self.path, 0.0, busy):
             if not self.config.exists():
                 text = yaml.safe_dump({"trial": dict(trial), "origin": dict(origin)}, sort_keys=False)
@@ -101,7 +95,7 @@ class ProductionFolder:
         Raises:
             GanStudyError: if that one does not end.
         """
-        busy = f"{self.path}: an earlier process still trains there; end it, or {_CHOOSE}"
+        busy = f"{self.path}: an earlier process still trains there; end it, or {CHOOSE}"
         with _alone(self.training, _PATIENCE, busy):
             yield
 
@@ -111,12 +105,12 @@ class ProductionFolder:
                 found = TrialConfig.from_dict(read_yaml(self.config).get("trial"), f"{self.config}: trial")
             except InvalidInput as error:
                 raise InvalidInput(
-                    f"--out {self.path}: is not a training that can be resumed ({error}); {_CHOOSE}"
+                    f"--out {self.path}: is not a training that can be resumed ({error}); {CHOOSE}"
                 ) from None
             if placed(found.to_dict(), None) != placed(trial, None):
-                raise InvalidInput(f"--out {self.path}: is a training of another configuration; {_CHOOSE}")
+                raise InvalidInput(f"--out {self.path}: is a training of another configuration; {CHOOSE}")
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
-            raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")
+            raise InvalidInput(f"--out {self.path}: holds other files; {CHOOSE}, new or empty")
 
     def read_measured(self) -> TrainingMetrics | None:
         """Return what was measured so far, None if nothing was.
@@ -129,7 +123,7 @@ class ProductionFolder:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, RecursionError) as error:
-            raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {_CHOOSE}") from None
+            raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {CHOOSE}") from None
 
     def write_measured(self, measured: TrainingMetrics) -> None:
         """Write what was measured, atomically."""

@@ -18,7 +18,7 @@ from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation.prepare import prepare
 from trainables.files import check_named, write_named
-from trainables.generator import Generator, Samples
+from trainables.generator import Generator
 from trainables.images import as_png
 from trainables.judging import judge
 
@@ -61,7 +61,10 @@ def sample(path: Path, wanted: SampleOptions, device: str | None, console: Conso
         write_named(out, as_png(picture(drawn.images, columns)))
         say_written(console, out, f"{count} images")
     if wanted.npz is not None:
-        write_named(wanted.npz, _archive(drawn))
+        labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, images=drawn.images.numpy(), **labels)
+        write_named(wanted.npz, archive.getvalue())
         say_written(console, wanted.npz, f"{count} images")
 
 
@@ -111,10 +114,3 @@ def evaluate(
             f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
             "extractor has changed, so the two cannot be compared",
         )
-
-
-def _archive(drawn: Samples) -> bytes:
-    labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
-    target = io.BytesIO()
-    np.savez(target, allow_pickle=False, images=drawn.images.numpy(), **labels)
-    return target.getvalue()

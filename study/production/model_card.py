@@ -1,4 +1,4 @@
-"""The model card of a trained generator: a README.md that tells what it is, how good, from where, and how to use it."""
+"""The model card of a trained generator: a README.md on what it is, how good it is, where it is from, how to use it."""
 
 import yaml
 
@@ -35,7 +35,7 @@ def model_card(
         (
             f"# {in_markdown(name)}: a generator of {facts.trial.data.name} images",
             f"![{folder.grid.name}]({folder.grid.name})",
-            "Samples, not picked: `ganstudy sample` with its defaults draws these.",
+            "Samples, not selected: `ganstudy sample` with its defaults draws these.",
             _what(facts),
             _quality(facts, prepared, measured),
             data_text(facts, prepared.dataset.facts),
@@ -81,8 +81,8 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetric
     best = ""
     if chosen.get("chosen") != "last":
         best = (
-            f"\n\nThe generator is that of the lowest FID of {len(measured.reports)} reports: its FID on the "
-            f"{evaluation.split} split is a little too good for that"
+            f"\n\nThe generator has the lowest FID of {len(measured.reports)} reports, so its FID on the "
+            f"{evaluation.split} split is a little too low"
         ) + (", the one on the test split is not." if tests else ".")
     return f"## Quality\n\n{table}\n\n{scale} {prints}{best}"
 
@@ -109,7 +109,7 @@ def _origin(facts: GeneratorFacts, measured: TrainingMetrics, origin: Origin) ->
             text += f", whose best FID was {number(origin.fid_best)} at {origin.kimg_best} kimg"
             counts = ImageCounts.of(facts.trial.evaluation, origin.full_count_at)
             images = counts.at(origin.kimg_best or 0)
-            text += "" if images == counts.full else f" (of {images} generated images, and not to be compared)"
+            text += "" if images == counts.full else f" (of {images} generated images, which cannot be compared)"
             text += "" if origin.fid_fingerprint in (None, facts.fid_fingerprint) else " (of another fingerprint)"
     return f"## Origin\n\n{text}. Trained with seed {facts.trial.seed}, as training `{measured.uid}`."
 

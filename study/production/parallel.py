@@ -65,12 +65,12 @@ def _run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
             _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, halt, say)
         except RayError as error:  # its servers or one of its own processes died
             cause = _cause(error)
-            raise GanStudyError(f"Ray failed ({cause}); the same command goes on from the last report") from error
+            raise GanStudyError(f"Ray failed ({cause}); the same command resumes from the last report") from error
 
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
-    """Run Ray Train in a process of its own, so that the driver is free for Ctrl-C; return why it failed, if it did."""
+    """Run Ray Train in a process of its own, so that Ctrl-C reaches the driver; return why it failed, if it did."""
     devices, gpu = plan.order.devices, plan.device == "cuda"
     resources = {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if gpu else {})
     trainer = TorchTrainer(
@@ -80,7 +80,7 @@ def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue,
         run_config=RunConfig(
             storage_path=storage,
             failure_config=FailureConfig(max_failures=_RESTARTS),
-            callbacks=[_Mourner(told, devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
+            callbacks=[_Deaths(told, devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
     )
@@ -92,7 +92,7 @@ def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue,
 
 
 def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> None:
-    """Say what the first process says until all have ended."""
+    """Repeat what the first process says until all have ended."""
     over = False
     while not over:
         halt.check()
@@ -106,7 +106,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> 
     if cause := ray.get(fit):
         raise GanStudyError(
             f"the processes that train together failed {_RESTARTS + 1} times ({cause}); "
-            "the same command goes on from the last report"
+            "the same command resumes from the last report"
         )
 
 
@@ -125,14 +125,14 @@ def _work(options: dict[str, Any]) -> None:
             run(plan, prepared, lambda text, done: told.put((text, done)), world)
         except Exception as error:
             if isinstance(error, ImportError):
-                error = GanStudyError(f"{cause_of(error)}; install what is missing, then the same command goes on")
+                error = GanStudyError(f"{cause_of(error)}; install what is missing, then run the same command again")
             if isinstance(error, GanStudyError) or is_disk_shut(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend
                 threading.Event().wait()  # the driver ends all
             raise
 
 
-class _Mourner(UserCallback):
+class _Deaths(UserCallback):
     """Says which processes died. Runs in Ray Train's own process."""
 
     def __init__(self, told: Queue, count: int) -> None:
@@ -142,7 +142,7 @@ class _Mourner(UserCallback):
         self._deaths += 1
         if self._deaths <= _RESTARTS:
             ranks = ", ".join(str(rank + 1) for rank in sorted(worker_exceptions))
-            self._told.put((f"process {ranks} of {self._count} failed; all start again at the last report", True))
+            self._told.put((f"process {ranks} of {self._count} failed; all restart from the last report", True))
 
 
 def _cause(error: Exception) -> str:

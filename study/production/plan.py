@@ -14,11 +14,12 @@ from study.mlflow.database import check_database_folder
 from study.mlflow.store import resolve_uri
 from study.places import AS_CONFIGURED, DataPaths
 from study.production.champion_registry import registered_name
-from study.production.folder import ProductionFolder
+from study.production.folder import CHOOSE, ProductionFolder
 from study.study_file.addresses import located_uri
 from trainables.checkpoint import CheckpointStore
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.files import check_writable
 from trainables.gan.config import TrialConfig
 from trainables.world import check_divides
 
@@ -81,7 +82,7 @@ def make_plan(order: Order) -> TrainingPlan:
         config = TrialConfig.from_dict(config.to_dict() | {"seed": order.seed}, "--seed")
         origin = origin.model_copy(update={"fids": {}})  # of another training
     folder = ProductionFolder(order.out or _beside(order.file, order.seed))
-    folder.check_writable()
+    check_writable(folder.path, "--out", CHOOSE)
     stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
     if stands > order.kimg:
         raise InvalidInput(f"--kimg {order.kimg}: {folder.path} is already at {stands} kimg; give that or more")

@@ -32,7 +32,7 @@ class Repeat:
 
 
 def run_trial(options: Repeat, console: Console) -> bool:
-    """Train an exported configuration, printing each report beside what the study measured.
+    """Train an exported configuration, printing each FID beside the study's.
 
     Returns:
         Whether every FID that the study also measured came out the same to the last bit.

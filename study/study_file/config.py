@@ -1,6 +1,7 @@
 """`StudyConfig`: the study file, validated once."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -249,7 +250,9 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path)
     Raises:
         InvalidInput: listing every key that differs and may not.
     """
-    before, after = flatten(_completed(old)), flatten(new)
+    with suppress(InvalidInput):  # settings that are newer than the study's ganstudy have their defaults
+        old = validated(StudyConfig, dict(old), "settings").to_dict()
+    before, after = flatten(old), flatten(new)
     wrong = []
     for key in sorted(before.keys() | after.keys()):
         was, now = before.get(key), after.get(key)
@@ -261,14 +264,6 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path)
             f"the study in {folder} was started with other settings ({'; '.join(wrong)}); "
             "undo these, or choose another name"
         )
-
-
-def _completed(old: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings of an older ganstudy with those that came since then at their defaults."""
-    try:
-        return validated(StudyConfig, dict(old), "settings").to_dict()
-    except InvalidInput:
-        return old
 
 
 def is_changeable(key: str) -> bool:

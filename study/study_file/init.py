@@ -97,7 +97,8 @@ def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iter
     block = False
     for key in keys:
         value = chosen.get(key.name)
-        below = _below(key, value)
+        # Of a key that holds one of many kinds: the keys of the kind that is chosen.
+        below = key.variants[(value or key.default)["name"]][1] if key.variants else key.keys
         if depth == 0 and (below or block):
             yield ""
         block = bool(below)
@@ -110,14 +111,6 @@ def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iter
             yield from _commented(f"{'  ' * depth}{key.name}: {_scalar(value)}", _comment(key))
         elif not key.required:
             yield from _commented(f"{'  ' * depth}# {key.name}: {_scalar(key.default)}", _comment(key))
-
-
-def _below(key: Key, value: Any) -> tuple[Key, ...]:
-    """The keys that a key holds: of one that holds one of many kinds those of the kind that is chosen."""
-    if not key.variants:
-        return key.keys
-    kind = (value or key.default)["name"]
-    return key.variants[kind][1]
 
 
 def _off(line: str, depth: int) -> str:

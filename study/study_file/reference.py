@@ -52,15 +52,10 @@ def _table(keys: Iterable[Key]) -> str:
     lines = ["| key | takes | default | meaning | on relaunch |", "|---|---|---|---|---|"]
     for key in keys:
         limits = f", {key.range}" if key.range else ""
-        cells = (f"`{key.path}`", f"{key.type}{limits}", _default(key), key.description, key.change)
+        default = "required" if key.required else "-" if key.default is None else f"`{shown(key.default)}`"
+        cells = (f"`{key.path}`", f"{key.type}{limits}", default, key.description, key.change)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _default(key: Key) -> str:
-    if key.required:
-        return "required"
-    return "-" if key.default is None else f"`{shown(key.default)}`"
 
 
 def shown(value: object) -> str:
