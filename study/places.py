@@ -1,7 +1,6 @@
-"""Where the data of a trial and its extractor's weights lie, if not where its configuration says: they may have moved.
+"""Paths of a trial's data and its extractor's weights that have moved since it was configured.
 
-The configuration stays what it is, and so do the checkpoints that belong to it; the FID's fingerprint tells whether the
-images are the same.
+The configuration stays as it is, and so do its checkpoints; the FID's fingerprint tells whether the images are the same.
 """
 
 from collections.abc import Iterator, Mapping

@@ -22,7 +22,7 @@ class CommonRung:
     def of(cls, study: StudyRecord) -> "CommonRung | None":
         """Return the largest budget at which all trials that have ended compare; None if there is none.
 
-        A trial in hand takes part if it has got so far, and does not lower the budget for the others.
+        A running trial is included if it has reached that budget, and does not lower it for the others.
         """
         ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
         kimg = common_budget([trial for trial in ranked if not trial.unfinished]) or common_budget(ranked)

@@ -1,7 +1,7 @@
-"""What a study has cost, what its early stopping saved, and what FID it had for how much.
+"""What a study cost, what early stopping saved, and which FID it had reached at what cost.
 
-Costs are those of the reports in the ledger: what a trial trained after its last report, and what was trained twice
-after a crash, is not in them.
+Costs come from the reports in the ledger: training after a trial's last report, or repeated after a crash, is not
+included.
 """
 
 from collections.abc import Sequence
@@ -69,16 +69,16 @@ def saved(study: StudyRecord) -> Saved:
 
 
 def wall_seconds(study: StudyRecord) -> float:
-    """Return seconds from the opening of the study to the last that its trials told; pauses included."""
+    """Return seconds from the opening of the study to the last report or end of a trial; pauses included."""
     times = [report.written_at for trial in study.trials for report in trial.reports]
     times += [trial.ended_at for trial in study.trials if trial.ended_at is not None]
     return max(0.0, max(times, default=study.opened_at) - study.opened_at)
 
 
 def progress(study: StudyRecord) -> list[BestSoFar]:
-    """Return each moment at which the best FID fell, and the last report's; diverged and failed trials cost only.
+    """Return each point at which the best FID improved, and the last report; diverged and failed trials only cost.
 
-    FIDs count that are of the most images that any such trial was judged by.
+    Only FIDs of the largest number of generated images count.
     """
     reports = sorted(
         ((report, trial) for trial in study.trials for report in trial.reports),

@@ -93,11 +93,11 @@ def in_trouble(trial: TrialRecord) -> bool:
 def where_trouble_lies(trials: Sequence[TrialRecord]) -> list[Where]:
     """Return the parameters that tell most about which trials diverged or collapsed, the most telling first.
 
-    Measured is the mutual information of the parameter's bin with being in trouble, over the trials that have the
+    The measure is the mutual information of the parameter's bin with being in trouble, over the trials that have the
     parameter, less its expectation by chance, (bins - 1) / (2 n ln 2) (Miller 1955, "Note on the bias of information
     estimates"), weighted with the part of trials that have it. Parameters that tell less than four times what chance
-    gives are left out; of twenty that tell nothing one still gets in. Trials that failed are not looked at: a full
-    memory is no matter of training.
+    gives are left out; about one in twenty unrelated ones still gets in. Failed trials are left out: running out of
+    memory says nothing about training.
     """
     looked_at = [trial for trial in trials if trial.state != TrialState.FAILED]
     names = dict.fromkeys(name for trial in looked_at for name in trial.params)

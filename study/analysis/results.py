@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula's beginning; none of a study's own texts begins so."""
+"""What a spreadsheet takes for the beginning of a formula; no text of a study's own begins like that."""
 
 
 _FACTS = ("kimg", "rung", "cause", "origin", "attempts", "fid", "fid_best", "kimg_best", "collapsed", "collapsed_best")

@@ -18,7 +18,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: of `what`, its `value`, and what to do if anything."""
+    """One line: what was checked, what was found, and what to do about it, if anything."""
 
     what: str
     level: Level
@@ -47,12 +47,12 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 
 def ok(what: str, value: str, advice: str = "") -> Finding:
-    """All is well; `advice` is for who wants more."""
+    """All is well; `advice` is what could still be done."""
     return Finding(what, Level.OK, value, advice)
 
 
 def warn(what: str, value: str, advice: str) -> Finding:
-    """A study runs, but something may surprise."""
+    """A study will run, but not as well as it could."""
     return Finding(what, Level.WARN, value, advice)
 
 

@@ -1,4 +1,4 @@
-"""Doctor: which data sets are on this machine, and the weights of the networks that an FID is taken with."""
+"""Doctor: which data sets and feature extractors' weights are on this machine."""
 
 import os
 from collections.abc import Iterator

@@ -14,7 +14,7 @@ _THREADS = "OMP_NUM_THREADS"
 
 
 def check_devices(_: Patient) -> Iterator[Finding]:
-    """GPUs that torch finds; one small product on each."""
+    """GPUs that torch finds; one small matrix product on each."""
     import torch
 
     if not torch.cuda.is_available():
@@ -47,7 +47,7 @@ def check_cores(_: Patient) -> Iterator[Finding]:
         yield warn(
             "cores",
             f"{note}, but the container may use {quota:g} at a time",
-            f"set concurrency to {max(1, int(quota))}: more trials at once would only slow one another down",
+            f"set concurrency to {max(1, int(quota))}: more trials at once would only slow each other down",
         )
     else:
         yield ok("cores", f"{note}: as many trials at a time, one thread each")
@@ -55,7 +55,7 @@ def check_cores(_: Patient) -> Iterator[Finding]:
     if given and given.isdecimal() and int(given) > cores:
         yield warn("threads", f"{_THREADS}={given}", f"unset {_THREADS}: more threads than cores are many times slower")
     busy = os.getloadavg()[0]
-    load, advice = f"{busy:.1f} on {cores} cores", "others compute here too: forecasts will be too optimistic"
+    load, advice = f"{busy:.1f} on {cores} cores", "other programs are busy here: forecasts will be too optimistic"
     yield warn("load", load, advice) if busy > cores else ok("load", load)
 
 

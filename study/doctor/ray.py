@@ -11,7 +11,7 @@ from trainables.errors import GanStudyError, reason_of
 
 
 def check_ray(patient: Patient) -> Iterator[Finding]:
-    """A task that comes back tells more than any version."""
+    """Run a task on each node: that tells more than any version."""
     if patient.quick:
         yield ok("ray", f"{version('ray')}, not tried", "without --quick it is tried")
         return

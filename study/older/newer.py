@@ -1,4 +1,4 @@
-"""What lies in a study's folder that no crash can leave there, unless its ledger once knew more.
+"""Finds files in a study's folder that are ahead of its ledger by more than a crash explains.
 
 A step is in the ledger before it is begun: a trial before its folder is made, an attempt before its worker starts. So
 trials and attempts on disk are never ahead of the ledger. A checkpoint is written before its report is in the ledger,

@@ -1,4 +1,4 @@
-"""`ganstudy report`: a study as one HTML page that needs nothing else.
+"""`ganstudy report`: a study as one self-contained HTML page.
 
 Each section prepares plain values, and a template of `templates/` says how they look. The plots are inline SVG of our
 own, styled by the page. Plotly (which Optuna's figures need) would add a dependency, 5 MB of script to each page, and
