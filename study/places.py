@@ -1,6 +1,6 @@
 """Paths of a trial's data and its extractor's weights that have moved since it was configured.
 
-The configuration stays as it is, and so do its checkpoints; the FID's fingerprint tells whether the images are the same.
+The configuration stays as it is, and so do its checkpoints; the FID's fingerprint tells whether the images are too.
 """
 
 from collections.abc import Iterator, Mapping

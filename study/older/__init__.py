@@ -1,1 +1,1 @@
-"""A ledger that is older than the files beside it, such as a restored copy: noticed, refused, or accepted on request."""
+"""A ledger older than the files beside it, such as a restored copy: noticed, refused, or accepted on request."""
