@@ -21,7 +21,7 @@ from trainables.evaluation.image_counts import best_of
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
 
 Look = tuple[int, int]
-"""A report's kimg and the number of generated images that it judged."""
+"""A report's kimg and the number of generated images that its FID is of."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The report on the confirmation: the best configurations trained again from fresh seeds, and judged on test images."""
+"""The report on the confirmation: the best configurations trained again from fresh seeds, evaluated on test images."""
 
 from collections.abc import Sequence
 
