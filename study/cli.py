@@ -235,10 +235,10 @@ def run_trial(
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
-    from study.places import Places
+    from study.places import DataPaths
     from study.production import run_trial as repeating
 
-    options = repeating.Repeat(file, kimg, report_kimg, out, device, Places(data, weights))
+    options = repeating.Repeat(file, kimg, report_kimg, out, device, DataPaths(data, weights))
     if not repeating.run_trial(options, console):
         raise typer.Exit(FAILED)
 
@@ -280,11 +280,11 @@ def train(
 
     Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
-    from study.places import Places
+    from study.places import DataPaths
     from study.production import train as production
 
-    places = Places(data, weights)
-    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, places)
+    paths = DataPaths(data, weights)
+    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, paths)
     production.train(order, console)
 
 
@@ -316,7 +316,7 @@ def sample(
     """
     from study.production import generators
 
-    wanted = generators.SampleRequest(count, seed, label, out, npz, interpolate)
+    wanted = generators.SampleOptions(count, seed, label, out, npz, interpolate)
     generators.sample(path, wanted, device, console)
 
 
@@ -336,10 +336,10 @@ def evaluate(
 
     Example: ganstudy evaluate best --split test
     """
-    from study.places import Places
+    from study.places import DataPaths
     from study.production import generators
 
-    generators.evaluate(path, split, device, as_json, console, Places(data, weights))
+    generators.evaluate(path, split, device, as_json, console, DataPaths(data, weights))
 
 
 @app.command(rich_help_panel=PRODUCTION)

@@ -1,7 +1,6 @@
-"""Where the data of a trial and its extractor's weights lie, if not where its configuration says: they may have moved.
+"""Paths of a trial's data and its extractor's weights that have moved since it was configured.
 
-The configuration stays what it is, and so do the checkpoints that belong to it; the FID's fingerprint tells whether the
-images are the same.
+The configuration stays as it is, and so do its checkpoints; the FID's fingerprint tells whether the images are too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,29 +15,29 @@ from trainables.evaluation.config import Evaluation
 from trainables.gan.config import TrialConfig
 from trainables.paths import DATA_KEYS
 
-BY_OPTION = "--data PATH names another place, --weights FILE that of Inception's weights"
-BY_LAUNCH = "if it was moved, launch the study again with --set KEY=PATH: the new place is recorded"
+BY_OPTION = "--data PATH says where it is, --weights FILE where Inception's weights are"
+BY_LAUNCH = "if it was moved, launch the study again with --set KEY=PATH, which is recorded"
 
 
 @dataclass(frozen=True)
-class Places:
-    """The place of the data, and of the extractor's weights; None: as configured."""
+class DataPaths:
+    """Where the data and the extractor's weights lie; None: as configured."""
 
     data: Path | None = None
     weights: Path | None = None
 
     @classmethod
-    def of(cls, study: Mapping[str, Any]) -> "Places":
-        """The places in a study's newest settings."""
+    def of(cls, study: Mapping[str, Any]) -> "DataPaths":
+        """Return the paths in a study's newest settings."""
         data = next((study["data"][key] for key in DATA_KEYS if study["data"].get(key)), None)
         weights = study.get("evaluation", {}).get("extractor", {}).get("weights")
         return cls(data and Path(data), weights and Path(weights))
 
-    def found(self, trial: TrialConfig) -> tuple[DataSource, Evaluation]:
-        """The trial's data and evaluation, at these places.
+    def applied(self, trial: TrialConfig) -> tuple[DataSource, Evaluation]:
+        """Return the trial's data and evaluation with these paths.
 
         Raises:
-            InvalidInput: if what they name has no place.
+            InvalidInput: if the data source or the extractor takes no path.
         """
         evaluation = trial.evaluation
         if self.weights is not None:
@@ -49,7 +48,7 @@ class Places:
         return trial.data.at(self.data), evaluation
 
 
-AS_CONFIGURED = Places()
+AS_CONFIGURED = DataPaths()
 
 
 @contextmanager

@@ -28,11 +28,11 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice, of which YAML would silently keep the last."""
+        """Refuse a key that appears twice: YAML would silently keep the last."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {quoted(key)} stands twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {quoted(key)} appears twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -128,8 +128,8 @@ def test_a_study_folder_that_is_a_link(shell: Shell) -> None:
 BASE = yaml.safe_dump(STUDY)
 BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" if i else "a0: &a0 [x]\n" for i in range(9))
 TEXTS = {
-    "a duplicate key": (BASE + "trials: 4\n", "'trials' stands twice"),
-    "a duplicate key below": (BASE + "evaluation: {count: 300, count: 400}\n", "'count' stands twice"),
+    "a duplicate key": (BASE + "trials: 4\n", "'trials' appears twice"),
+    "a duplicate key below": (BASE + "evaluation: {count: 300, count: 400}\n", "'count' appears twice"),
     "an object": ("name: !!python/object/apply:os.system ['touch x']\n", "not usable YAML"),
     "an object's name": ("name: !!python/name:os.system\n", "not usable YAML"),
     "an alias bomb": (BOMB, "aliases"),

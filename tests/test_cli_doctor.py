@@ -202,7 +202,7 @@ def test_a_server_that_speaks_no_http_is_a_finding(patient: Any) -> None:
 
 
 def test_sizes() -> None:
-    assert [size(n) for n in (5, 1500, 2_500_000, 3.21e9, 4e12)] == ["5 bytes", "2 kB", "2.5 MB", "3.2 GB", "4.0 TB"]
+    assert [size(n) for n in (5, 1500, 2_500_000, 3.21e9, 4e12)] == ["5 bytes", "1.5 kB", "2.5 MB", "3.2 GB", "4.0 TB"]
 
 
 @pytest.mark.slow

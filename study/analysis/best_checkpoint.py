@@ -1,4 +1,4 @@
-"""The checkpoint of a trial's best FID: it is always kept, and what is found must be what the ledger tells of."""
+"""The checkpoint of a trial's best FID: it is always kept, and must be the one in the ledger."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from trainables.errors import CorruptFile, GanStudyError
 
 
 def best_checkpoint(folder: StudyFolder, trial: TrialRecord, otherwise: str) -> Path:
-    """Return where it lies.
+    """Return its path.
 
     Args:
         folder: the study's.
@@ -22,13 +22,13 @@ def best_checkpoint(folder: StudyFolder, trial: TrialRecord, otherwise: str) -> 
     path = CheckpointStore(folder.checkpoints(trial.number)).path(trial.kimg_best or 0)
     if not path.is_dir():
         raise GanStudyError(
-            f"{path}: the checkpoint of trial {trial.number}'s best FID is gone; bring it back, or {otherwise}"
+            f"{path}: the checkpoint of trial {trial.number}'s best FID is gone; restore it, or {otherwise}"
         )
     return path
 
 
 def read_best_checkpoint(path: Path, trial: TrialRecord) -> Checkpoint:
-    """Return what is in it.
+    """Read it.
 
     Raises:
         CorruptFile: if it is damaged, or of another FID than the ledger's.

@@ -1,11 +1,11 @@
-"""All trials of a study at one budget: the only place where those that ASHA stopped and those that went on compare."""
+"""All trials of a study at one budget, where those that ASHA stopped can be compared with those that continued."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from study.analysis.ranking import UNRANKED, common_budget
-from study.analysis.scales import Scale, shown, spans_decades
+from study.analysis.scales import Scale, shown
 from study.ledger.records import StudyRecord, TrialRecord
 
 _FEW = 6  # different numbers, up to which a parameter is shown as choices
@@ -22,7 +22,7 @@ class CommonRung:
     def of(cls, study: StudyRecord) -> "CommonRung | None":
         """Return the largest budget at which all trials that have ended compare; None if there is none.
 
-        A trial in hand takes part if it has got so far, and does not lower the budget for the others.
+        A running trial is included if it has reached that budget, and does not lower it for the others.
         """
         ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
         kimg = common_budget([trial for trial in ranked if not trial.unfinished]) or common_budget(ranked)
@@ -76,16 +76,3 @@ def axis(name: str, values: Sequence[Any]) -> Axis:
 def choice_name(value: Any) -> str:
     """Return a choice as a tick or a table shows it."""
     return shown(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def is_log(axis: Axis, values: Sequence[float]) -> bool:
-    """Tell whether numbers of an axis are to be taken as logarithms."""
-    return axis.choices is None and spans_decades(min(values), max(values))
-
-
-def place(config: Mapping[str, Any], dotted: str) -> Any:
-    """Return what lies at `a.b` of a configuration, None if nothing does."""
-    found: Any = config
-    for key in dotted.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found

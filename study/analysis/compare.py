@@ -11,14 +11,14 @@ from study.analysis.noise import noise_of
 from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
 from study.analysis.summary import summary
-from study.ledger.records import Report, StudyRecord, TrialRecord
+from study.ledger.records import StudyRecord, TrialRecord
 from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import best_of
 
 _NO_MATTER = frozenset({"name", "storage", "mlflow"})
 
 Look = tuple[int, int]
-"""A report's kimg and the number of generated images that it evaluated."""
+"""A report's kimg and the number of generated images that its FID is of."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,23 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     Raises:
         InvalidInput: if their FIDs do not compare.
     """
-    names = [str(study.config["name"]) for study in (a, b)]
     if a.fingerprint != b.fingerprint:
         raise InvalidInput(
-            f"{names[0]} and {names[1]}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare (other data, "
-            "extractor or number of images); compare studies of one `data` and `evaluation`"
+            f"{a.config['name']} and {b.config['name']}: FIDs of {a.fingerprint} and of {b.fingerprint} do not compare "
+            "(other data, extractor or number of images); compare studies of one `data` and `evaluation`"
         )
-    looks = _looks(a) & _looks(b)
+    looks = _looks(a, a.trials) & _looks(b, b.trials)
     shared = {kimg for kimg, _ in looks}
-    rungs = {kimg for s in (a, b) for kimg in [*schedule_of(s.config).rungs(), schedule_of(s.config).max_kimg]}
+    schedules = [schedule_of(study.config) for study in (a, b)]
+    rungs = {kimg for schedule in schedules for kimg in [*schedule.rungs(), schedule.max_kimg]}
     budgets = sorted(shared & rungs) or sorted(shared)[-1:]
     spent = min(cost(a.trials).kimg, cost(b.trials).kimg)
+    most = [max((images for _, images in _looks(study, _ranked(study))), default=0) for study in (a, b)]
+    alike = spent if most[0] == most[1] else None
     kimg = budgets[-1] if budgets else None
-    least = [noise_of(s).least_difference(kimg) for s in (a, b)] if kimg else []
-    alike = _most(a) == _most(b)
+    least = [noise_of(study).least_difference(kimg) for study in (a, b)] if kimg else []
     return Comparison(
-        (_side(a, budgets, looks, spent if alike else None), _side(b, budgets, looks, spent if alike else None)),
+        (_side(a, budgets, looks, alike), _side(b, budgets, looks, alike)),
         spent,
         dict(_apart(a.config, b.config)),
         kimg,
@@ -92,52 +93,39 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
     )
 
 
-def _looks(study: StudyRecord) -> set[Look]:
-    return {_look(study, report) for trial in study.trials for report in trial.reports}
+def _ranked(study: StudyRecord) -> list[TrialRecord]:
+    return [trial for trial in study.trials if trial.state not in UNRANKED]
 
 
-def _look(study: StudyRecord, report: Report) -> Look:
-    return report.kimg, images_of(study, report)
+def _looks(study: StudyRecord, trials: Iterable[TrialRecord]) -> set[Look]:
+    return {(report.kimg, images_of(study, report)) for trial in trials for report in trial.reports}
 
 
-def _best_up_to(study: StudyRecord, trial: TrialRecord, kimg: int, looks: Collection[Look]) -> float | None:
-    best = best_of(report for report in trial.reports if report.kimg <= kimg and _look(study, report) in looks)
-    return best.fid if best and kimg in trial.curve else None
-
-
-def _most(study: StudyRecord) -> int:
-    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
-    return max((images_of(study, report) for trial in ranked for report in trial.reports), default=0)
+def _best_up_to(study: StudyRecord, kimg: int, looks: Collection[Look]) -> float | None:
+    """The lowest FID up to a budget, of the trials that reported there, among the given looks."""
+    found = (
+        best_of(r for r in trial.reports if r.kimg <= kimg and (r.kimg, images_of(study, r)) in looks)
+        for trial in _ranked(study)
+        if kimg in trial.curve
+    )
+    return min((best.fid for best in found if best), default=None)
 
 
 def _side(study: StudyRecord, budgets: Iterable[int], looks: Collection[Look], spent: int | None) -> Side:
     whole = cost(study.trials)
-    ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
-    first = next(iter(rank(study.trials, top=1)), None)
-    best = (
-        None
-        if first is None
-        else {
-            "trial": first.trial.number,
-            "fid_best": first.fid_best,
-            "kimg": first.budget,
-            "configuration": summary(first.trial.config),
-        }
-    )
-    at = {
-        kimg: min((fid for t in ranked if (fid := _best_up_to(study, t, kimg, looks)) is not None), default=None)
-        for kimg in budgets
-    }
-    states = dict(Counter(str(trial.state) for trial in study.trials))
+    best = [
+        {"trial": r.trial.number, "fid_best": r.fid_best, "kimg": r.budget, "configuration": summary(r.trial.config)}
+        for r in rank(study.trials, top=1)
+    ]
     return Side(
         str(study.config["name"]),
         len(study.trials),
-        states,
+        dict(Counter(str(trial.state) for trial in study.trials)),
         whole.kimg,
         whole.seconds,
         wall_seconds(study),
-        best,
-        at,
+        best[0] if best else None,
+        {kimg: _best_up_to(study, kimg, looks) for kimg in budgets},
         None if spent is None else best_after(progress(study), spent),
     )
 

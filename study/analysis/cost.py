@@ -1,11 +1,11 @@
-"""What a study has cost, what its early stopping saved, and what FID it had for how much.
+"""What a study cost, what early stopping saved, and which FID it had reached at what cost.
 
-Costs are those of the reports in the ledger: what a trial trained after its last report, and what was trained twice
-after a crash, is not in them.
+Costs come from the reports in the ledger: training after a trial's last report, or repeated after a crash, is not
+included.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
@@ -14,7 +14,7 @@ from trainables.evaluation.image_counts import most_images
 
 
 @dataclass(frozen=True)
-class Cost:
+class TrialsCost:
     """Thousands of real images shown to D, and seconds of training and evaluation, summed over `trials` trials."""
 
     trials: int
@@ -48,11 +48,11 @@ class BestSoFar:
     trial: int
 
 
-def cost(trials: Sequence[TrialRecord]) -> Cost:
+def cost(trials: Sequence[TrialRecord]) -> TrialsCost:
     """Return the cost of some trials."""
     ends = [trial.reports[-1] for trial in trials if trial.reports]
     train, evaluation = (sum(end.metrics.get(key, 0.0) for end in ends) for key in ("train_seconds", "eval_seconds"))
-    return Cost(len(trials), sum(end.kimg for end in ends), train, evaluation)
+    return TrialsCost(len(trials), sum(end.kimg for end in ends), train, evaluation)
 
 
 def saved(study: StudyRecord) -> Saved:
@@ -69,38 +69,37 @@ def saved(study: StudyRecord) -> Saved:
 
 
 def wall_seconds(study: StudyRecord) -> float:
-    """Return seconds from the opening of the study to the last that its trials told; pauses included."""
+    """Return seconds from the opening of the study to the last report or end of a trial; pauses included."""
     times = [report.written_at for trial in study.trials for report in trial.reports]
     times += [trial.ended_at for trial in study.trials if trial.ended_at is not None]
     return max(0.0, max(times, default=study.opened_at) - study.opened_at)
 
 
 def progress(study: StudyRecord) -> list[BestSoFar]:
-    """Return each moment at which the best FID fell, and the last report's; diverged and failed trials cost only.
+    """Return each point at which the best FID improved, and the last report; diverged and failed trials only cost.
 
-    FIDs count that are of the most images that any such trial was evaluated by.
+    Only FIDs of the largest number of generated images count.
     """
     reports = sorted(
         ((report, trial) for trial in study.trials for report in trial.reports),
         key=lambda pair: (pair[0].written_at, pair[1].number, pair[0].kimg),
     )
     most = most_images(report for report, trial in reports if trial.state not in UNRANKED)
-    before: dict[int, Report] = {}
+    before: dict[int, tuple[float, int]] = {}  # seconds and kimg of each trial's last report
     compute, kimg = 0.0, 0
     points: list[BestSoFar] = []
     for report, trial in reports:
-        last = before.get(trial.number)
-        compute += max(0.0, _seconds(report) - (_seconds(last) if last else 0.0))
-        kimg += report.kimg - (last.kimg if last else 0)
-        before[trial.number] = report
+        seconds_before, kimg_before = before.get(trial.number, (0.0, 0))
+        compute += max(0.0, _seconds(report) - seconds_before)
+        kimg += report.kimg - kimg_before
+        before[trial.number] = _seconds(report), report.kimg
         lower = not points or report.fid < points[-1].fid
         if trial.state not in UNRANKED and report.estimate.images == most and lower:
-            points.append(
-                BestSoFar(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
-            )
-    if points and reports:
+            wall = max(0.0, report.written_at - study.opened_at)
+            points.append(BestSoFar(wall, compute, kimg, report.fid, trial.number))
+    if points:
         wall = max(points[-1].wall, reports[-1][0].written_at - study.opened_at)
-        points.append(BestSoFar(wall, compute, kimg, points[-1].fid, points[-1].trial))
+        points.append(replace(points[-1], wall=wall, compute=compute, kimg=kimg))
     return points
 
 

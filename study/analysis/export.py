@@ -25,7 +25,7 @@ _HEAD = """\
 
 
 class Origin(BaseModel, frozen=True, extra="allow"):
-    """Where a configuration was found, as far as repeating it needs that; what else is there is for people."""
+    """Where a configuration was found, as far as it is needed to repeat it; other keys are for people."""
 
     study: str | None = None
     study_uid: str | None = None
@@ -78,6 +78,8 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
 
     Its data is where the study had it last.
     """
+    fewer = study.config.get("evaluation", {}).get("rung_count") is not None  # images at the other budgets
+    full_count_at = {"full_count_at": list(study.full_count_at)} if fewer else {}
     origin = {
         "study": study.config["name"],
         "study_uid": study.uid,
@@ -88,7 +90,7 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
         "kimg_best": trial.kimg_best,
         "fid_fingerprint": study.fingerprint,
         "fids": dict(trial.curve),
-        **_full_count_at(study),
+        **full_count_at,
         "report_kimg": schedule_of(study.config).report_every,
         "threads": threads_per_trial(study.config),
         "versions": dict(study.versions),
@@ -98,12 +100,6 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
     text = _HEAD.format(file=name, kimg=trial.kimg)
     text += yaml.safe_dump({"trial": with_paths_of(trial.config, study.config), "origin": origin}, sort_keys=False)
     return text.encode()
-
-
-def _full_count_at(study: StudyRecord) -> dict[str, list[int]]:
-    """Where a study evaluates by fewer images elsewhere: the budgets (kimg) whose FID is of `evaluation.count`."""
-    asked = study.config.get("evaluation", {}).get("rung_count")
-    return {} if asked is None else {"full_count_at": list(study.full_count_at)}
 
 
 def _confirmation(study: StudyRecord, trial: TrialRecord) -> dict[str, Any] | None:
@@ -137,6 +133,6 @@ def read_export(file: Path) -> Exported:
         return Exported(data, None)
     unknown = set(data) - {"trial", "origin"}
     if unknown or not isinstance(data["trial"], dict) or not isinstance(data.get("origin", {}), dict):
-        raise InvalidInput(f"{file}: expected the keys `trial` and `origin`, each with keys below it")
+        raise InvalidInput(f"{file}: expected the keys `trial` and `origin`, each with keys under it")
     origin = validated(Origin, data["origin"], f"{file}: origin") if "origin" in data else None
     return Exported(data["trial"], origin)

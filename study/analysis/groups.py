@@ -1,22 +1,24 @@
 """Trials by what they have in common: how each loss or model did, and where trials diverged or collapsed."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-from study.analysis.common_rung import CommonRung, axis, choice_name, place
+from study.analysis.common_rung import CommonRung, axis, choice_name
 from study.analysis.ranking import Ranked, rank
 from study.analysis.scales import shown
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
+from trainables.nested import flatten
 
 _BINS = 4
 _TELLING = 4.0  # times what chance gives: of two bins the usual limit of 5 % (G = 4 with one degree of freedom)
 
 
 @dataclass(frozen=True)
-class Group:
+class TrialGroup:
     """The trials that have `value` somewhere.
 
     `fids` are theirs at the common rung, rising; `best` is the first of them in the ranking, at its own budget.
@@ -41,15 +43,15 @@ class Group:
         return low, middle, high
 
 
-def group(study: StudyRecord, dotted: str, common: CommonRung | None) -> list[Group]:
+def group(study: StudyRecord, dotted: str, common: CommonRung | None) -> list[TrialGroup]:
     """Return the trials by their value at `dotted` of the configuration, the lowest median at the common rung first."""
     members: dict[str, list[TrialRecord]] = {}
     for trial in study.trials:
-        if (value := place(trial.config, dotted)) is not None:
+        if (value := flatten(trial.config).get(dotted)) is not None:
             members.setdefault(str(value), []).append(trial)
     known = common.fids if common else {}
     groups = [
-        Group(
+        TrialGroup(
             value,
             Counter(str(trial.state) for trial in trials),
             tuple(sorted(known[trial.number] for trial in trials if trial.number in known)),
@@ -60,7 +62,7 @@ def group(study: StudyRecord, dotted: str, common: CommonRung | None) -> list[Gr
     return sorted(groups, key=lambda g: (_median(g), g.value))
 
 
-def _median(group: Group) -> float:
+def _median(group: TrialGroup) -> float:
     return group.quartiles[1] if group.quartiles else next(iter(group.fids), math.inf)
 
 
@@ -91,11 +93,11 @@ def in_trouble(trial: TrialRecord) -> bool:
 def where_trouble_lies(trials: Sequence[TrialRecord]) -> list[Where]:
     """Return the parameters that tell most about which trials diverged or collapsed, the most telling first.
 
-    Measured is the mutual information of the parameter's bin with being in trouble, over the trials that have the
+    The measure is the mutual information of the parameter's bin with being in trouble, over the trials that have the
     parameter, less its expectation by chance, (bins - 1) / (2 n ln 2) (Miller 1955, "Note on the bias of information
     estimates"), weighted with the part of trials that have it. Parameters that tell less than four times what chance
-    gives are left out; of twenty that tell nothing one still gets in. Trials that failed are not looked at: a full
-    memory is no matter of training.
+    gives are left out; about one in twenty unrelated ones still gets in. Failed trials are left out: running out of
+    memory says nothing about training.
     """
     looked_at = [trial for trial in trials if trial.state != TrialState.FAILED]
     names = dict.fromkeys(name for trial in looked_at for name in trial.params)
@@ -105,7 +107,7 @@ def where_trouble_lies(trials: Sequence[TrialRecord]) -> list[Where]:
 
 def _where(name: str, trials: Sequence[TrialRecord]) -> Where | None:
     having = [trial for trial in trials if name in trial.params]
-    parts = [(label, part) for label, part in _parts(name, having) if part]
+    parts = _parts(name, having)
     if len(parts) < 2:
         return None
     bins = tuple(
@@ -132,19 +134,15 @@ def _entropy(part: int, whole: int) -> float:
 def _parts(name: str, trials: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
     """Choices as they are, numbers in quarters of equally many trials; equal numbers stay together."""
     values = [trial.params[name] for trial in trials]
-    if not values:
-        return []
     shape = axis(name, values)
     if shape.choices is not None:
         return [(choice_name(c), [t for t in trials if repr(t.params[name]) == repr(c)]) for c in shape.choices]
     ordered = sorted(float(value) for value in values)
     cuts = [ordered[len(ordered) * i // _BINS] for i in range(1, _BINS)]
-    parts: list[list[TrialRecord]] = [[] for _ in range(_BINS)]
-    for trial in trials:
-        parts[sum(float(trial.params[name]) >= cut for cut in cuts)].append(trial)
-    return [(_range(name, part), part) for part in parts]
-
-
-def _range(name: str, trials: Sequence[TrialRecord]) -> str:
-    values = [float(trial.params[name]) for trial in trials]
-    return f"{shown(min(values))} to {shown(max(values))}" if values else ""
+    parts: dict[int, list[TrialRecord]] = {}
+    for trial in sorted(trials, key=lambda t: float(t.params[name])):
+        parts.setdefault(bisect_right(cuts, float(trial.params[name])), []).append(trial)
+    return [
+        (f"{shown(float(part[0].params[name]))} to {shown(float(part[-1].params[name]))}", part)
+        for part in parts.values()
+    ]

@@ -1,10 +1,10 @@
-"""By how many generated images a study's FIDs are, in words: below its top budget they may be fewer."""
+"""How many generated images a study's FIDs are of, in words: below its top budget there may be fewer."""
 
 from study.ledger.records import Report, StudyRecord
 
 
 def images_of(study: StudyRecord, report: Report | None) -> int:
-    """Return by how many generated images a report evaluates; without one `evaluation.count`."""
+    """Return how many generated images a report's FID is of; without a report `evaluation.count`."""
     return (report.estimate.images if report else 0) or int(study.config["evaluation"]["count"])
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from study.analysis.common_rung import Axis, CommonRung, axes, is_log
+from study.analysis.common_rung import Axis, CommonRung, axes
+from study.analysis.scales import spans_decades
 from study.ledger.records import TrialRecord
 
 if TYPE_CHECKING:
@@ -39,13 +40,9 @@ def importances(trials: Sequence[TrialRecord], common: CommonRung) -> dict[str, 
     study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
     for trial in there:
         params = {name: value for name, value in trial.params.items() if name in shapes}
-        study.add_trial(
-            optuna.trial.create_trial(
-                value=common.fids[trial.number],
-                params=params,
-                distributions={name: shapes[name] for name in params},
-            )
-        )
+        distributions = {name: shapes[name] for name in params}
+        fid = common.fids[trial.number]
+        study.add_trial(optuna.trial.create_trial(value=fid, params=params, distributions=distributions))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=top_quantile(len(there)))
     return dict(get_param_importances(study, evaluator=evaluator)) if shapes else {}
 
@@ -58,4 +55,4 @@ def _distribution(axis: Axis, trials: Sequence[TrialRecord]) -> "BaseDistributio
     values: list[Any] = [trial.params[axis.name] for trial in trials if axis.name in trial.params]
     whole = all(isinstance(value, int) for value in values)
     kind = IntDistribution if whole else FloatDistribution
-    return kind(min(values), max(values), log=is_log(axis, values))
+    return kind(min(values), max(values), log=spans_decades(min(values), max(values)))

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from study.analysis.results import trial_facts
 from study.analysis.told import infeasible, verdict
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.study_file.addresses import database_file, located_uri
@@ -43,7 +44,7 @@ def export_optuna(study: StudyRecord, target: str) -> int:
         raise
     except optuna.exceptions.DuplicatedStudyError:
         raise InvalidInput(
-            f"{quoted(target)}: has a study {name!r} already; remove it, or choose another place"
+            f"{quoted(target)}: has a study {name!r} already; remove it, or choose another storage"
         ) from None
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's
         raise InvalidInput(
@@ -63,17 +64,12 @@ def export_optuna(study: StudyRecord, target: str) -> int:
 
 
 def _storage(target: str) -> BaseStorage:
-    """Return the storage.
-
-    Raises:
-        InvalidInput: if it cannot be written, or is no URL that all read alike: errors would name parts of a password.
-        Exception: of SQLAlchemy, a driver or the file system.
-    """
+    """Open the storage, unless its URL might be read in another way: errors would then show parts of a password."""
     uri = located_uri(_checked_url(target)) if "://" in target else None
     file = absolute(Path(target)) if uri is None else database_file(uri)
     if file is not None:
         check_file(file, "Optuna storage")
-        check_writable(file.parent, "Optuna storage", "choose another place")
+        check_writable(file.parent, "Optuna storage", "choose another folder")
     return JournalStorage(JournalFileBackend(str(file))) if uri is None else RDBStorage(uri)
 
 
@@ -97,16 +93,6 @@ def _frozen(
         value, state = verdict(trial.state, trial.fid_best, trial.fid, trial.cause, ceiling)
     elif trial.state == TrialState.INTERRUPTED:
         state = OptunaState.FAIL
-    facts = {
-        "state": str(trial.state),
-        "kimg": trial.kimg,
-        "rung": trial.rung,
-        "cause": trial.cause,
-        "origin": trial.origin,
-        "fid_best": trial.fid_best,
-        "kimg_best": trial.kimg_best,
-        "collapsed": trial.collapsed,
-    }
     broken = {} if trial.unfinished else infeasible(trial.state, state)
     started, ended = trial.started_at, trial.ended_at or max((r.written_at for r in trial.reports), default=0.0)
     return FrozenTrial(
@@ -118,7 +104,7 @@ def _frozen(
         datetime_complete=datetime.fromtimestamp(max(started, ended)) if state.is_finished() else None,
         params=dict(trial.params),
         distributions=distributions,
-        user_attrs={key: value for key, value in facts.items() if value is not None},
+        user_attrs={key: value for key, value in trial_facts(trial).items() if value is not None},
         system_attrs=optuna.trial.create_trial(state=OptunaState.FAIL, constraints=broken).system_attrs,
         intermediate_values=dict(trial.curve),
     )

@@ -72,8 +72,8 @@ def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:
 def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:
     """Whether each trial is tied with the first: their best FIDs differ by at most `Noise.least_difference`.
 
-    By number, for the trials of the first one's budget; empty where the noise at that budget is not known. Being tied
-    is not handed on: two trials tied with the first may differ from one another.
+    By number, for the trials of the first one's budget; empty where the noise at that budget is not known. Ties are
+    not transitive: two trials tied with the first may differ from one another.
     """
     least = noise.least_difference(ranked[0].budget) if ranked else None
     if least is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.analysis.ranking import rank
 from study.analysis.rung_facts import schedule_of
-from study.ledger.records import StudyRecord
+from study.ledger.records import StudyRecord, TrialRecord
 from trainables.display import shown
 from trainables.errors import InvalidInput
 from trainables.files import is_stream, write_named
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula's beginning; none of a study's own texts begins so."""
+"""What a spreadsheet takes for the beginning of a formula; no text of a study's own begins like that."""
+
+
+_FACTS = ("kimg", "rung", "cause", "origin", "attempts", "fid", "fid_best", "kimg_best", "collapsed", "collapsed_best")
+
+
+def trial_facts(trial: TrialRecord) -> dict[str, Any]:
+    """Return a trial's number, state, and what it came to, as plain values."""
+    return {"trial": trial.number, "state": str(trial.state)} | {name: getattr(trial, name) for name in _FACTS}
 
 
 def trials_frame(study: StudyRecord) -> "pd.DataFrame":
@@ -27,7 +35,7 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
     Columns: `trial`, `rank` (as `ganstudy best`, missing if unranked), `state`, `kimg`, `rung`, `cause`, `origin`,
     `attempts`, `fid` (the last), `fid_best`, `kimg_best`, `collapsed`, `collapsed_best`, `started_at`, `ended_at`
     (UTC), the best FID up to each rung as `fid_at_<kimg>` (missing below it), every other metric of the last report by
-    its name, the sampled parameters as `params.<name>`, and the whole configuration as `config.<place>`.
+    its name, the sampled parameters as `params.<name>`, and the whole configuration as `config.<key>`.
     """
     import pandas as pd
 
@@ -35,23 +43,8 @@ def trials_frame(study: StudyRecord) -> "pd.DataFrame":
     rungs = schedule_of(study.config).rungs()
     rows: list[dict[str, Any]] = []
     for trial in study.trials:
-        row: dict[str, Any] = {
-            "trial": trial.number,
-            "rank": ranks.get(trial.number),
-            "state": str(trial.state),
-            "kimg": trial.kimg,
-            "rung": trial.rung,
-            "cause": trial.cause,
-            "origin": trial.origin,
-            "attempts": trial.attempts,
-            "fid": trial.fid,
-            "fid_best": trial.fid_best,
-            "kimg_best": trial.kimg_best,
-            "collapsed": trial.collapsed,
-            "collapsed_best": trial.collapsed_best,
-            "started_at": trial.started_at,
-            "ended_at": trial.ended_at,
-        }
+        row: dict[str, Any] = {"trial": trial.number, "rank": ranks.get(trial.number)} | trial_facts(trial)
+        row |= {name: getattr(trial, name) for name in ("started_at", "ended_at")}
         row |= {f"fid_at_{rung}": trial.best_up_to(rung) if trial.kimg >= rung else None for rung in rungs}
         last = trial.reports[-1].metrics if trial.reports else {}
         row |= {name: value for name, value in last.items() if name not in row}
@@ -105,7 +98,7 @@ def _json(frame: "pd.DataFrame") -> bytes:
 
 
 def _parquet(frame: "pd.DataFrame") -> bytes:
-    for name in frame.columns:  # a place of the configuration may hold text in one trial and a number in another
+    for name in frame.columns:  # a key of the configuration may hold text in one trial and a number in another
         if frame[name].dtype == object:
             known = frame[name].dropna()
             if len({*map(type, known)}) > 1:

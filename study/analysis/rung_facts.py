@@ -1,7 +1,8 @@
-"""Was the early stopping right? What each rung of a study saw, and how well it foretold the end."""
+"""Was the early stopping right? What each rung of a study saw, and how well it predicted the end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from study.analysis.ranking import UNRANKED, rank
@@ -23,8 +24,8 @@ class RungFacts:
 
     `reached` counts the trials that reported there, `went_on` those that reported beyond; `fell` are the numbers of
     those that ASHA stopped there, `lost` of those that diverged or failed after it and before the next rung.
-    The correlations are of the FID there with the FID at the next rung and at the end; `place` is that of the study's
-    best trial among those that reached the rung, from 1.
+    The correlations are of the FID there with the FID at the next rung and at the end; `best_rank` is that of the
+    study's best trial among those that reached the rung, from 1.
     """
 
     kimg: int
@@ -34,7 +35,7 @@ class RungFacts:
     lost: tuple[int, ...]
     to_next: Correlation
     to_end: Correlation
-    place: int | None
+    best_rank: int | None
 
 
 def schedule_of(config: Mapping[str, Any]) -> Schedule:
@@ -44,35 +45,24 @@ def schedule_of(config: Mapping[str, Any]) -> Schedule:
 
 def rung_facts(trials: Sequence[TrialRecord], schedule: Schedule) -> list[RungFacts]:
     """Return the facts of each rung, rising."""
-    rungs = schedule.rungs()
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETED]
     best = next((r.trial for r in rank(trials, top=1)), None)
-    return [
-        _facts(trials, completed, best, rung, after, schedule.max_kimg)
-        for rung, after in zip(rungs, [*rungs, schedule.max_kimg][1:], strict=True)
-    ]
-
-
-def _facts(
-    trials: Sequence[TrialRecord],
-    completed: Sequence[TrialRecord],
-    best: TrialRecord | None,
-    rung: int,
-    after: int,
-    end: int,
-) -> RungFacts:
-    curves = {trial.number: trial.curve for trial in trials}
-    there = sorted(curve[rung] for curve in curves.values() if rung in curve)
-    return RungFacts(
-        kimg=rung,
-        reached=len(there),
-        went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
-        fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
-        lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
-        to_next=correlation(trials, rung, after),
-        to_end=correlation(completed, rung, end),
-        place=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
-    )
+    found = []
+    for rung, after in pairwise([*schedule.rungs(), schedule.max_kimg]):
+        there = sorted(trial.curve[rung] for trial in trials if rung in trial.curve)
+        found.append(
+            RungFacts(
+                kimg=rung,
+                reached=len(there),
+                went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
+                fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
+                lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
+                to_next=correlation(trials, rung, after),
+                to_end=correlation(completed, rung, schedule.max_kimg),
+                best_rank=1 + there.index(best.curve[rung]) if best and rung in best.curve else None,
+            )
+        )
+    return found
 
 
 def correlation(trials: Sequence[TrialRecord], early: int, late: int) -> Correlation:

@@ -49,6 +49,10 @@ class Scale:
                 break
         return found if len(found) > 1 else _linear_ticks(self.low, self.high)
 
+    def labelled_ticks(self) -> list[tuple[float, str]]:
+        """Return the ticks, each with its text."""
+        return [(value, shown(value)) for value in self.ticks()]
+
 
 def spans_decades(low: float, high: float) -> bool:
     """Tell whether a range is better shown on a logarithmic axis."""

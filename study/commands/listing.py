@@ -24,10 +24,11 @@ class Listed:
     Attributes:
         name: the study's name.
         state: running, interrupted, finished or unreadable.
-        trials: how many were begun, of how many.
+        trials: how many were started, of how many.
         states: trials by state.
-        fid_best: that of the first in the ranking, with the budget (kimg) it is ranked at.
-        written_at: when its ledger was last written to, by what it tells; None if it is unreadable.
+        fid_best: that of the first in the ranking.
+        kimg: the budget at which that one is ranked.
+        written_at: the latest time in its ledger; None if it is unreadable.
         data: the data set's name.
         problem: why it is unreadable.
     """
@@ -51,7 +52,7 @@ def list_studies(storage: Path | None, as_json: bool, console: Console) -> None:
         console.print_json(data=[asdict(one) for one in found])
         return
     if not found:
-        say(console, f"no studies in {root}; begin one: ganstudy init, then ganstudy launch FILE")
+        say(console, f"no studies in {root}; to start one: ganstudy init, then ganstudy launch FILE")
         return
     columns = [("study", "left"), ("state", "left"), ("trials", "right"), ("best FID", "right"), ("at kimg", "right"),
                ("written", "left"), ("data", "left"), ("trials by state", "left")]  # fmt: skip
@@ -69,9 +70,10 @@ def _listed(name: str, storage: Path | None) -> Listed:
     except GanStudyError as error:
         return Listed(name, "unreadable", problem=str(error))
     ranked = rank(study.trials, top=1)
+    running = any(trial.state == TrialState.RUNNING for trial in study.trials)
     return Listed(
         name=name,
-        state=_state(study),
+        state="running" if running else "finished" if study.complete else "interrupted",
         trials=(len(study.trials), int(study.config["trials"])),
         states=dict(Counter(str(trial.state) for trial in study.trials)),
         fid_best=ranked[0].fid_best if ranked else None,
@@ -81,18 +83,10 @@ def _listed(name: str, storage: Path | None) -> Listed:
     )
 
 
-def _state(study: StudyRecord) -> str:
-    if any(trial.state == TrialState.RUNNING for trial in study.trials):
-        return "running"
-    return "finished" if study.complete else "interrupted"
-
-
 def _written(study: StudyRecord) -> float:
-    times = [study.opened_at]
-    for trial in study.trials:
-        times += [trial.started_at, *(report.written_at for report in trial.reports)]
-        times += [] if trial.ended_at is None else [trial.ended_at]
-    return max(times)
+    reports = [report.written_at for trial in study.trials for report in trial.reports]
+    ends = [max(trial.started_at, trial.ended_at or 0.0) for trial in study.trials]
+    return max([study.opened_at, *reports, *ends])
 
 
 def _row(one: Listed) -> list[str | Text]:

@@ -24,7 +24,7 @@ from trainables.validation import validated
 
 @dataclass(frozen=True)
 class Describe:
-    """What `ganstudy data describe` was asked for: a source or a study file, and what was given of a source."""
+    """What `ganstudy data describe` was asked for: a study file, or a source with its options."""
 
     source: str
     path: Path | None
@@ -56,15 +56,14 @@ def _source(options: Describe) -> tuple[DataSource, Evaluation]:
     source, path, given = options.source, options.path, options.given
     if source in SOURCES:
         variant = SOURCES[source]
-        place = variant.path_key()
-        if path is not None and place is None:
-            raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
-        if path is not None and place is not None:
-            given[place] = path
+        if path is not None:
+            if (key := variant.path_key()) is None:
+                raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
+            given[key] = path
         return validated(variant, given, f"data {source}"), Evaluation()
     if Path(source).suffix in (".yaml", ".yml"):
         if given or path is not None:
-            raise InvalidInput(f"data describe {source}: the study file says all; leave the options out")
+            raise InvalidInput(f"data describe {source}: the study file already says so; leave the options out")
         config = read_study(expanded(Path(source)))
         return config.data, config.evaluation
     raise InvalidInput(f"data {quoted(source)}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")

@@ -11,7 +11,7 @@ from study.analysis.compare import compare as side_by_side
 from study.analysis.confirmation import confirmed
 from study.analysis.noise import noise_of
 from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
-from study.analysis.results import check_format, write_results
+from study.analysis.results import check_format, trial_facts, write_results
 from study.folder import StudyFolder
 from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
@@ -124,22 +124,8 @@ def export_optuna(name: str, storage: Path | None, target: str, console: Console
     study = load_study(find_study(name, storage))
     from study.analysis.optuna_export import export_optuna as copy  # imports torch, for the space
 
-    say(console, f"{target}: {copy(study, target)} trials of {name}; look at them: optuna-dashboard {target}")
+    say(console, f"{target}: {copy(study, target)} trials of {name}; to view them: optuna-dashboard {target}")
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "state": str(trial.state),
-        "kimg": trial.kimg,
-        "rung": trial.rung,
-        "cause": trial.cause,
-        "fid": trial.fid,
-        "fid_best": trial.fid_best,
-        "kimg_best": trial.kimg_best,
-        "collapsed": trial.collapsed,
-        "collapsed_best": trial.collapsed_best,
-        "fids": trial.curve,
-        "origin": trial.origin,
-        "config": trial.config,
-    }
+    return trial_facts(trial) | {"fids": trial.curve, "config": trial.config}

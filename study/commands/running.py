@@ -1,4 +1,4 @@
-"""Commands that run a study, or check what became of it and bring MLflow up to date."""
+"""Commands that run a study, check its results, or bring MLflow up to date."""
 
 import os
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from study.analysis.ranking import rank
+from study.analysis.ranking import Ranked, rank
 from study.commands.results import print_ranking
 from study.exit_codes import INTERRUPTED, NO_COMPLETED_TRIAL
+from study.folder import StudyFolder
 from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import Fold, StudyRecord
 from study.mlflow import ui as mlflow_ui
@@ -52,9 +53,9 @@ class Launch:
 def launch(options: Launch, console: Console) -> int:
     """Run or resume a study; return the exit code."""
     if options.as_json and not options.dry_run:
-        raise InvalidInput("--json goes with --dry-run; of a study that ran, `ganstudy best NAME --json` tells")
+        raise InvalidInput("--json needs --dry-run; for a study that has run use `ganstudy best NAME --json`")
     if options.dry_run and options.from_older:
-        raise InvalidInput(f"{OPTION} sets files aside, and --dry-run does nothing: leave one of them out")
+        raise InvalidInput(f"{OPTION} moves files, and --dry-run changes nothing: leave one of them out")
     config = read_study(options.file, options.overrides, options.storage)
     address = cluster_address(options.address)
     if options.dry_run:
@@ -73,11 +74,7 @@ def launch(options: Launch, console: Console) -> int:
 
     with goes_on(the_same):
         launched = run(config, address, console, known)
-    ranked = rank(launched.study.trials, top=_SHOWN_AT_END)
-    if ranked:
-        console.print()
-        print_ranking(launched.study, ranked, config.folder, console)
-    say_behind(console, launched.mlflow_behind, typed("sync", config.name, folder=config.folder))
+    ranked = _say_ranking(launched.study, launched.mlflow_behind, config.folder, console)
     if launched.interrupted:
         say(console, f"{launched.interrupted}; go on with: {the_same}")
         return INTERRUPTED if launched.by_signal else 0
@@ -88,16 +85,22 @@ def launch(options: Launch, console: Console) -> int:
     return 0
 
 
-def _finished(config: StudyConfig, study: StudyRecord, command: str, console: Console) -> int:
-    """Tell of a study that is launched again after its end; return the exit code."""
+def _say_ranking(study: StudyRecord, behind: str | None, folder: StudyFolder, console: Console) -> list[Ranked]:
+    """Print the first trials, if any can be ranked, and what MLflow lacks."""
     ranked = rank(study.trials, top=_SHOWN_AT_END)
-    say(console, f"{config.name} has come to its end: {counts_line(study)}")
     if ranked:
         console.print()
-        print_ranking(study, ranked, config.folder, console)
+        print_ranking(study, ranked, folder, console)
+    say_behind(console, behind, typed("sync", folder.name, folder=folder))
+    return ranked
+
+
+def _finished(config: StudyConfig, study: StudyRecord, command: str, console: Console) -> int:
+    """Show a study that is launched again after its end; return the exit code."""
+    say(console, f"{config.name} has come to its end: {counts_line(study)}")
     with console.status("bringing MLflow up to date"):
         behind = resync(study, config.folder)
-    say_behind(console, behind, typed("sync", config.name, folder=config.folder))
+    ranked = _say_ranking(study, behind, config.folder, console)
     more, longer = 2 * config.trials, config.schedule.max_kimg * config.schedule.reduction_factor
     say(console, "\nextend it:")
     options = (f"trials={more}", "more trials"), (f"schedule.max_kimg={longer}", "a larger budget")
@@ -133,9 +136,9 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
         (typed("ui", name, folder=folder), "compare the trials in MLflow"),
         (typed("report", name, folder=folder), "one page on all of it"),
         (typed("noise", name, folder=folder), "how much of the ranking is chance"),
-        (typed("confirm", name, folder=folder), "train the best again from fresh seeds, evaluate them on test images"),
+        (typed("confirm", name, folder=folder), "train the best again from fresh seeds, evaluated on test images"),
         (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
-        (typed("train", best, "--kimg", str(20 * kimg)), "train it further, to a generator as a file"),
+        (typed("train", best, "--kimg", str(20 * kimg)), "train it further and keep its generator as a file"),
     )
     suggest(console, steps)
 
@@ -156,13 +159,13 @@ def sync(name: str, storage: Path | None, from_older: bool, as_json: bool, conso
         study = Fold().follow(ledger.read).record(live=False)
         projection = MlflowProjection(study.config["mlflow"]["uri"], folder, name)
         if owner := ledger.live_owner():
-            raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait for its end")
+            raise GanStudyError(f"{name} is being run by {owner}, which keeps MLflow up to date; wait until it ends")
         if from_older:
             go_on_from_older(folder, ledger, lambda text: say(Screen(stderr=True) if as_json else console, text))
         else:
             check_not_older(folder, ledger, study)
-        with TemporaryDirectory(prefix="ganstudy-") as place:  # the study's own folder is its driver's
-            end = final_state(study, folder, Path(place))
+        with TemporaryDirectory(prefix="ganstudy-") as temporary:  # the study's own folder is its driver's
+            end = final_state(study, folder, Path(temporary))
             counts = bring_up_to_date(ledger.read, projection, end)
     if as_json:
         console.print_json(data=asdict(counts))

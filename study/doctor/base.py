@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from rich.filesize import decimal
 
 
 class Level(StrEnum):
@@ -17,16 +18,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: of `what`, its `value`, and what to do if anything."""
+    """One line: what was checked, what was found, and what to do about it, if anything."""
 
     what: str
     level: Level
     value: str
     advice: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"what": self.what, "level": str(self.level), "value": self.value, "advice": self.advice}
 
 
 @dataclass(frozen=True)
@@ -50,24 +47,20 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 
 def ok(what: str, value: str, advice: str = "") -> Finding:
-    """All is well; `advice` is for who wants more."""
+    """All is well; `advice` is what could still be done."""
     return Finding(what, Level.OK, value, advice)
 
 
 def warn(what: str, value: str, advice: str) -> Finding:
-    """A study runs, but something may surprise."""
+    """A study will run, but not as well as it could."""
     return Finding(what, Level.WARN, value, advice)
 
 
-def fail(what: str, value: str, advice: str) -> Finding:
-    """A study would not run, or not rightly."""
+def fail(what: str, value: str, advice: str = "") -> Finding:
+    """A study would not run, or give wrong results."""
     return Finding(what, Level.FAIL, value, advice)
 
 
 def size(count: float) -> str:
     """Return bytes as people read them: `1.5 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return decimal(int(count))

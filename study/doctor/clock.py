@@ -12,9 +12,8 @@ _WATCHED = 0.2  # seconds
 _APART = 0.05  # seconds by which the two clocks may differ meanwhile
 
 
-def check_clock(patient: Patient) -> Iterator[Finding]:
+def check_clock(_: Patient) -> Iterator[Finding]:
     """The wall clock is not before ganstudy was installed, and runs as fast as the monotonic one."""
-    del patient
     now = datetime.now(UTC)
     wall, monotonic = time.time(), time.monotonic()
     time.sleep(_WATCHED)
@@ -33,7 +32,7 @@ def _installed() -> float | None:
     """When ganstudy was installed (unix seconds), by the time of its record."""
     for file in files("ganstudy") or ():
         if file.name in ("RECORD", "METADATA", "PKG-INFO"):
-            place = Path(str(file.locate()))
-            if place.exists():
-                return place.stat().st_mtime
+            record = Path(str(file.locate()))
+            if record.exists():
+                return record.stat().st_mtime
     return None

@@ -21,20 +21,14 @@ def check_disk(patient: Patient) -> Iterator[Finding]:
     try:
         check_writable(storage, "storage", "choose another folder with --storage")
     except InvalidInput as error:
-        yield fail("storage", str(error), "")
+        yield fail("storage", str(error))
         return
-    nearest = next(place for place in (storage, *storage.parents) if place.exists())
+    nearest = next(folder for folder in (storage, *storage.parents) if folder.exists())
     yield ok("storage", f"{storage}{'' if storage.exists() else ', made by the first launch'}")
     usage = shutil.disk_usage(nearest)
     value = f"{size(usage.free)} of {size(usage.total)} free"
-    if usage.free < _LITTLE_ROOM:
-        yield warn(
-            "disk",
-            value,
-            "make room: trials keep up to 3 checkpoints each, and pictures; a full disk ends a launch",
-        )
-    else:
-        yield ok("disk", value)
+    advice = "make room: trials keep up to 3 checkpoints each, and pictures; a full disk ends a launch"
+    yield warn("disk", value, advice) if usage.free < _LITTLE_ROOM else ok("disk", value)
     yield _fsync(nearest)
 
 
@@ -47,8 +41,7 @@ def _fsync(folder: Path) -> Finding:
             os.fsync(file.fileno())
             took = time.monotonic() - began
     except OSError as error:
-        return fail("fsync", f"{error.strerror}", "choose another disk with --storage: results could be lost")
+        return fail("fsync", str(error.strerror), "choose another disk with --storage: results could be lost")
     value = f"{1000 * took:.1f} ms"
-    if took > _SLOW:
-        return warn("fsync", value, "each report waits for it; a local disk is faster than a network's")
-    return ok("fsync", value)
+    advice = "each report waits for it; a local disk is faster than a network's"
+    return warn("fsync", value, advice) if took > _SLOW else ok("fsync", value)

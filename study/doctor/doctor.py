@@ -1,11 +1,11 @@
 """`ganstudy doctor`: looks at this machine before a study does, and says what to do about what it finds."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from study.doctor.base import Check, Finding, Level, Patient, fail
@@ -20,6 +20,7 @@ from study.folder import storage_root
 from study.ledger.catalogue import find_study, load_study
 from study.mlflow.store import resolve_uri
 from study.running.ray_environment import cluster_address
+from study.terminal.hints import counted
 from study.terminal.say import say
 from study.terminal.screen import Screen
 from trainables.display import shown
@@ -60,7 +61,10 @@ def examine(options: Examine, console: Console) -> bool:
     Raises:
         GanStudyError: if there is no such study, or it cannot be read.
     """
-    store = options.mlflow or _store_of(options.study, options.storage)
+    store = options.mlflow
+    if not store and options.study is not None:
+        folder = find_study(options.study, options.storage)
+        store = resolve_uri(load_study(folder).config["mlflow"]["uri"], folder)
     patient = Patient(storage_root(options.storage), cluster_address(options.address), store, options.quick)
     found: dict[str, list[Finding]] = {}
     with Screen(stderr=True).status("") as status:  # of which nothing is seen but on a terminal
@@ -70,35 +74,26 @@ def examine(options: Examine, console: Console) -> bool:
     lines = [finding for some in found.values() for finding in some]
     sick = sum(line.level == Level.FAIL for line in lines)
     if options.as_json:
-        plain = [{"check": name, **finding.to_dict()} for name, some in found.items() for finding in some]
+        plain = [{"check": name, **asdict(finding)} for name, some in found.items() for finding in some]
         console.print_json(data={"ok": not sick, "findings": plain})
         return not sick
     console.print(_table(lines))
     warned = sum(line.level == Level.WARN for line in lines)
-    end = f"{sick} to mend" if sick else "ready to launch"
-    say(console, f"{end}; {warned} warning{'s' if warned != 1 else ''}", "bold")
+    end = f"{sick} to fix" if sick else "ready to launch"
+    say(console, f"{end}; {counted({'warnings': warned})}", "bold")
     return not sick
-
-
-def _store_of(name: str | None, storage: Path | None) -> str | None:
-    if name is None:
-        return None
-    folder = find_study(name, storage)
-    return resolve_uri(load_study(folder).config["mlflow"]["uri"], folder)
 
 
 def _findings(name: str, patient: Patient) -> Iterator[Finding]:
     try:
         yield from CHECKS[name](patient)
     except Exception as error:  # the doctor outlives what it looks at
-        yield fail(name, f"{type(error).__name__}: {reason_of(error, 200)}", "report this, please")
+        yield fail(name, f"{type(error).__name__}: {reason_of(error, 200)}", "please report this")
 
 
 def _table(lines: list[Finding]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    columns = Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold")
+    table = Table(*columns, box=None, pad_edge=False, show_header=False)
     for line in lines:
         value = Text(shown(line.value))
         if line.advice:

@@ -13,15 +13,14 @@ _LITTLE_MEMORY = 2e9  # bytes: torch, Ray and MLflow take about one before the f
 _THREADS = "OMP_NUM_THREADS"
 
 
-def check_devices(patient: Patient) -> Iterator[Finding]:
-    """GPUs that torch finds; one small product on each."""
-    del patient
+def check_devices(_: Patient) -> Iterator[Finding]:
+    """GPUs that torch finds; one small matrix product on each."""
     import torch
 
     if not torch.cuda.is_available():
         why = "" if torch.version.cuda is None else f"torch is built for CUDA {torch.version.cuda}, but finds none"
         if why and Path("/dev/nvidia0").exists():
-            yield warn("devices", f"CPU only: {why}", "mend the driver: `nvidia-smi` tells its version")
+            yield warn("devices", f"CPU only: {why}", "repair the driver: `nvidia-smi` shows its version")
         else:
             yield ok("devices", "CPU only")
         return
@@ -30,19 +29,16 @@ def check_devices(patient: Patient) -> Iterator[Finding]:
         try:
             free, total = torch.cuda.mem_get_info(number)
             one = torch.ones(64, 64, device=f"cuda:{number}")
-            right = float((one @ one).sum()) == 64.0**3
+            if float((one @ one).sum()) == 64.0**3:
+                yield ok(f"cuda:{number}", f"{name}, {size(free)} of {size(total)} free")
+            else:
+                yield fail(f"cuda:{number}", f"{name}: computes wrongly", "use another, or hide it from torch")
         except RuntimeError as error:
             yield fail(f"cuda:{number}", f"{name}: {str(error).splitlines()[0]}", "free it, or hide it from torch")
-            continue
-        if right:
-            yield ok(f"cuda:{number}", f"{name}, {size(free)} of {size(total)} free")
-        else:
-            yield fail(f"cuda:{number}", f"{name}: computes wrongly", "use another, or hide it from torch")
 
 
-def check_cores(patient: Patient) -> Iterator[Finding]:
+def check_cores(_: Patient) -> Iterator[Finding]:
     """Cores that this process may use, and threads: a trial takes one of each."""
-    del patient
     cores = usable_cores()
     everything = os.cpu_count() or cores
     quota = _cpu_quota()
@@ -51,7 +47,7 @@ def check_cores(patient: Patient) -> Iterator[Finding]:
         yield warn(
             "cores",
             f"{note}, but the container may use {quota:g} at a time",
-            f"set concurrency to {max(1, int(quota))}: more trials at once would only slow one another down",
+            f"set concurrency to {max(1, int(quota))}: more trials at once would only slow each other down",
         )
     else:
         yield ok("cores", f"{note}: as many trials at a time, one thread each")
@@ -59,29 +55,23 @@ def check_cores(patient: Patient) -> Iterator[Finding]:
     if given and given.isdecimal() and int(given) > cores:
         yield warn("threads", f"{_THREADS}={given}", f"unset {_THREADS}: more threads than cores are many times slower")
     busy = os.getloadavg()[0]
-    if busy > cores:
-        yield warn("load", f"{busy:.1f} on {cores} cores", "others compute here too: forecasts will be too hopeful")
-    else:
-        yield ok("load", f"{busy:.1f} on {cores} cores")
+    load, advice = f"{busy:.1f} on {cores} cores", "other programs are busy here: forecasts will be too optimistic"
+    yield warn("load", load, advice) if busy > cores else ok("load", load)
 
 
-def check_memory(patient: Patient) -> Iterator[Finding]:
+def check_memory(_: Patient) -> Iterator[Finding]:
     """Memory that is free, and where Ray keeps the data set."""
-    del patient
     free, total = _memory()
     value = f"{size(free)} of {size(total)} free"
-    if free < _LITTLE_MEMORY:
-        yield warn("memory", value, "close other programs, or lower concurrency: a trial takes about 0.5 GB")
-    else:
-        yield ok("memory", value)
+    advice = "close other programs, or lower concurrency: a trial takes about 0.5 GB"
+    yield warn("memory", value, advice) if free < _LITTLE_MEMORY else ok("memory", value)
     shared = Path("/dev/shm")
     if shared.is_dir():
         usage = shutil.disk_usage(shared)
         value = f"{size(usage.free)} of {size(usage.total)} free in /dev/shm"
-        if usage.free < _LITTLE_MEMORY / 10:
-            yield warn("shared memory", value, "Ray keeps the data set there; of Docker: --shm-size=2g")
-        else:
-            yield ok("shared memory", value)
+        advice = "Ray keeps the data set there; with Docker: --shm-size=2g"
+        little = usage.free < _LITTLE_MEMORY / 10
+        yield warn("shared memory", value, advice) if little else ok("shared memory", value)
 
 
 def _memory() -> tuple[float, float]:
@@ -89,8 +79,7 @@ def _memory() -> tuple[float, float]:
     page = os.sysconf("SC_PAGE_SIZE")
     free, total = float(page * os.sysconf("SC_AVPHYS_PAGES")), float(page * os.sysconf("SC_PHYS_PAGES"))
     with suppress(OSError, ValueError, KeyError):  # caches count as free, where the system tells
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        facts = dict(line.split(":", 1) for line in lines)
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free = 1024.0 * int(facts["MemAvailable"].split()[0])
     with suppress(OSError, ValueError):  # "max" without a limit
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())

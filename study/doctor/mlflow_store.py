@@ -9,13 +9,7 @@ from study.doctor.base import Finding, Patient, fail, ok, warn
 from study.folder import StudyFolder
 from study.mlflow.database import check_database, check_database_folder
 from study.mlflow.exchange import LimitedSession, LimitExceeded
-from study.mlflow.store import (
-    display_uri,
-    is_server,
-    one_line,
-    open_client,
-    resolve_uri,
-)
+from study.mlflow.store import display_uri, is_server, one_line, open_client, resolve_uri
 from study.study_file.addresses import database_file
 from trainables.errors import InvalidInput
 
@@ -32,7 +26,7 @@ def check_mlflow(patient: Patient) -> Iterator[Finding]:
         uri = resolve_uri(patient.mlflow, StudyFolder(patient.storage, "doctor"))
         check_database_folder(uri)
     except InvalidInput as error:
-        yield fail("mlflow", str(error), "")
+        yield fail("mlflow", str(error))
         return
     shown = display_uri(uri)
     if is_server(uri):
@@ -42,7 +36,7 @@ def check_mlflow(patient: Patient) -> Iterator[Finding]:
     if file is not None and not file.exists():
         yield ok("mlflow", f"{shown}: not there yet; its first launch makes it")
     elif patient.quick:
-        yield ok("mlflow", f"{shown}: not opened", "leave --quick out to have it tried")
+        yield ok("mlflow", f"{shown}: not opened", "without --quick it is opened")
     else:
         yield _opened(uri, shown, file)
 
@@ -52,7 +46,7 @@ def _opened(uri: str, shown: str, file: Path | None) -> Finding:
         check_database(uri, "its next launch makes it anew")
         found = open_client(uri).search_experiments(max_results=1000)
     except Exception as error:  # of MLflow, SQLAlchemy or the driver
-        return fail("mlflow", f"{shown}: {one_line(error)}", f"mend it, or move {file} away" if file else "mend it")
+        return fail("mlflow", f"{shown}: {one_line(error)}", f"repair it, or move {file} away" if file else "repair it")
     return ok("mlflow", f"{shown}: {len(found)} experiments")
 
 
@@ -68,11 +62,9 @@ def _server(uri: str, shown: str) -> Iterator[Finding]:
         return
     yield ok("mlflow", f"{shown}: version {answer.text[:100].strip()}, answered in {1000 * (after - before):.0f} ms")
     skew = _skew(answer.headers.get("Date"), (before + after) / 2)
-    if skew is None:
-        return
-    if abs(skew) > _SKEW:
+    if skew is not None and abs(skew) > _SKEW:
         yield warn("mlflow clock", f"{skew:+.0f} s from ours", "set both (NTP): times in MLflow are this machine's")
-    else:
+    elif skew is not None:
         yield ok("mlflow clock", f"within {max(1, round(abs(skew)))} s of ours")
 
 

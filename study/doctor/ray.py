@@ -6,13 +6,14 @@ from importlib.metadata import version
 
 from study.doctor.base import Finding, Patient, fail, ok
 from study.running.ray_environment import prepare_ray_environment
+from study.terminal.hints import counted
 from trainables.errors import GanStudyError, reason_of
 
 
 def check_ray(patient: Patient) -> Iterator[Finding]:
-    """A task that comes back tells more than any version."""
+    """Run a task on each node: that tells more than any version."""
     if patient.quick:
-        yield ok("ray", f"{version('ray')}, not tried", "leave --quick out to have it tried")
+        yield ok("ray", f"{version('ray')}, not tried", "without --quick it is tried")
         return
     prepare_ray_environment(local=patient.address is None)
     import ray
@@ -28,15 +29,12 @@ def check_ray(patient: Patient) -> Iterator[Finding]:
             resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
             nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     except GanStudyError as error:
-        yield fail("ray", str(error), "")
+        yield fail("ray", str(error))
         return
     except Exception as error:  # of Ray, of many kinds
-        yield fail(
-            "ray",
-            f"{where}: does not answer ({reason_of(error, most=200)})",
-            "see `ray status`, and Ray's own logs",
-        )
+        reason = reason_of(error, most=200)
+        yield fail("ray", f"{where}: does not answer ({reason})", "see `ray status`, and Ray's own logs")
         return
     took = time.monotonic() - began
-    has = f"{nodes} node{'s' if nodes != 1 else ''}, {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
+    has = f"{counted({'nodes': nodes})}, {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
     yield ok("ray", f"{where}: {has}; a task came back, {took:.0f} s in all")

@@ -1,1 +1,1 @@
-"""A ledger that is older than what lies beside it, as a copy that was put back: noticed, refused, or gone on from."""
+"""A ledger older than the files beside it, such as a restored copy: noticed, refused, or accepted on request."""

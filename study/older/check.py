@@ -1,4 +1,4 @@
-"""Refuses to go on from a ledger that is older than what lies beside it, and says what that would lose."""
+"""Refuses a ledger that is older than the files beside it, and says what resuming from it would lose."""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _MLFLOW_SECONDS = 10.0  # an MLflow that does not answer is no reason to wait
 
 
 class OlderLedger(GanStudyError):
-    """The ledger is older than what lies beside it, or another one."""
+    """The ledger is older than the files beside it, or another one."""
 
 
 def check_not_older(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> None:

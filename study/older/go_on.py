@@ -35,10 +35,11 @@ def go_on_from_older(folder: StudyFolder, ledger: Ledger, tell: Callable[[str], 
         newer = newer_than(folder, ledger, study)
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         runs = _set_runs_aside(folder, ledger, study, when, always=bool(newer or ledger.differs(folder.head)))
-        place = folder.set_aside / when
+        aside = folder.set_aside / when
         for one in newer:
-            _set_aside(one, folder, place)
-            tell(f"{one.lost}: set aside in {place / one.place.relative_to(folder.path)}")
+            target = aside / one.path.relative_to(folder.path)
+            _set_aside(one, target)
+            tell(f"{one.lost}: set aside in {target}")
         if runs:
             tell(f"{runs} runs in MLflow: set aside there, under names that say so; sync makes new ones")
         if not (newer or runs):
@@ -46,20 +47,19 @@ def go_on_from_older(folder: StudyFolder, ledger: Ledger, tell: Callable[[str], 
         ledger.mark(folder.head)
 
 
-def _set_aside(newer: Newer, folder: StudyFolder, place: Path) -> None:
-    target = place / newer.place.relative_to(folder.path)
+def _set_aside(newer: Newer, target: Path) -> None:
     if newer.kimg:  # before anything goes: what the ledger has of it may be trained again
-        allow_repeat(newer.place, newer.kimg)
+        allow_repeat(newer.path, newer.kimg)
     if newer.whole:
-        _move(newer.place, target)
+        _move(newer.path, target)
         if newer.kimg:
-            allow_repeat(newer.place, newer.kimg)
+            allow_repeat(newer.path, newer.kimg)
         return
-    later = [path for path in sorted(newer.place.glob("*/kimg-*")) if (kimg_of(path) or 0) > (newer.kimg or 0)]
+    later = [path for path in sorted(newer.path.glob("*/kimg-*")) if (kimg_of(path) or 0) > (newer.kimg or 0)]
     # The attempt is the last: by it an attempt that is cut off here is noticed again.
-    for path in (*later, newer.place / "overdue.txt", newer.place / "attempt"):
+    for path in (*later, newer.path / "overdue.txt", newer.path / "attempt"):
         if path.exists():
-            _move(path, target / path.relative_to(newer.place))
+            _move(path, target / path.relative_to(newer.path))
 
 
 def _move(path: Path, target: Path) -> None:
@@ -67,7 +67,9 @@ def _move(path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
     except OSError as error:
-        raise GanStudyError(f"{path} cannot be set aside in {target}: {error.strerror}; mend it, then again") from error
+        raise GanStudyError(
+            f"{path} cannot be set aside in {target}: {error.strerror}; fix that, then try again"
+        ) from error
 
 
 def _set_runs_aside(folder: StudyFolder, ledger: Ledger, study: StudyRecord, when: str, always: bool) -> int:
@@ -84,7 +86,7 @@ def _set_runs_aside(folder: StudyFolder, ledger: Ledger, study: StudyRecord, whe
             return set_runs_aside(client, study.uid, when)
     except Exception as error:  # of whatever MLflow is built on
         raise GanStudyError(
-            f"MLflow at {display_uri(uri)}: {one_line(error)}; its runs are to be set aside as well: bring it back, "
-            "then again"
+            f"MLflow at {display_uri(uri)}: {one_line(error)}; its runs must be set aside as well: start it, then try "
+            "again"
         ) from error
     return 0

@@ -1,4 +1,4 @@
-"""What lies in a study's folder that no crash can leave there, unless its ledger once knew more.
+"""Finds files in a study's folder that are ahead of its ledger by more than a crash explains.
 
 A step is in the ledger before it is begun: a trial before its folder is made, an attempt before its worker starts. So
 trials and attempts on disk are never ahead of the ledger. A checkpoint is written before its report is in the ledger,
@@ -19,6 +19,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, TrialRecord
 
 _KIMG = re.compile(r"kimg-(\d{6,})(\.png)?")
+_TRIAL = re.compile(r"trials/(\d+)")
 _RETRAINING = re.compile(r"confirm/(\d+)-kimg/trial-(\d+)-seed-(\d+)")
 _NOISE = re.compile(r"noise/trial-(\d+)/seed-\d+")
 
@@ -31,7 +32,7 @@ class Newer:
     With `whole` nothing in the folder goes with the ledger, else what is of later than `kimg`.
     """
 
-    place: Path
+    path: Path
     why: str
     lost: str
     kimg: int | None
@@ -54,25 +55,17 @@ def newer_trainings(folder: StudyFolder, study: StudyRecord, fids: bool = False)
     on while the folders are looked at.
     """
     step = schedule_of(study.config).report_every
-    for place in sorted(folder.trials.glob("*")):
-        if place.name.isdecimal():
-            number = int(place.name)
-            if number < len(study.trials):
-                yield from _newer(place, f"trial {number}", study.trials[number], step, fids)
-            else:
-                why = f"{place}: the ledger knows no such trial, it has {len(study.trials)}"
-                yield Newer(place, why, f"trial {number}", None, whole=True)
-    for place, (budget, trial, index) in _numbered(folder, "confirm/*/*", _RETRAINING):
-        what = f"trial {trial}'s retraining {index} to {budget} kimg"
-        if retraining := study.confirmation.find(TrialId(trial, index, budget)):
-            yield from _newer(place, what, retraining, step, fids)
-        else:
-            yield Newer(place, f"{place}: the ledger knows no such retraining", what, None, whole=True)
-    for place, (trial,) in _numbered(folder, "noise/*/*", _NOISE):
-        known = study.trials[trial].kimg if trial < len(study.trials) else 0
-        if (newest := _newest(place)) > known:
-            why = f"{place}: stands at {newest} kimg, and the ledger has trial {trial} at {known}"
-            yield Newer(place, why, f"trial {trial}'s noise at {newest} kimg", None, whole=True)
+    for path, (number,) in _numbered(folder, "trials/*", _TRIAL):
+        trial = study.trials[number] if number < len(study.trials) else None
+        yield from _newer(path, f"trial {number}", trial, step, fids)
+    for path, (budget, number, index) in _numbered(folder, "confirm/*/*", _RETRAINING):
+        retraining = study.confirmation.find(TrialId(number, index, budget))
+        yield from _newer(path, f"trial {number}'s retraining {index} to {budget} kimg", retraining, step, fids)
+    for path, (number,) in _numbered(folder, "noise/*/*", _NOISE):
+        known = study.trials[number].kimg if number < len(study.trials) else 0
+        if (newest := _newest(path)) > known:
+            why = f"{path}: stands at {newest} kimg, and the ledger has trial {number} at {known}"
+            yield Newer(path, why, f"trial {number}'s noise at {newest} kimg", None, whole=True)
 
 
 def kimg_of(path: Path) -> int | None:
@@ -81,26 +74,29 @@ def kimg_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _newer(place: Path, what: str, training: TrialRecord, step: int, fids: bool) -> Iterator[Newer]:
-    known, attempt, newest = training.kimg, _attempt(place), _newest(place)
+def _newer(path: Path, what: str, training: TrialRecord | None, step: int, fids: bool) -> Iterator[Newer]:
+    if training is None:
+        yield Newer(path, f"{path}: the ledger does not know {what}", what, None, whole=True)
+        return
+    known, attempt, newest = training.kimg, _attempt(path), _newest(path)
     lost = f"{what} after {known} kimg" if known else what
-    if fids and (other := _other_fid(place, training)):
-        yield Newer(place, other, what, known, whole=True)
+    if fids and (other := _other_fid(path, training)):
+        yield Newer(path, other, what, known, whole=True)
     elif attempt > training.attempts:
-        why = f"{place}: {what} is at attempt {attempt}, in the ledger at {training.attempts}"
-        yield Newer(place, why, lost, known, whole=False)
+        why = f"{path}: {what} is at attempt {attempt}, in the ledger at {training.attempts}"
+        yield Newer(path, why, lost, known, whole=False)
     elif newest > known + step:
-        why = f"{place}: {what} never reported at {newest} kimg, its last was {known}"
-        yield Newer(place, why, lost, known, whole=False)
+        why = f"{path}: {what} never reported at {newest} kimg, its last was {known}"
+        yield Newer(path, why, lost, known, whole=False)
 
 
-def _other_fid(place: Path, training: TrialRecord) -> str | None:
+def _other_fid(path: Path, training: TrialRecord) -> str | None:
     """Say which report of a training has another FID on disk, if one has: then that is another training.
 
     What a later attempt may have trained again is left out.
     """
     for report in training.reports:
-        file = place / "checkpoints" / f"kimg-{report.kimg:06d}" / "report.json"
+        file = path / "checkpoints" / f"kimg-{report.kimg:06d}" / "report.json"
         if report.attempt != training.attempts or not file.is_file():
             continue
         try:
@@ -112,18 +108,18 @@ def _other_fid(place: Path, training: TrialRecord) -> str | None:
     return None
 
 
-def _newest(place: Path) -> int:
-    return max((kimg_of(path) or 0 for path in (place / "checkpoints").glob("kimg-*")), default=0)
+def _newest(path: Path) -> int:
+    return max((kimg_of(path) or 0 for path in (path / "checkpoints").glob("kimg-*")), default=0)
 
 
-def _attempt(place: Path) -> int:
+def _attempt(path: Path) -> int:
     try:
-        return int((place / "attempt").read_text())
+        return int((path / "attempt").read_text())
     except (OSError, ValueError):
         return 0
 
 
 def _numbered(folder: StudyFolder, pattern: str, name: re.Pattern[str]) -> Iterator[tuple[Path, list[int]]]:
-    for place in sorted(folder.path.glob(pattern)):
-        if found := name.fullmatch(place.relative_to(folder.path).as_posix()):
-            yield place, [int(number) for number in found.groups()]
+    for path in sorted(folder.path.glob(pattern)):
+        if found := name.fullmatch(path.relative_to(folder.path).as_posix()):
+            yield path, [int(number) for number in found.groups()]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,14 +13,11 @@ from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.data import known_data
 from study.mlflow.database import check_database, check_database_folder
-from study.mlflow.experiment import holding_experiment
-from study.mlflow.runs import find_run
-from study.mlflow.store import display_uri, experiment_name, one_line, open_client, resolve_uri
-from study.mlflow.values import flatten
+from study.mlflow.store import display_uri, experiment_name, open_client, resolve_uri
 from study.older.check import check_not_older
-from study.places import BY_LAUNCH, Places, saying
-from study.production.champion_registry import Entry, register, registered_name
-from study.production.champion_text import ALIAS, Registered, about, description, model_uri, tell
+from study.places import BY_LAUNCH, DataPaths, saying
+from study.production.champion_registry import held_run, reaching, register, registered_name
+from study.production.champion_text import ALIAS, Candidate, model_uri, tell
 from study.study_file.addresses import database_file
 from study.terminal.hints import typed
 from study.terminal.say import say
@@ -29,23 +25,12 @@ from study.views.tables import counts_line
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, from_checkpoint
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from trainables.generator import Generator, from_checkpoint
 
 
 @dataclass(frozen=True)
 class Promote:
-    """What `ganstudy promote` was asked for.
-
-    Attributes:
-        name: the study's.
-        storage: the folder of studies; None for the default.
-        trial: its number; None for the confirmed winner, or the best.
-        model: the registered model's name; None for the study's.
-        as_json: print for scripts.
-    """
+    """What `ganstudy promote` was asked for; None as its help says."""
 
     name: str
     storage: Path | None
@@ -61,91 +46,47 @@ def promote(options: Promote, console: Console) -> bool:
         InvalidInput: if the study has no such trial, or the registered model is not ganstudy's.
         GanStudyError: if the checkpoint is gone or damaged, or MLflow cannot be reached or does not know the study.
     """
-    name, trial = options.name, options.trial
+    name = options.name
     folder = find_study(name, options.storage)
     study = load_study(folder)
     with open_ledger(folder) as ledger:
         if not ledger.live_owner():
             check_not_older(folder, ledger, study)
-    chosen = winner(study) if trial is None else chosen_trial(study, trial)
+    chosen = winner(study) if options.trial is None else chosen_trial(study, options.trial)
     if chosen is None:
         say(console, f"no trial of {name} has reported yet; {counts_line(study)}")
         return False
-    called = registered_name(options.model or name)
-    uri = _store(folder, study)
-    generator, data = _generator(folder, study, chosen)
-    found = f"Generator of trial {chosen.number} of the study `{name}`."
-    tags = {"ganstudy.study": study.uid, "ganstudy.study_name": name, "ganstudy.trial": str(chosen.number)}
-    text = description(generator.facts, data, found, called, uri)
-    try:
-        client = open_client(uri)
-        experiment_id, run_id = _run(client, folder, study, chosen)
-        params = flatten(chosen.config)
-        registered = register(
-            client, generator, Entry(called, about(called), experiment_id, run_id, tags, text, params)
-        )
-    except GanStudyError:
-        raise
-    except Exception as error:  # of whatever MLflow is built on
-        raise GanStudyError(
-            f"MLflow at {display_uri(uri)}: {one_line(error)}; nothing was promoted, try the same again when it is up"
-        ) from error
-    _print(registered, generator.facts, uri, f"trial {chosen.number} of {name}", options.as_json, console)
-    return True
-
-
-def _store(folder: StudyFolder, study: StudyRecord) -> str:
-    uri = resolve_uri(study.config["mlflow"]["uri"], folder)
+    model, uri = registered_name(options.model or name), resolve_uri(study.config["mlflow"]["uri"], folder)
+    sync = typed("sync", name, folder=folder)
+    unknown = GanStudyError(f"study {name!r} is not in MLflow at {display_uri(uri)} yet: run `{sync}`")
     file = database_file(uri)
     if file is not None and not file.exists():
-        raise _unknown(folder, uri)
+        raise unknown
     check_database_folder(uri)
-    check_database(uri, f"`{typed('sync', folder.name, folder=folder)}` makes it anew")
-    return uri
-
-
-def _unknown(folder: StudyFolder, uri: str) -> GanStudyError:
-    sync = typed("sync", folder.name, folder=folder)
-    return GanStudyError(f"study {folder.name!r} is not in MLflow at {display_uri(uri)} yet: run `{sync}`")
-
-
-def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
-    """The evaluated generator of the trial's best FID, and what is known of the data."""
-    if trial.kimg_best is None or trial.fid_best is None:
-        raise GanStudyError(f"trial {trial.number} has not reported: it has no generator yet; choose another")
-    checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
-    config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
-    data = known_data(study.versions)
-    if data is None:
-        with saying(BY_LAUNCH):
-            data = Places.of(study.config).found(config)[0].load().facts
-    return Generator(
-        *from_checkpoint(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))
-    ), data
-
-
-def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:
-    """MLflow's ids of the experiment and of the trial's run, or of the study's where somebody deleted that."""
-    experiment = holding_experiment(client, experiment_name(folder.name), study.uid)
-    for uid in (f"{study.uid}/{trial.number}", study.uid):
-        if experiment is None:
-            break
-        if run := find_run(client, experiment.experiment_id, uid):
-            return experiment.experiment_id, run.info.run_id
-    raise _unknown(folder, resolve_uri(study.config["mlflow"]["uri"], folder))
-
-
-def _print(
-    registered: Registered, facts: GeneratorFacts, uri: str, origin: str, as_json: bool, console: Console
-) -> None:
-    if as_json:
-        plain: dict[str, Any] = {
-            "model": registered.name,
-            "version": int(registered.version),
+    check_database(uri, f"`{sync}` makes it anew")
+    generator, data = _generator(folder, study, chosen)
+    facts = generator.facts
+    tags = {"ganstudy.study": study.uid, "ganstudy.study_name": name, "ganstudy.trial": str(chosen.number)}
+    origin = f"trial {chosen.number} of {name}"
+    found = f"Generator of trial {chosen.number} of the study `{name}`."
+    candidate = Candidate(facts, data, model, uri, origin, found, tags)
+    with reaching(uri, "nothing was promoted; run the same command again when MLflow is up"):
+        client, trial_uid = open_client(uri), f"{study.uid}/{chosen.number}"
+        run = held_run(client, experiment_name(name), study.uid, trial_uid, study.uid)  # somebody may have deleted one
+        if run is None:
+            raise unknown
+        version, new = register(client, generator, candidate, run)
+    if not options.as_json:
+        tell(candidate, version, new, console)
+        return True
+    console.print_json(
+        data={
+            "model": model,
+            "version": int(version),
             "alias": ALIAS,
-            "uri": model_uri(registered.name),
+            "uri": model_uri(model),
             "registry": display_uri(uri),
-            "new": registered.new,
+            "new": new,
             "from": origin,
             "kimg": facts.kimg,
             "fid": facts.fid,
@@ -153,6 +94,20 @@ def _print(
             "fid_images": facts.images_judged,
             "weights": facts.weights,
         }
-        console.print_json(data=plain)
-        return
-    tell(registered, facts, uri, origin, console)
+    )
+    return True
+
+
+def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[Generator, DataFacts]:
+    """The generator of the trial's best FID, and what is known of the data."""
+    if trial.kimg_best is None:
+        raise GanStudyError(f"trial {trial.number} has not reported yet, so it has no generator; choose another")
+    checkpoint = read_best_checkpoint(best_checkpoint(folder, trial, "choose another trial"), trial)
+    config = TrialConfig.from_dict(trial.config, f"trial {trial.number}")
+    data = known_data(study.versions)
+    if data is None:
+        with saying(BY_LAUNCH):
+            data = DataPaths.of(study.config).applied(config)[0].load().facts
+    return Generator(
+        *from_checkpoint(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))
+    ), data

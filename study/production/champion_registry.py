@@ -7,21 +7,25 @@ status and its metrics, and no other store is opened on the way.
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from study.folder import check_name
-from study.production.champion_text import ALIAS, Registered
+from study.mlflow.experiment import holding_experiment
+from study.mlflow.runs import find_run
+from study.mlflow.store import display_uri, one_line
+from study.mlflow.values import flatten
+from study.production.champion_text import ALIAS, Candidate, about, description
 from trainables.display import quoted, shown
-from trainables.errors import InvalidInput
+from trainables.errors import GanStudyError, InvalidInput
 from trainables.generator import Generator, GeneratorFacts
 from trainables.portable import example_inputs, portable
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model
     from mlflow.models.signature import ModelSignature
@@ -34,45 +38,6 @@ KIND, GENERATOR = "ganstudy.kind", "generator"
 """The tag of registered models that this program made."""
 
 _EXAMPLE = "input_example.json"
-_CHATTY = ("mlflow", "torch.export", "torch._export", "torch.fx")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is to be registered beside the generator itself.
-
-    Attributes:
-        name: of the registered model.
-        about: its description.
-        experiment_id: MLflow's, of the run.
-        run_id: MLflow's, of the run that the generator came from.
-        tags: of the version, beside those that the generator tells itself.
-        description: of the version, Markdown.
-        params: the configuration, flat.
-    """
-
-    name: str
-    about: str
-    experiment_id: str
-    run_id: str
-    tags: Mapping[str, str]
-    description: str
-    params: Mapping[str, str]
-
-
-def register(client: "MlflowClient", generator: Generator, entry: Entry) -> Registered:
-    """Have a version with this generator, and the alias on it; a generator that is there gets no second one.
-
-    Raises:
-        InvalidInput: if the registered model is somebody else's.
-        Exception: whatever MLflow raises.
-    """
-    _own(client, entry)
-    known = f"name = '{entry.name}' AND tags.`{WEIGHTS}` = '{generator.facts.weights}'"
-    found = max(client.search_model_versions(known), key=lambda version: int(version.version), default=None)
-    version = found or _new_version(client, generator, entry)
-    client.set_registered_model_alias(entry.name, ALIAS, version.version)
-    return Registered(entry.name, str(version.version), new=found is None)
 
 
 def registered_name(name: str) -> str:
@@ -87,62 +52,101 @@ def registered_name(name: str) -> str:
         raise InvalidInput(f"--as {str(error).removeprefix('study name ')}") from None
 
 
-def facts_tags(facts: GeneratorFacts) -> dict[str, str]:
-    """Return the tags that a generator tells itself."""
-    return {
+@contextmanager
+def reaching(uri: str, otherwise: str) -> Iterator[None]:
+    """Turn whatever MLflow and its libraries raise into one line that ends with `otherwise`.
+
+    Raises:
+        GanStudyError: in their place.
+    """
+    try:
+        yield
+    except GanStudyError:
+        raise
+    except Exception as error:
+        raise GanStudyError(f"MLflow at {display_uri(uri)}: {one_line(error)}; {otherwise}") from error
+
+
+def held_run(client: "MlflowClient", experiment: str, uid: str, *wanted: str) -> "Run | None":
+    """Return the first of the `wanted` runs that is there, by their uids; None if none is.
+
+    Args:
+        client: MLflow's.
+        experiment: the name that the experiment was given.
+        uid: of the study or the training whose runs it holds.
+        wanted: the uids of the runs.
+    """
+    held = holding_experiment(client, experiment, uid)
+    found = (find_run(client, held.experiment_id, run) for run in wanted) if held else ()
+    return next((run for run in found if run), None)
+
+
+def register(client: "MlflowClient", generator: Generator, candidate: Candidate, run: "Run") -> tuple[str, bool]:
+    """Have a version with this generator, from `run`, and the alias on it; one that is there gets no second version.
+
+    Returns:
+        The version's number, and whether it is new.
+
+    Raises:
+        InvalidInput: if the registered model is somebody else's.
+        Exception: whatever MLflow raises.
+    """
+    _own(client, candidate.model)
+    known = f"name = '{candidate.model}' AND tags.`{WEIGHTS}` = '{candidate.facts.weights}'"
+    found = max(client.search_model_versions(known), key=lambda version: int(version.version), default=None)
+    version = found or _new_version(client, generator, candidate, run)
+    client.set_registered_model_alias(candidate.model, ALIAS, version.version)
+    return str(version.version), found is None
+
+
+def _own(client: "MlflowClient", name: str) -> None:
+    """Make the registered model, or make sure that it is ours: an alias on another's would move what they serve."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, {KIND: GENERATOR}, about(name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        if client.get_registered_model(name).tags.get(KIND) != GENERATOR:
+            raise InvalidInput(
+                f"MLflow has a registered model {quoted(name)} that is not ganstudy's; choose another name with --as"
+            ) from None
+
+
+def _new_version(client: "MlflowClient", generator: Generator, candidate: Candidate, run: "Run") -> "ModelVersion":
+    from mlflow.entities import LoggedModelOutput
+
+    facts, run_id = generator.facts, run.info.run_id
+    tags = {
+        **candidate.tags,
         WEIGHTS: facts.weights,
         "ganstudy.kimg": str(facts.kimg),
         "ganstudy.fid": f"{facts.fid:.6g}",
         "ganstudy.fid_fingerprint": facts.fid_fingerprint,
         "ganstudy.fid_images": str(facts.images_judged),
     }
-
-
-def _own(client: "MlflowClient", entry: Entry) -> None:
-    """Make the registered model, or make sure that it is ours: an alias on another's would move what they serve."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(entry.name, {KIND: GENERATOR}, entry.about)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        if client.get_registered_model(entry.name).tags.get(KIND) != GENERATOR:
-            raise InvalidInput(
-                f"MLflow has a registered model {quoted(entry.name)} that is not ganstudy's; choose another name with "
-                "--as"
-            ) from None
-
-
-def _new_version(client: "MlflowClient", generator: Generator, entry: Entry) -> "ModelVersion":
-    tags = {name: shown(value) for name, value in {**entry.tags, **facts_tags(generator.facts)}.items()}
+    tags = {name: shown(value) for name, value in tags.items()}
     with TemporaryDirectory(prefix="ganstudy-") as temporary, _quiet():
         folder = Path(temporary) / "model"
         model = _save(generator, folder)  # before anything is in the store: what cannot be exported leaves no trace
-        logged = client.create_logged_model(
-            entry.experiment_id, entry.name, entry.run_id, dict(tags), dict(entry.params), GENERATOR
-        )
+        params = flatten(facts.trial.to_dict())
+        logged = client.create_logged_model(run.info.experiment_id, candidate.model, run_id, tags, params, GENERATOR)
         model.model_uuid = model.model_id = logged.model_id
-        model.run_id, model.artifact_path = entry.run_id, logged.artifact_location
+        model.run_id, model.artifact_path = run_id, logged.artifact_location
         model.save(str(folder / "MLmodel"))
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
-    _tell_run(client, entry.run_id, logged.model_id, generator.facts.kimg)
-    # Its place and not models:/ID: for that MLflow would ask its global store, which is another one.
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, facts.kimg)])
+    # By its path and not models:/ID: for that MLflow would ask its global store, which is another one.
     return client.create_model_version(
-        entry.name,
+        candidate.model,
         logged.artifact_location,
-        entry.run_id,
+        run_id,
         tags,
-        description=shown(entry.description),
+        description=shown(description(candidate)),
         model_id=logged.model_id,
     )
-
-
-def _tell_run(client: "MlflowClient", run_id: str, model_id: str, kimg: int) -> None:
-    from mlflow.entities import LoggedModelOutput
-
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, kimg)])
 
 
 def _save(generator: Generator, folder: Path) -> "Model":
@@ -187,14 +191,11 @@ def _signature(facts: GeneratorFacts) -> "ModelSignature":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of MLflow and torch.export: there is nothing that a user could do about them."""
-    before = {name: logging.getLogger(name).level for name in _CHATTY}
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    """Silence the warnings of MLflow and torch.export: there is nothing that a user could do about them."""
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
+        logging.disable(logging.NOTSET)

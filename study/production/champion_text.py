@@ -1,5 +1,6 @@
-"""What is said of a registered generator: how to load it, what it takes and gives, where it is from."""
+"""The texts about a registered generator: how to load it, what it takes and gives, where it is from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -16,49 +17,31 @@ _SHOWN = 16  # images in the example
 
 
 @dataclass(frozen=True)
-class Registered:
-    """Where a generator is now; `new` tells whether this version was made just now."""
+class Candidate:
+    """A generator that is to become the champion.
 
-    name: str
-    version: str
-    new: bool
+    Attributes:
+        facts: the generator's.
+        data: what it was trained on.
+        model: the registered model's name.
+        uri: of the MLflow store; credentials in it are not shown.
+        origin: where it is from, in a few words for the terminal.
+        found: the same as a sentence of Markdown.
+        tags: the same for programs.
+    """
+
+    facts: GeneratorFacts
+    data: DataFacts
+    model: str
+    uri: str
+    origin: str
+    found: str
+    tags: Mapping[str, str]
 
 
 def model_uri(name: str) -> str:
     """Return what MLflow loads the champion by."""
     return f"models:/{name}@{ALIAS}"
-
-
-def usage(facts: GeneratorFacts, name: str, uri: str) -> list[str]:
-    """Return lines of Python that load the champion of `name` and sample it, without this program.
-
-    Args:
-        facts: the generator's.
-        name: of the registered model.
-        uri: of the MLflow store; credentials in it are left out.
-    """
-    shape = f"{_SHOWN} x {facts.channels} x {facts.size} x {facts.size}"
-    # From a folder with `?`, `#` or `%` in its name MLflow loads only what it has copied elsewhere.
-    module, copied = (", tempfile", ", dst_path=tempfile.mkdtemp()") if "%" in uri else ("", "")
-    lines = [
-        f"import mlflow{module}, torch",
-        f'mlflow.set_tracking_uri("{display_uri(uri)}")',
-        f'model = mlflow.pytorch.load_model("{model_uri(name)}"{copied})',
-    ]
-    inputs = [facts.trial.latent.in_torch(str(_SHOWN))]
-    if facts.trial.uses_labels:
-        lines.append(f"labels = torch.randint({facts.classes}, ({_SHOWN},))")
-        inputs.append("labels")
-    return [*lines, f"images = model({', '.join(inputs)})  # float32, {shape}, from 0 to 1"]
-
-
-def description(facts: GeneratorFacts, data: DataFacts, found: str, name: str, uri: str) -> str:
-    """Return the model version's page in Markdown; `found` is a sentence on where the generator is from."""
-    parts = [f"{found}{_quality(facts)}", f"## Use\n\n{_signature(facts)}", _code(usage(facts, name, uri))]
-    parts.append(f"The champion may be another by now; `models:/{name}/NUMBER` loads this version by its number.")
-    if facts.trial.uses_labels:
-        parts.append("Load it with `mlflow.pytorch`, as here: MLflow's `pyfunc` can only give a model one tensor.")
-    return "\n\n".join([*parts, data_text(facts, data)])
 
 
 def about(name: str) -> str:
@@ -69,17 +52,51 @@ def about(name: str) -> str:
     )
 
 
-def tell(registered: Registered, facts: GeneratorFacts, uri: str, origin: str, console: Console) -> None:
+def description(candidate: Candidate) -> str:
+    """Return the model version's page in Markdown."""
+    facts = candidate.facts
+    code = "\n".join(["```python", *_usage(candidate), "```"])
+    parts = [f"{candidate.found}{_quality(facts)}", f"## Use\n\n{_signature(facts)}", code]
+    parts.append(
+        f"Another may be the champion by now; `models:/{candidate.model}/NUMBER` loads a version by its number."
+    )
+    if facts.trial.uses_labels:
+        parts.append("Load it with `mlflow.pytorch`, as here: MLflow's `pyfunc` can only give a model one tensor.")
+    return "\n\n".join([*parts, data_text(facts, candidate.data)])
+
+
+def tell(candidate: Candidate, version: str, new: bool, console: Console) -> None:
     """Say what was registered, where it is, and how to load it."""
-    new = "" if registered.new else " (it was there already)"
+    known = "" if new else " (already registered)"
     say(
         console,
-        f"{registered.name} version {registered.version} is its {ALIAS}{new}: {origin}, {facts.kimg} kimg, "
-        f"FID {number(facts.fid)}",
+        f"{candidate.model} version {version} is its {ALIAS}{known}: {candidate.origin}, {candidate.facts.kimg} kimg, "
+        f"FID {number(candidate.facts.fid)}",
     )
-    say(console, f"registry: {display_uri(uri)}\nload it where torch and mlflow are, ganstudy is not needed:")
-    for line in usage(facts, registered.name, uri):
+    say(
+        console,
+        f"registry: {display_uri(candidate.uri)}\nload it wherever torch and mlflow are; ganstudy is not needed:",
+    )
+    for line in _usage(candidate):
         say(console, f"  {line}")
+
+
+def _usage(candidate: Candidate) -> list[str]:
+    """Lines of Python that load the champion and sample it, without this program."""
+    facts = candidate.facts
+    shape = f"{_SHOWN} x {facts.channels} x {facts.size} x {facts.size}"
+    # From a folder with `?`, `#` or `%` in its name MLflow loads only what it has copied elsewhere.
+    module, copied = (", tempfile", ", dst_path=tempfile.mkdtemp()") if "%" in candidate.uri else ("", "")
+    lines = [
+        f"import mlflow{module}, torch",
+        f'mlflow.set_tracking_uri("{display_uri(candidate.uri)}")',
+        f'model = mlflow.pytorch.load_model("{model_uri(candidate.model)}"{copied})',
+    ]
+    inputs = [facts.trial.latent.in_torch(str(_SHOWN))]
+    if facts.trial.uses_labels:
+        lines.append(f"labels = torch.randint({facts.classes}, ({_SHOWN},))")
+        inputs.append("labels")
+    return [*lines, f"images = model({', '.join(inputs)})  # float32, {shape}, from 0 to 1"]
 
 
 def _quality(facts: GeneratorFacts) -> str:
@@ -101,9 +118,5 @@ def _signature(facts: GeneratorFacts) -> str:
         lines.append(f"and `labels`, int64, N, the classes, from 0 to {facts.classes - 1}")
     shape = f"N x {facts.channels} x {facts.size} x {facts.size}"
     lines.append(f"It gives images, float32, {shape}, {colour}, from 0 to 1; `(255 * images).round().byte()` is uint8")
-    lines.append('N is any number, 1 too. On a GPU: `model.to("cuda")`, with inputs that are there')
+    lines.append('N is any number, 1 too. On a GPU: `model.to("cuda")`, with inputs that are on it too')
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _code(lines: list[str]) -> str:
-    return "\n".join(["```python", *lines, "```"])

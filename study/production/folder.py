@@ -2,7 +2,6 @@
 
 import json
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,14 @@ import yaml
 from study.ledger.lock import FileLock
 from study.yaml_file import read_yaml
 from trainables.errors import CorruptInput, GanStudyError, InvalidInput
-from trainables.files import check_writable, write_atomically
+from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
 from trainables.generator import FILE
 from trainables.paths import with_paths_of
 
-_CHOOSE = "choose another folder with --out"
+CHOOSE = "choose another folder with --out"
+"""What to do about one that cannot be used."""
+
 _PATIENCE = 60.0  # seconds until Ray's processes have noticed the end of the one that started them
 
 
@@ -49,49 +50,24 @@ class TrainingMetrics:
         self.reports.append({**report, "written_at": written_at})
 
 
-@dataclass(frozen=True)
 class ProductionFolder:
-    """Paths below `path`; `claim` makes them."""
+    """The files of a training; `claim` makes the folder.
 
-    path: Path
+    Attributes:
+        path: the folder.
+        config: the configuration and where it came from, as `ganstudy export` writes them.
+        metrics: `TrainingMetrics` as JSON.
+        generator: the result.
+        card: the model card.
+        grid: the model card's picture.
+        training: the trial's own folder: checkpoints, and pictures of every report.
+    """
 
-    @property
-    def config(self) -> Path:
-        """The configuration and where it came from, as `ganstudy export` writes them."""
-        return self.path / "config.yaml"
-
-    @property
-    def metrics(self) -> Path:
-        """`TrainingMetrics` as JSON."""
-        return self.path / "metrics.json"
-
-    @property
-    def generator(self) -> Path:
-        """The result."""
-        return self.path / FILE
-
-    @property
-    def card(self) -> Path:
-        """The model card."""
-        return self.path / "README.md"
-
-    @property
-    def grid(self) -> Path:
-        """The model card's picture."""
-        return self.path / "samples.png"
-
-    @property
-    def training(self) -> Path:
-        """The trial's own folder: checkpoints, and pictures of every report."""
-        return self.path / "training"
-
-    def check_writable(self) -> None:
-        """Refuse a place that cannot be written to, leaving no trace.
-
-        Raises:
-            InvalidInput: if it is one.
-        """
-        check_writable(self.path, "--out", _CHOOSE)
+    def __init__(self, path: Path) -> None:
+        """Name the files; nothing is made."""
+        self.path = path
+        self.config, self.metrics, self.generator = path / "config.yaml", path / "metrics.json", path / FILE
+        self.card, self.grid, self.training = path / "README.md", path / "samples.png", path / "training"
 
     @contextmanager
     def claim(self, trial: Mapping[str, Any], origin: Mapping[str, Any]) -> Iterator[None]:
@@ -104,18 +80,13 @@ class ProductionFolder:
         try:
             self._check_owner(trial)
         except OSError as error:
-            raise InvalidInput(f"--out {self.path}: cannot be read: {error.strerror}; {_CHOOSE}") from None
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        if not lock.acquire():
-            raise GanStudyError(f"{self.path}: another process trains there; wait for its end, or {_CHOOSE}")
-        try:
+            raise InvalidInput(f"--out {self.path}: cannot be read: {error.strerror}; {CHOOSE}") from None
+        busy = f"{self.path}: another process trains there; wait for its end, or {CHOOSE}"
+        with _alone(self.path, 0.0, busy):
             if not self.config.exists():
                 text = yaml.safe_dump({"trial": dict(trial), "origin": dict(origin)}, sort_keys=False)
                 write_atomically(self.config, text.encode())
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -124,27 +95,22 @@ class ProductionFolder:
         Raises:
             GanStudyError: if that one does not end.
         """
-        self.training.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.training / ".lock")
-        deadline = time.monotonic() + _PATIENCE
-        while not lock.acquire():
-            if time.monotonic() > deadline:
-                raise GanStudyError(f"{self.path}: an earlier process still trains there; end it, or {_CHOOSE}")
-        try:
+        busy = f"{self.path}: an earlier process still trains there; end it, or {CHOOSE}"
+        with _alone(self.training, _PATIENCE, busy):
             yield
-        finally:
-            lock.release()
 
     def _check_owner(self, trial: Mapping[str, Any]) -> None:
         if self.config.exists():
             try:
                 found = TrialConfig.from_dict(read_yaml(self.config).get("trial"), f"{self.config}: trial")
             except InvalidInput as error:
-                raise InvalidInput(f"--out {self.path}: is no training to go on with ({error}); {_CHOOSE}") from None
+                raise InvalidInput(
+                    f"--out {self.path}: is not a training that can be resumed ({error}); {CHOOSE}"
+                ) from None
             if with_paths_of(found.to_dict(), None) != with_paths_of(trial, None):
-                raise InvalidInput(f"--out {self.path}: is the training of another configuration; {_CHOOSE}")
+                raise InvalidInput(f"--out {self.path}: is a training of another configuration; {CHOOSE}")
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
-            raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")
+            raise InvalidInput(f"--out {self.path}: holds other files; {CHOOSE}, new or empty")
 
     def read_measured(self) -> TrainingMetrics | None:
         """Return what was measured so far, None if nothing was.
@@ -157,13 +123,22 @@ class ProductionFolder:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, RecursionError) as error:
-            raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {_CHOOSE}") from None
+            raise CorruptInput(f"{self.metrics}: damaged ({error}); restore it, or {CHOOSE}") from None
 
     def write_measured(self, measured: TrainingMetrics) -> None:
         """Write what was measured, atomically."""
         write_atomically(self.metrics, json.dumps(vars(measured), indent=1).encode())
 
 
-def new_uid() -> str:
-    """Return a name for a training that no other has."""
-    return uuid.uuid4().hex
+@contextmanager
+def _alone(folder: Path, patience: float, busy: str) -> Iterator[None]:
+    """Make a folder and hold its lock; raise `busy` if another process still has it after `patience` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, deadline = FileLock(folder / ".lock"), time.monotonic() + patience
+    while not lock.acquire():  # which itself waits for a moment
+        if time.monotonic() > deadline:
+            raise GanStudyError(busy)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -4,13 +4,12 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from study.device import device_of
-from study.places import BY_OPTION, Places, saying
+from study.places import BY_OPTION, DataPaths, saying
 from study.production.product import picture
 from study.terminal.say import say, say_written
 from study.views.tables import number, plain_table
@@ -20,7 +19,7 @@ from trainables.errors import InvalidInput
 from trainables.evaluate_generator import evaluate_generator
 from trainables.evaluation.prepare import prepare
 from trainables.files import check_named, write_named
-from trainables.generator import Generator, Samples
+from trainables.generator import Generator
 from trainables.images import as_png
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
@@ -28,17 +27,8 @@ _LARGEST_PICTURE = 10_000  # images
 
 
 @dataclass(frozen=True)
-class SampleRequest:
-    """Which images to draw, and where to.
-
-    Attributes:
-        count: images; None: 64, or 8 of a strip.
-        seed: of latents and classes.
-        label: the class of all; None: as frequent as in the data.
-        out: a PNG; None: samples.png, if no `npz` is wanted either.
-        npz: a file of arrays `images` (uint8, N x C x H x W) and, of a generator with classes, `labels` (int64, N).
-        interpolate: a strip from one latent to another in place of independent images.
-    """
+class SampleOptions:
+    """What `ganstudy sample` was asked for; None as its help says. `label` is the class of all images."""
 
     count: int | None = None
     seed: int = 0
@@ -48,11 +38,11 @@ class SampleRequest:
     interpolate: bool = False
 
 
-def sample(path: Path, wanted: SampleRequest, device: str | None, console: Console) -> None:
+def sample(path: Path, wanted: SampleOptions, device: str | None, console: Console) -> None:
     """Draw images of the generator at `path` into files.
 
     Raises:
-        InvalidInput: if something that is wanted cannot be.
+        InvalidInput: if the options do not go together, or a file cannot be written.
     """
     count = wanted.count or (_STRIP if wanted.interpolate else _GRID)
     out = wanted.out or (None if wanted.npz else Path("samples.png"))
@@ -71,12 +61,15 @@ def sample(path: Path, wanted: SampleRequest, device: str | None, console: Conso
         write_named(out, as_png(picture(drawn.images, columns)))
         say_written(console, out, f"{count} images")
     if wanted.npz is not None:
-        write_named(wanted.npz, _archive(drawn))
+        labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, images=drawn.images.numpy(), **labels)
+        write_named(wanted.npz, archive.getvalue())
         say_written(console, wanted.npz, f"{count} images")
 
 
 def evaluate(
-    path: Path, split: str | None, device: str | None, as_json: bool, console: Console, places: Places
+    path: Path, split: str | None, device: str | None, as_json: bool, console: Console, paths: DataPaths
 ) -> None:
     """Print all metrics of the generator at `path`, with the fingerprint that says what they mean.
 
@@ -89,22 +82,23 @@ def evaluate(
         raise InvalidInput(f"--split {quoted(split)}: choose {' or '.join(splits)}")
     generator = Generator.read(path, device_of(device))
     facts = generator.facts
-    data, own = places.found(facts.trial)
+    data, own = paths.applied(facts.trial)
     evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
     with saying(BY_OPTION):
         prepared = prepare(data, evaluation, cached=True)
     metrics = evaluate_generator(generator, prepared)
     if as_json:
-        plain: dict[str, Any] = {
-            "generator": str(path),
-            "kimg": facts.kimg,
-            "data": facts.trial.data.name,
-            "split": str(evaluation.split),
-            "fid_fingerprint": prepared.fingerprint,
-            "trained_against": facts.fid_fingerprint,
-            "metrics": metrics,
-        }
-        console.print_json(data=plain)
+        console.print_json(
+            data={
+                "generator": str(path),
+                "kimg": facts.kimg,
+                "data": facts.trial.data.name,
+                "split": str(evaluation.split),
+                "fid_fingerprint": prepared.fingerprint,
+                "trained_against": facts.fid_fingerprint,
+                "metrics": metrics,
+            }
+        )
         return
     rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
     console.print(plain_table([("metric", "left"), ("", "right")], rows))
@@ -118,12 +112,5 @@ def evaluate(
         say(
             console,
             f"it was trained against fingerprint {facts.fid_fingerprint} (FID {number(facts.fid)}): the data or the "
-            "extractor is another now, so the two cannot be compared",
+            "extractor has changed, so the two cannot be compared",
         )
-
-
-def _archive(drawn: Samples) -> bytes:
-    labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
-    target = io.BytesIO()
-    np.savez(target, allow_pickle=False, images=drawn.images.numpy(), **labels)
-    return target.getvalue()

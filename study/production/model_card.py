@@ -1,6 +1,4 @@
-"""The model card of a trained generator: a README.md that tells what it is, how good, from where, and how to use it."""
-
-from collections.abc import Iterable
+"""The model card of a trained generator: a README.md on what it is, how good it is, where it is from, how to use it."""
 
 import yaml
 
@@ -37,7 +35,7 @@ def model_card(
         (
             f"# {in_markdown(name)}: a generator of {facts.trial.data.name} images",
             f"![{folder.grid.name}]({folder.grid.name})",
-            "Samples, not picked: `ganstudy sample` with its defaults draws these.",
+            "Samples, not selected: `ganstudy sample` with its defaults draws these.",
             _what(facts),
             _quality(facts, prepared, measured),
             data_text(facts, prepared.dataset.facts),
@@ -68,9 +66,10 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetric
     title = f"{evaluation.split} split" + (" (chosen by it)" if chosen.get("chosen") != "last" else "")
     heads = ["metric", title, *(["test split"] if tests else []), "meaning"]
     rows = [
-        [f"`{key}`", _shown(chosen[key]), *([_shown(tests[key])] if tests else []), _MEANINGS.get(key, "")]
+        [f"`{key}`", f"{chosen[key]:.4g}", *([f"{tests[key]:.4g}"] if tests else []), _MEANINGS.get(key, "")]
         for key in evaluation.keys
     ]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
     scale = (
         f"On the {evaluation.split} split's scale uniform noise has FID {number(measured.fid_ceiling)}; real training "
         f"images have {number(measured.fid_floor)} against the test split. FIDs can be compared only where the "
@@ -82,10 +81,10 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetric
     best = ""
     if chosen.get("chosen") != "last":
         best = (
-            f"\n\nThe generator is that of the lowest FID of {len(measured.reports)} reports: its FID on the "
-            f"{evaluation.split} split is a little too good for that"
+            f"\n\nThe generator has the lowest FID of {len(measured.reports)} reports, so its FID on the "
+            f"{evaluation.split} split is a little too low"
         ) + (", the one on the test split is not." if tests else ".")
-    return f"## Quality\n\n{_table(heads, rows)}\n\n{scale} {prints}{best}"
+    return f"## Quality\n\n{table}\n\n{scale} {prints}{best}"
 
 
 def data_text(facts: GeneratorFacts, data: DataFacts) -> str:
@@ -110,7 +109,7 @@ def _origin(facts: GeneratorFacts, measured: TrainingMetrics, origin: Origin) ->
             text += f", whose best FID was {number(origin.fid_best)} at {origin.kimg_best} kimg"
             counts = ImageCounts.of(facts.trial.evaluation, origin.full_count_at)
             images = counts.at(origin.kimg_best or 0)
-            text += "" if images == counts.full else f" (of {images} generated images, and not to be compared)"
+            text += "" if images == counts.full else f" (of {images} generated images, which cannot be compared)"
             text += "" if origin.fid_fingerprint in (None, facts.fid_fingerprint) else " (of another fingerprint)"
     return f"## Origin\n\n{text}. Trained with seed {facts.trial.seed}, as training `{measured.uid}`."
 
@@ -136,12 +135,3 @@ images = Generator.read(Path(".")).sample(64, seed=1).images  # uint8, {shape}
 ```
 
 `{folder.generator.name}` needs neither the data nor the other files, and reading it runs no code of its own."""
-
-
-def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4g}"

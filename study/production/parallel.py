@@ -19,7 +19,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
 from study.production.plan import TrainingPlan
-from study.production.recorder import Recorder
+from study.production.recorder import TrainingRun
 from study.production.run import follow, run
 from study.running.cluster import connected
 from study.running.halt import Halt
@@ -39,7 +39,7 @@ _CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 
 
 def run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
-    """Train on `plan.devices` devices; as `study.production.run.run`, which the first process runs.
+    """Train on `plan.order.devices` devices; as `study.production.run.run`, which the first process runs.
 
     Raises:
         GanStudyError: as the first process does, or if the processes died too often, or Ray did.
@@ -47,47 +47,40 @@ def run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
     try:
         _run_parallel(plan, prepared, say)
     except BaseException as error:
-        _stop(plan, say, error)
+        if plan.mlflow:  # whose run the first process cannot close when Ray has ended it
+            with suppress(GanStudyError), plan.folder.writing():  # that process's last report is there
+                TrainingRun(plan, say).stop(plan.folder.read_measured(), error)
         raise
 
 
-def _stop(plan: TrainingPlan, say: Say, error: BaseException) -> None:
-    """Close the run in MLflow, which the first process cannot when Ray has ended it."""
-    if plan.mlflow is None:
-        return
-    with suppress(GanStudyError), plan.folder.writing():  # that process's last report is there
-        Recorder(plan.mlflow, plan.folder, plan.config, plan.origin, say).stop(plan.folder.read_measured(), error)
-
-
 def _run_parallel(plan: TrainingPlan, prepared: Prepared, say: Say) -> None:
-    halt = Halt()
+    halt, devices = Halt(), plan.order.devices
     os.environ[_CHDIR] = "0"  # paths in the plan may be relative
-    threads = plan.origin.threads
     unused = tempfile.TemporaryDirectory(prefix="ganstudy-", ignore_cleanup_errors=True)
-    with unused as storage, connected(RayStart(None, cpus=plan.devices * threads), halt):
+    with unused as storage, connected(RayStart(None, cpus=devices * plan.origin.threads), halt):
         told = Queue(actor_options={"num_cpus": 0})
-        share = plan.config.batch_size // plan.devices
-        say(f"{plan.devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
+        share = plan.config.batch_size // devices
+        say(f"{devices} devices, each with {share} images of every batch of {plan.config.batch_size}", True)
         try:
             _attend(_fit.remote(plan, [ray.put(prepared)], told, storage), told, halt, say)
         except RayError as error:  # its servers or one of its own processes died
             cause = _cause(error)
-            raise GanStudyError(f"Ray failed ({cause}); the same command goes on from the last report") from error
+            raise GanStudyError(f"Ray failed ({cause}); the same command resumes from the last report") from error
 
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue, storage: str) -> str | None:
-    """Run Ray Train in a process of its own, so that the driver is free for Ctrl-C; return why it failed, if it did."""
+    """Run Ray Train in a process of its own, so that Ctrl-C reaches the driver; return why it failed, if it did."""
+    devices, gpu = plan.order.devices, plan.device == "cuda"
+    resources = {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if gpu else {})
     trainer = TorchTrainer(
         _work,
         train_loop_config={"plan": plan, "prepared": prepared, "told": told},
-        scaling_config=ScalingConfig(
-            num_workers=plan.devices, use_gpu=plan.device == "cuda", resources_per_worker=_resources(plan)
-        ),
+        scaling_config=ScalingConfig(num_workers=devices, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             storage_path=storage,
             failure_config=FailureConfig(max_failures=_RESTARTS),
-            callbacks=[_Mourner(told, plan.devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
+            callbacks=[_Deaths(told, devices)],  # type: ignore[list-item]  # V2's; the hints are V1's
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
     )
@@ -98,12 +91,8 @@ def _fit(plan: TrainingPlan, prepared: list["ObjectRef[Prepared]"], told: Queue,
     return None
 
 
-def _resources(plan: TrainingPlan) -> dict[str, float]:
-    return {"CPU": float(plan.origin.threads)} | ({"GPU": 1.0} if plan.device == "cuda" else {})
-
-
 def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> None:
-    """Say what the first process says until all have ended."""
+    """Repeat what the first process says until all have ended."""
     over = False
     while not over:
         halt.check()
@@ -117,7 +106,7 @@ def _attend(fit: "ObjectRef[str | None]", told: Queue, halt: Halt, say: Say) -> 
     if cause := ray.get(fit):
         raise GanStudyError(
             f"the processes that train together failed {_RESTARTS + 1} times ({cause}); "
-            "the same command goes on from the last report"
+            "the same command resumes from the last report"
         )
 
 
@@ -136,14 +125,14 @@ def _work(options: dict[str, Any]) -> None:
             run(plan, prepared, lambda text, done: told.put((text, done)), world)
         except Exception as error:
             if isinstance(error, ImportError):
-                error = GanStudyError(f"{cause_of(error)}; install what is missing, then the same command goes on")
+                error = GanStudyError(f"{cause_of(error)}; install what is missing, then run the same command again")
             if isinstance(error, GanStudyError) or is_disk_shut(error, plan.folder.path):
                 told.put(error)  # nothing that another start would mend
                 threading.Event().wait()  # the driver ends all
             raise
 
 
-class _Mourner(UserCallback):
+class _Deaths(UserCallback):
     """Says which processes died. Runs in Ray Train's own process."""
 
     def __init__(self, told: Queue, count: int) -> None:
@@ -153,7 +142,7 @@ class _Mourner(UserCallback):
         self._deaths += 1
         if self._deaths <= _RESTARTS:
             ranks = ", ".join(str(rank + 1) for rank in sorted(worker_exceptions))
-            self._told.put((f"process {ranks} of {self._count} failed; all start again at the last report", True))
+            self._told.put((f"process {ranks} of {self._count} failed; all restart from the last report", True))
 
 
 def _cause(error: Exception) -> str:

@@ -9,16 +9,17 @@ import torch
 from study.analysis.export import Origin, read_export
 from study.cores import usable_cores
 from study.device import device_of
+from study.folder import StudyFolder
 from study.mlflow.database import check_database_folder
-from study.places import AS_CONFIGURED, Places
+from study.mlflow.store import resolve_uri
+from study.places import AS_CONFIGURED, DataPaths
 from study.production.champion_registry import registered_name
-from study.production.folder import ProductionFolder
-from study.production.product import Choice
-from study.production.recorder import checked_uri
+from study.production.folder import CHOOSE, ProductionFolder
 from study.study_file.addresses import located_uri
 from trainables.checkpoint import CheckpointStore
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.files import check_writable
 from trainables.gan.config import TrialConfig
 from trainables.world import check_divides
 
@@ -27,22 +28,7 @@ _REPORTS = 50  # about so many of a training whose schedule nobody chose
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for.
-
-    Attributes:
-        file: written by `ganstudy export`, or a bare trial configuration.
-        kimg: thousands of images to train for in all.
-        out: folder of the training; None: beside `file`, named after it.
-        report_kimg: evaluate every so many kimg; None: as the study, or less often so that there are about 50.
-        device: "cpu" or "cuda"; None: cuda where there is one.
-        seed: None: the exported one, which repeats the trial and goes on from there; another gives a fresh training.
-        last: keep the last generator, not that of the best FID.
-        mlflow: address of an MLflow store to record the training in; None: do not.
-        devices: train on so many devices at once, each with its part of every batch.
-        register: register the generator in that MLflow store.
-        places: of the data and the extractor's weights.
-        model: as this; None: under the study's name, or the folder's where there is no study.
-    """
+    """What `ganstudy train` was asked for; None as its help says. `model` is the registered model's name."""
 
     file: Path
     kimg: int
@@ -55,24 +41,32 @@ class Order:
     devices: int = 1
     register: bool = False
     model: str | None = None
-    places: Places = AS_CONFIGURED
+    paths: DataPaths = AS_CONFIGURED
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """An order, checked."""
+    """An order, checked, with what follows from it.
 
+    Attributes:
+        order: what was asked for.
+        config: the trial's, with the seed that was asked for.
+        origin: where it was found.
+        folder: of the training.
+        every: kimg between two reports.
+        device: "cpu" or "cuda", or the one of this process.
+        mlflow: the store's address as MLflow takes it, if there is one.
+        model: the name to register the generator under, None if it is not to be.
+    """
+
+    order: Order
     config: TrialConfig
     origin: Origin
     folder: ProductionFolder
-    kimg: int
     every: int
     device: str
-    choice: Choice
     mlflow: str | None
-    devices: int
     model: str | None
-    places: Places
 
 
 def make_plan(order: Order) -> TrainingPlan:
@@ -88,30 +82,20 @@ def make_plan(order: Order) -> TrainingPlan:
         config = TrialConfig.from_dict(config.to_dict() | {"seed": order.seed}, "--seed")
         origin = origin.model_copy(update={"fids": {}})  # of another training
     folder = ProductionFolder(order.out or _beside(order.file, order.seed))
-    folder.check_writable()
+    check_writable(folder.path, "--out", CHOOSE)
     stands = max(CheckpointStore(folder.training / "checkpoints").kimgs(), default=0)
     if stands > order.kimg:
-        raise InvalidInput(f"--kimg {order.kimg}: {folder.path} stands at {stands} kimg; give that or more")
-    mlflow = None if order.mlflow is None else checked_uri(located_uri(order.mlflow))
-    if mlflow is not None:
+        raise InvalidInput(f"--kimg {order.kimg}: {folder.path} is already at {stands} kimg; give that or more")
+    mlflow = None
+    if order.mlflow is not None:
+        mlflow = resolve_uri(located_uri(order.mlflow), StudyFolder(Path(), "train"))  # no file is in that folder
         check_database_folder(mlflow)
     model = _model(order, origin, folder)
     device = device_of(order.device)
     check_divides(config.batch_size, order.devices)
     _check_devices(order.devices, device, origin.threads)
-    return TrainingPlan(
-        config=config,
-        origin=origin,
-        folder=folder,
-        kimg=order.kimg,
-        every=order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1),
-        device=device,
-        choice=Choice.LAST if order.last else Choice.BEST,
-        mlflow=mlflow,
-        devices=order.devices,
-        model=model,
-        places=order.places,
-    )
+    every = order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1)
+    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model)
 
 
 def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None:

@@ -1,14 +1,12 @@
 """What a production training leaves: the chosen generator, its metrics on both splits, its picture, its model card."""
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import torch
 
-from study.analysis.export import Origin
-from study.production.folder import ProductionFolder, TrainingMetrics
+from study.production.folder import TrainingMetrics
 from study.production.model_card import model_card
+from study.production.plan import TrainingPlan
 from study.terminal.say import Say
 from study.views.tables import number
 from trainables.checkpoint import CheckpointStore, read_checkpoint
@@ -18,7 +16,6 @@ from trainables.evaluate_generator import evaluate_generator
 from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.evaluation.prepare import Prepared
 from trainables.files import write_atomically
-from trainables.gan.config import TrialConfig
 from trainables.generator import Generator, GeneratorFacts, from_checkpoint, write_generator
 from trainables.images import sample_grid, save_png
 
@@ -28,49 +25,34 @@ GRID_IMAGES, GRID_SEED = 64, 0
 _TILE = 56  # pixels a side, about, of an image in a picture
 
 
-class Choice(StrEnum):
-    """Which of a training's generators is kept."""
-
-    BEST = "best FID"
-    LAST = "last"
-
-
-@dataclass(frozen=True)
-class CompletedTraining:
-    """A training that has come to its end."""
-
-    folder: ProductionFolder
-    config: TrialConfig
-    origin: Origin
-    prepared: Prepared
-    device: str
-
-
-def write_product(training: CompletedTraining, measured: TrainingMetrics, choice: Choice, say: Say) -> None:
-    """Write the generator that `choice` names, and all that tells of it.
+def write_product(plan: TrainingPlan, prepared: Prepared, measured: TrainingMetrics, say: Say) -> None:
+    """Write the generator of the best FID, or the last one, and all that tells of it.
 
     Raises:
         CorruptFile: if its checkpoint is gone or damaged.
     """
-    folder, config = training.folder, training.config
-    report = _chosen(measured, choice)
-    facts, weights = _taken(training, report)
+    folder, evaluation = plan.folder, plan.config.evaluation
+    chosen = "last" if plan.order.last else "best FID"
+    report = measured.reports[-1] if plan.order.last else _best(measured)
+    facts, weights = _generator_of(report, plan, prepared)
     write_generator(folder.generator, facts, weights)
-    generator = Generator.read(folder.generator, training.device)
-    keys = config.evaluation.keys
-    measured.generator = {"kimg": facts.kimg, "chosen": str(choice)} | {key: report[key] for key in keys}
+    generator = Generator.read(folder.generator, plan.device)
+    measured.generator = {"kimg": facts.kimg, "chosen": chosen} | {key: report[key] for key in evaluation.keys}
     measured.test = None
-    if config.evaluation.split != Split.TEST:
+    if evaluation.split != Split.TEST:
         say("evaluating it on the test split", False)
-        measured.test = _on_test(training, generator)
+        on_test = prepared.on(Split.TEST)
+        try:
+            measured.test = {"fid_fingerprint": on_test.fingerprint} | evaluate_generator(generator, on_test)
+        except Diverged as error:
+            raise CorruptFile(f"{folder.generator}: {error}") from error
     folder.write_measured(measured)
     save_png(picture(generator.sample(GRID_IMAGES, GRID_SEED).images), folder.grid)
-    card = model_card(facts, training.prepared, measured, training.origin, folder)
-    write_atomically(folder.card, card.encode())
-    on_test = f", {number(measured.test['fid'])} on the test split" if measured.test else ""
+    write_atomically(folder.card, model_card(facts, prepared, measured, plan.origin, folder).encode())
+    test_fid = f", {number(measured.test['fid'])} on the test split" if measured.test else ""
     say(
-        f"{folder.generator}: the generator of {facts.kimg} kimg ({choice}), FID {number(facts.fid)} "
-        f"on the {config.evaluation.split} split{on_test}",
+        f"{folder.generator}: the generator of {facts.kimg} kimg ({chosen}), FID {number(facts.fid)} "
+        f"on the {evaluation.split} split{test_fid}",
         True,
     )
 
@@ -80,30 +62,21 @@ def picture(images: torch.Tensor, columns: int = 8) -> Any:
     return sample_grid(images, columns, scale=max(1, round(_TILE / images.shape[-1])))
 
 
-def _chosen(measured: TrainingMetrics, choice: Choice) -> dict[str, float]:
+def _best(measured: TrainingMetrics) -> dict[str, float]:
     reports = {int(report["kimg"]): report for report in measured.reports}
     best = best_of(FidEstimate.of(kimg, report) for kimg, report in reports.items())
     assert best is not None, "it has reported"
-    return reports[{Choice.BEST: best.kimg, Choice.LAST: max(reports)}[choice]]
+    return reports[best.kimg]
 
 
-def _taken(training: CompletedTraining, report: dict[str, float]) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:
-    """The facts and weights of the evaluated generator of that report."""
-    path = CheckpointStore(training.folder.training / "checkpoints").path(int(report["kimg"]))
+def _generator_of(
+    report: dict[str, float], plan: TrainingPlan, prepared: Prepared
+) -> tuple[GeneratorFacts, dict[str, torch.Tensor]]:
+    """The facts and weights of the generator that was evaluated for a report."""
+    path = CheckpointStore(plan.folder.training / "checkpoints").path(int(report["kimg"]))
     if not path.is_dir():
         raise CorruptFile(f"{path}: the checkpoint is gone; --last takes the last one")
     checkpoint = read_checkpoint(path)
     if checkpoint.report.get("fid") != report["fid"]:
-        raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
-    prepared = training.prepared
-    return from_checkpoint(
-        checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads
-    )
-
-
-def _on_test(training: CompletedTraining, generator: Generator) -> dict[str, Any] | None:
-    prepared = training.prepared.on(Split.TEST)
-    try:
-        return {"fid_fingerprint": prepared.fingerprint} | evaluate_generator(generator, prepared)
-    except Diverged as error:
-        raise CorruptFile(f"{training.folder.generator}: {error}") from error
+        raise CorruptFile(f"{path}: is not the checkpoint with FID {report['fid']}; --last takes the last one")
+    return from_checkpoint(checkpoint, plan.config, prepared.dataset.facts, prepared.fingerprint, plan.origin.threads)

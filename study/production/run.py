@@ -1,12 +1,13 @@
 """A production training at work: from its newest checkpoint to its end, on one device or with others (`world`)."""
 
 import time
+import uuid
 from contextlib import suppress
 
-from study.production.folder import TrainingMetrics, new_uid
+from study.production.folder import TrainingMetrics
 from study.production.plan import TrainingPlan
-from study.production.product import CompletedTraining, write_product
-from study.production.recorder import Recorder
+from study.production.product import write_product
+from study.production.recorder import TrainingRun
 from study.terminal.say import Say
 from study.views.tables import duration, number
 from trainables.errors import Diverged, InvalidInput
@@ -24,14 +25,13 @@ def measured_so_far(plan: TrainingPlan, prepared: Prepared) -> TrainingMetrics:
         InvalidInput: if it began with other data.
         CorruptInput: if the file is damaged.
     """
-    folder = plan.folder
-    measured = folder.read_measured()
+    measured = plan.folder.read_measured()
     if measured is None:
-        measured = TrainingMetrics(new_uid(), prepared.fingerprint, prepared.fid_floor, prepared.fid_ceiling)
+        return TrainingMetrics(uuid.uuid4().hex, prepared.fingerprint, prepared.fid_floor, prepared.fid_ceiling)
     if measured.fid_fingerprint != prepared.fingerprint:
         raise InvalidInput(
-            f"FID fingerprint {prepared.fingerprint}: {folder.path} began with {measured.fid_fingerprint}; bring back "
-            "the data it began with, or choose another folder with --out"
+            f"FID fingerprint {prepared.fingerprint}: {plan.folder.path} began with {measured.fid_fingerprint}; bring "
+            "back the data it began with, or choose another folder with --out"
         )
     return measured
 
@@ -42,27 +42,23 @@ def run(plan: TrainingPlan, prepared: Prepared, say: Say, world: World = SINGLE)
     Raises:
         Diverged: if training became non-finite; what was best until then is written all the same.
     """
-    config, folder = plan.config, plan.folder
-    with folder.writing():
-        measured = measured_so_far(plan, prepared)
-        record = Recorder(plan.mlflow, folder, config, plan.origin, say)
+    with plan.folder.writing():
+        measured, record = measured_so_far(plan, prepared), TrainingRun(plan, say)
         try:
             diverged = _to_the_end(plan, prepared, measured, say, record, world)
             if measured.reports:
-                write_product(
-                    CompletedTraining(folder, config, plan.origin, prepared, plan.device), measured, plan.choice, say
-                )
+                write_product(plan, prepared, measured, say)
             record.end(measured, diverged is not None)
         except BaseException as error:
             record.stop(measured, error)
             raise
         if diverged:
-            kept = f"; kept is the generator of {measured.generator['kimg']} kimg" if measured.generator else ""
+            kept = f"; the generator of {measured.generator['kimg']} kimg is kept" if measured.generator else ""
             raise Diverged(f"the training diverged: {diverged}{kept}")
 
 
 def follow(plan: TrainingPlan, prepared: Prepared, world: World) -> None:
-    """Train with the process that runs `run`, from where that one stands and as far as it says."""
+    """Train with the process that runs `run`, from its checkpoint and as far as it says."""
     session = Session(plan.config, prepared, plan.device, world)
     session.load_state_dict(world.broadcast(None))
     while kimg := world.broadcast(0):
@@ -71,23 +67,23 @@ def follow(plan: TrainingPlan, prepared: Prepared, world: World) -> None:
 
 
 def _to_the_end(
-    plan: TrainingPlan, prepared: Prepared, measured: TrainingMetrics, say: Say, record: Recorder, world: World
+    plan: TrainingPlan, prepared: Prepared, measured: TrainingMetrics, say: Say, record: TrainingRun, world: World
 ) -> Diverged | None:
     """Train and report; return why it diverged, if it did."""
-    known = _known(plan, prepared, say)
+    known, end = _known(plan, prepared, say), plan.order.kimg
     reported = int(measured.reports[-1]["kimg"]) if measured.reports else 0
     trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, world=world)
     world.broadcast(trial.session.state_dict())
     if trial.session.kimg:
-        say(f"goes on from {trial.session.kimg} kimg", True)
+        say(f"resumes at {trial.session.kimg} kimg", True)
     if reported == trial.session.kimg:
         trial.unreported = None  # its report was kept
-    while trial.unreported or trial.session.kimg < plan.kimg:
+    while trial.unreported or trial.session.kimg < end:
         at = trial.session.kimg
-        until = min((at // plan.every + 1) * plan.every, plan.kimg)
+        until = min((at // plan.every + 1) * plan.every, end)
         if not trial.unreported:
             world.broadcast(until - at)
-        say(f"{plan.folder.path}: training from {at} to {until} of {plan.kimg} kimg on {plan.device}", False)
+        say(f"{plan.folder.path}: training from {at} to {until} of {end} kimg on {plan.device}", False)
         try:
             report = trial.next_report(until - at)
         except Diverged as error:
@@ -96,14 +92,14 @@ def _to_the_end(
         measured.add(report, time.time())
         measured.generator = measured.test = None  # of a training that was thought to be at its end
         plan.folder.write_measured(measured)
-        say(_line(report, known, plan.kimg), True)
+        say(_line(report, known, end), True)
         record.report(measured)
     world.broadcast(0)
     return None
 
 
 def _known(plan: TrainingPlan, prepared: Prepared, say: Say) -> dict[int, float]:
-    """The study's FIDs, where this training must repeat them: it evaluates by `evaluation.count` images everywhere."""
+    """The study's FIDs that this training must repeat: it always generates `evaluation.count` images."""
     if plan.origin.fid_fingerprint == prepared.fingerprint:
         counts = ImageCounts.of(plan.config.evaluation, plan.origin.full_count_at)
         return {kimg: fid for kimg, fid in plan.origin.fids.items() if counts.at(kimg) == counts.full}

@@ -1,16 +1,15 @@
 """`ganstudy run-trial`: one trial without a study, from an exported file."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from study.analysis.export import Origin, read_export
 from study.device import device_of
-from study.places import AS_CONFIGURED, BY_OPTION, Places, saying
+from study.places import AS_CONFIGURED, BY_OPTION, DataPaths, saying
 from study.terminal.say import say
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.prepare import prepare
@@ -22,27 +21,18 @@ from trainables.trial import Trial
 
 @dataclass(frozen=True)
 class Repeat:
-    """What `ganstudy run-trial` was asked for.
-
-    Attributes:
-        file: with the exported configuration.
-        kimg: thousands of images to train for.
-        report_kimg: evaluate every so many kimg; None for the study's own, or `kimg`.
-        out: the folder that keeps checkpoints and samples (and is continued from); None for a temporary one.
-        device: "cpu" or "cuda".
-        places: of the data and the extractor's weights.
-    """
+    """What `ganstudy run-trial` was asked for; None as its help says."""
 
     file: Path
     kimg: int
     report_kimg: int | None
     out: Path | None
     device: str
-    places: Places = AS_CONFIGURED
+    paths: DataPaths = AS_CONFIGURED
 
 
 def run_trial(options: Repeat, console: Console) -> bool:
-    """Train an exported configuration, printing each report beside what the study measured.
+    """Train an exported configuration, printing each FID beside the study's.
 
     Returns:
         Whether every FID that the study also measured came out the same to the last bit.
@@ -55,21 +45,22 @@ def run_trial(options: Repeat, console: Console) -> bool:
     origin = exported.origin or Origin()
     every = options.report_kimg or origin.report_kimg or kimg
     if kimg < 1 or every < 1 or kimg % every:
-        raise InvalidInput(f"--kimg {kimg} is no multiple of the {every} kimg between reports; set --report-kimg")
+        raise InvalidInput(f"--kimg {kimg} is not a multiple of the {every} kimg between reports; set --report-kimg")
     device = device_of(options.device)
     config = TrialConfig.from_dict(exported.trial)
     if folder is not None:
         check_writable(folder, "--out", "choose another folder")
     # Not from the cache: this is the independent check of a study's FIDs, so it measures all of them anew.
     with saying(BY_OPTION):
-        prepared = prepare(*options.places.found(config))
+        prepared = prepare(*options.paths.applied(config))
     known: dict[int, float] = {}
     if origin.fid_fingerprint == prepared.fingerprint:
         known = dict(origin.fids)
     elif exported.origin:
         console.print("the FID fingerprint differs from the study's: its FIDs are not shown")
-    with _kept_or_temporary(folder) as place, fixed_threads(origin.threads):
-        trial = Trial(config, prepared, place, device, full_count_at=origin.full_count_at)
+    kept_or_temporary = nullcontext(folder) if folder else TemporaryDirectory(prefix="ganstudy-")
+    with kept_or_temporary as used, fixed_threads(origin.threads):
+        trial = Trial(config, prepared, Path(used), device, full_count_at=origin.full_count_at)
         return _train(trial, kimg, every, known, console)
 
 
@@ -88,14 +79,5 @@ def _train(trial: Trial, kimg: int, every: int, known: dict[int, float], console
             beside = "  the same as in the study" if exact else f"  in the study {known[at]!r}"
         console.print(f"{at:5d} kimg  FID {fid!r}{beside}  {report['images_per_second']:.0f} images/s")
     if not compared:
-        say(console, "nothing was compared: the file holds no FID of a study at any of these budgets")
+        say(console, "nothing was compared: the file has no FID of the study at any of these budgets")
     return same
-
-
-@contextmanager
-def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    if folder:
-        yield folder
-    else:
-        with tempfile.TemporaryDirectory(prefix="ganstudy-") as temporary:
-            yield Path(temporary)

@@ -31,6 +31,7 @@ def train(order: Order, console: Console) -> None:
         GanStudyError: if another process trains there, the disk is full, or the generator cannot be registered.
     """
     plan = make_plan(order)
+    folder = plan.folder.path
     trial, origin = plan.config.to_dict(), plan.origin.model_dump(exclude_unset=True)
     with plan.folder.claim(trial, origin), progress_line(console) as show, fixed_threads(plan.origin.threads):
 
@@ -40,9 +41,9 @@ def train(order: Order, console: Console) -> None:
 
         try:
             with saying(BY_OPTION):
-                prepared = prepare(*plan.places.found(plan.config), cached=True)
+                prepared = prepare(*order.paths.applied(plan.config), cached=True)
             measured_so_far(plan, prepared)
-            if plan.devices == 1:
+            if order.devices == 1:
                 run(plan, prepared, tell)
             else:
                 prepare_ray_environment(local=True)
@@ -53,12 +54,12 @@ def train(order: Order, console: Console) -> None:
             tell("interrupted; the same command goes on from its last report", True)
             raise
         except Exception as error:
-            if isinstance(error, GanStudyError) or not is_disk_shut(error, plan.folder.path):
+            if isinstance(error, GanStudyError) or not is_disk_shut(error, folder):
                 raise
-            what = "is read-only; make it writable" if on_read_only(plan.folder.path) else "is full; make room"
-            raise GanStudyError(f"{plan.folder.path}: the disk {what}, the same command goes on") from error
-    shown = shown_path(plan.folder.path)
+            what = "is read-only; make it writable" if on_read_only(folder) else "is full; make room"
+            raise GanStudyError(f"{folder}: the disk {what}, the same command goes on") from error
+    shown = shown_path(folder)
     for words in (["sample", shown, "-n", "64", "--out", "grid.png"], ["evaluate", shown, "--split", "test"]):
         say(console, f"  {typed(*words)}")
-    if plan.mlflow and plan.model:
-        register(plan.mlflow, plan.model, plan.folder, prepared.dataset.facts, plan.origin, console)
+    if plan.model:
+        register(plan, prepared.dataset.facts, console)

@@ -6,10 +6,10 @@ from markupsafe import Markup
 
 from study.analysis.common_rung import Axis, CommonRung
 from study.analysis.cost import BestSoFar
-from study.analysis.groups import Group
+from study.analysis.groups import TrialGroup
 from study.analysis.ranking import UNRANKED
 from study.analysis.rung_facts import schedule_of
-from study.analysis.scales import Scale, shown
+from study.analysis.scales import Scale
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from study.report.svg import Label, Part, Path, Plot, StripRow, shortened, strips, svg
 from study.report.words import state, words
@@ -86,7 +86,7 @@ def descent(points: Sequence[BestSoFar], along: str, unit: float, label: str) ->
 def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, best: TrialRecord | None) -> Markup:
     """FID at the common rung against one parameter, over the trials that have it; diverged ones at the upper edge."""
     y = Scale.of(common.fids.values(), log=True, pad=0.08)
-    plot = Plot(axis.scale, y, x_label="", y_label="", x_ticks=_short(axis), width=320, height=230)
+    plot = Plot(axis.scale, y, "", x_ticks=_short(axis), width=320, height=230)
     placed: dict[str, list[tuple[float, float]]] = {}
     crosses = []
     for trial in trials:
@@ -107,7 +107,7 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
     return plot.render(f"FID at {common.kimg} kimg against {axis.name}")
 
 
-def spreads(groups: Sequence[Group], kimg: int, what: str) -> Markup:
+def spreads(groups: Sequence[TrialGroup], kimg: int, what: str) -> Markup:
     """The FIDs at the common rung of each group, one above another, with the median and the quartiles."""
     dots = "completed" + _fainter(sum(group.trials for group in groups))
     rows = []
@@ -163,7 +163,7 @@ def _upright(
     x: int, top: int, base: int, scale: Scale, ticks: Sequence[tuple[float, str]] | None, name: str, index: int
 ) -> list[Part]:
     parts: list[Part] = [Path(f"M{x} {top}V{base}", "axis")]
-    for value, text in ticks if ticks is not None else [(value, shown(value)) for value in scale.ticks()]:
+    for value, text in ticks if ticks is not None else scale.labelled_ticks():
         y = base - scale.at(value) * (base - top)
         parts.append(Path(f"M{x - 4} {y:.1f}h4", "axis"))
         parts.append(Label(text, x - 6, y + 4, "end small halo"))

@@ -18,15 +18,11 @@ def confirmation(facts: Facts) -> Markup | None:
     if evaluated is None:
         return None
     known = [c for c in evaluated.configurations if c.tests]
-    names = [f"trial {c.trial.number}" for c in known]
-    validation = [
-        StripRow(name, {"completed": tuple(c.validations.values()), "best": [c.study_fid]}, None, c.validation_mean)
-        for name, c in zip(names, known, strict=True)
-    ]
-    test = [
-        StripRow(name, {"completed": tuple(c.tests.values())}, c.interval, c.mean)
-        for name, c in zip(names, known, strict=True)
-    ]
+    validation, test = [], []
+    for c in known:
+        name, own = f"trial {c.trial.number}", {"completed": tuple(c.validations.values()), "best": [c.study_fid]}
+        validation.append(StripRow(name, own, None, c.validation_mean))
+        test.append(StripRow(name, {"completed": tuple(c.tests.values())}, c.interval, c.mean))
     return render(
         "confirmation.html",
         lines=list(verdict(study, evaluated, facts.folder)),

@@ -1,4 +1,4 @@
-"""`ganstudy report`: a study as one HTML page that needs nothing else.
+"""`ganstudy report`: a study as one self-contained HTML page.
 
 Each section prepares plain values, and a template of `templates/` says how they look. The plots are inline SVG of our
 own, styled by the page. Plotly (which Optuna's figures need) would add a dependency, 5 MB of script to each page, and
@@ -13,26 +13,22 @@ from markupsafe import Markup
 
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord
-from study.report import confirmation as report_confirmation
-from study.report import overview as report_overview
-from study.report import space as report_space
-from study.report import time as report_time
-from study.report import trouble as report_trouble
+from study.report import confirmation, overview, space, time, trouble
 from study.report.facts import Facts
 from study.report.html import render
 
 SECTIONS: Mapping[str, Callable[[Facts], Markup | None]] = {
-    "Ranking": report_overview.ranking,
-    "Confirmed with fresh seeds, on test images": report_confirmation.confirmation,
-    "Images of the best trials": report_overview.pictures,
-    "FID against training time": report_time.curves,
-    "Was the early stopping right?": report_time.rungs,
-    "Best FID against time": report_time.spending,
-    "The space at the common rung": report_space.space,
-    "Losses and models": report_space.groups,
-    "Diverged, collapsed, failed": report_trouble.trouble,
-    "Cost": report_time.costs,
-    "Everything": report_overview.everything,
+    "Ranking": overview.ranking,
+    "Confirmed with fresh seeds, on test images": confirmation.confirmation,
+    "Images of the best trials": overview.pictures,
+    "FID against training time": time.curves,
+    "Was the early stopping right?": time.rungs,
+    "Best FID against time": time.spending,
+    "The space at the common rung": space.space,
+    "Losses and models": space.groups,
+    "Diverged, collapsed, failed": trouble.trouble,
+    "Cost": time.costs,
+    "Everything": overview.everything,
 }
 """In the order of the page."""
 
@@ -44,13 +40,13 @@ def report(study: StudyRecord, folder: StudyFolder) -> str:
         study: what to tell.
         folder: where its pictures lie.
     """
-    facts = Facts(study, folder)
+    facts = Facts.of(study, folder)
     found = {heading: section(facts) for heading, section in SECTIONS.items()}
     return render(
         "page.html",
         name=study.config["name"],
         opened=datetime.fromtimestamp(study.opened_at, UTC),
         fingerprint=study.fingerprint,
-        headline=report_overview.headline(facts),
+        headline=overview.headline(facts),
         sections={heading: content for heading, content in found.items() if content is not None},
     )

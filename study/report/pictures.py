@@ -1,9 +1,8 @@
-"""Pictures from a study's folder inside the page: sample grids as data URLs, few and small enough to send."""
+"""Sample grids from a study's folder as data URLs inside the page, few and small enough to send by mail."""
 
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from study.analysis.ranking import Ranked
@@ -14,24 +13,12 @@ _MOST_BYTES = 400_000  # of one picture; six are 3.2 MB as base64
 _MOST_PIXELS = 640  # a side, of a picture that is too large
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A trial's sample grid at `kimg` as a data URL."""
-
-    ranked: Ranked
-    kimg: int
-    url: str
-
-
-def sample_grids(ranked: Sequence[Ranked], folder: StudyFolder) -> list[Picture]:
-    """Return a grid of each of the first trials, of the checkpoint with its best FID; a missing file is left out."""
-    found = []
-    for r in ranked[:TRIALS]:
-        kimg = r.trial.kimg_best or 0
-        content = _read(folder.samples(r.trial.number) / f"kimg-{kimg:06d}.png")
-        if content is not None:
-            found.append(Picture(r, kimg, f"data:image/png;base64,{base64.b64encode(content).decode()}"))
-    return found
+def sample_grids(ranked: Sequence[Ranked], folder: StudyFolder) -> list[tuple[Ranked, str]]:
+    """Return the sample grids of the first trials at their best FIDs, as data URLs; a missing file is left out."""
+    contents = [
+        (r, _read(folder.samples(r.trial.number) / f"kimg-{r.trial.kimg_best or 0:06d}.png")) for r in ranked[:TRIALS]
+    ]
+    return [(r, f"data:image/png;base64,{base64.b64encode(png).decode()}") for r, png in contents if png is not None]
 
 
 def _read(file: Path) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from study.analysis.groups import Group, group
+from study.analysis.groups import TrialGroup, group
 from study.analysis.importances import FEWEST, top_quantile
 from study.report import charts
 from study.report.facts import Facts
@@ -53,7 +53,7 @@ def groups(facts: Facts) -> Markup | None:
     return render("groups.html", groups=told, at=f"at {common.kimg} kimg" if common else "") if told else None
 
 
-def _row(g: Group) -> list[str | int]:
+def _row(g: TrialGroup) -> list[str | int]:
     low, middle, high = map(number, g.quartiles) if g.quartiles else ("", "", "")
     best = "" if g.best is None else f"{number(g.best.fid_best)} (trial {g.best.trial.number}, {g.best.budget} kimg)"
     counts = (g.states[state] for state in ("completed", "stopped", "diverged"))

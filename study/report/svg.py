@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from study.analysis.scales import Scale, shown
+from study.analysis.scales import Scale
 from study.report.html import render
 
 Point = tuple[float, float]
@@ -21,7 +21,7 @@ class Path(NamedTuple):
 
 
 class Label(NamedTuple):
-    """Text at a place; `turned` upwards or not."""
+    """Text at a point; `turned` upwards or not."""
 
     text: str
     x: float
@@ -34,27 +34,31 @@ Part = Path | Label
 
 
 def svg(width: int, height: int, parts: Iterable[Part], label: str, class_: str = "") -> Markup:
-    """Return a drawing that grows and shrinks with its place; `label` says what it shows to those who cannot see it."""
+    """Return a drawing that grows and shrinks with the page; `label` says what it shows to those who cannot see it."""
     return render("svg.html", width=width, height=height, parts=parts, label=label, class_=class_)
 
 
 @dataclass
 class Plot:
-    """One plot: axes at the left and at the bottom; later parts are drawn over earlier ones. Sizes in user units."""
+    """One plot: axes at the left and at the bottom; later parts are drawn over earlier ones. Sizes in user units.
+
+    With `y_ticks` the rows have names and the grid is upright.
+    """
 
     x: Scale
     y: Scale
     x_label: str
-    y_label: str
+    y_label: str = ""
     x_ticks: Sequence[tuple[float, str]] | None = None
+    y_ticks: Sequence[tuple[float, str]] | None = None
     width: int = 520
     height: int = 320
-    top: int = 16
+    left: int = 58
     parts: list[Part] = field(default_factory=list)
 
-    left, right, bottom = 58, 14, 46
+    top, right, bottom = 16, 14, 46
 
-    def place(self, point: Point) -> tuple[float, float]:
+    def at(self, point: Point) -> tuple[float, float]:
         """Return where a point of the data lies in user units."""
         across, up = self.x.at(point[0]), self.y.at(point[1])
         return (
@@ -64,7 +68,7 @@ class Plot:
 
     def line(self, points: Iterable[Point], class_: str, title: str | None = None, steps: bool = False) -> None:
         """Add a line through the points; `steps` keeps each value until the next point."""
-        placed = [self.place(point) for point in points]
+        placed = [self.at(point) for point in points]
         if not placed:
             return
         first = f"M{placed[0][0]:.1f} {placed[0][1]:.1f}"
@@ -74,20 +78,20 @@ class Plot:
 
     def dots(self, points: Iterable[Point], class_: str) -> None:
         """Add dots, all in one element: a page of a thousand trials stays light."""
-        shape = "".join("M{:.1f} {:.1f}h0".format(*self.place(point)) for point in points)
+        shape = "".join("M{:.1f} {:.1f}h0".format(*self.at(point)) for point in points)
         if shape:
             self.parts.append(Path(shape, f"dots {class_}"))
 
     def crosses(self, across: Iterable[float], class_: str) -> None:
         """Add crosses at the upper edge, for what has no value."""
         y = self.top + 1
-        shape = "".join(f"M{self.place((x, self.y.high))[0] - 3:.1f} {y - 3}l6 6m0 -6l-6 6" for x in across)
+        shape = "".join(f"M{self.at((x, self.y.high))[0] - 3:.1f} {y - 3}l6 6m0 -6l-6 6" for x in across)
         if shape:
             self.parts.append(Path(shape, f"cross {class_}"))
 
     def upright(self, x: float, label: str) -> None:
         """Add a vertical line over the whole height, named at its upper end."""
-        across, _ = self.place((x, self.y.low))
+        across, _ = self.at((x, self.y.low))
         self.parts.append(Path(f"M{across:.1f} {self.top}V{self.height - self.bottom}", "rung"))
         self.parts.append(Label(label, across, self.top - 4, "middle small"))
 
@@ -96,16 +100,16 @@ class Plot:
         return svg(self.width, self.height, [*self._axes(), *self.parts], label, class_)
 
     def _axes(self) -> Iterable[Part]:
-        base, end = self.height - self.bottom, self.width - self.right
-        for value in self.y.ticks():
-            _, y = self.place((self.x.low, value))
-            yield Path(f"M{self.left} {y:.1f}H{end}", "grid")
-            yield Label(shown(value), self.left - 6, y + 4, "end")
-        yield Path(f"M{self.left} {self.top}V{base}H{end}", "axis")
-        ticks = [(value, shown(value)) for value in self.x.ticks()] if self.x_ticks is None else self.x_ticks
-        for value, text in ticks:
-            x, _ = self.place((value, self.y.low))
-            yield Path(f"M{x:.1f} {base}v4", "axis")
+        base, end, rows = self.height - self.bottom, self.width - self.right, self.y_ticks is not None
+        for value, text in self.y.labelled_ticks() if self.y_ticks is None else self.y_ticks:
+            _, y = self.at((self.x.low, value))
+            if not rows:
+                yield Path(f"M{self.left} {y:.1f}H{end}", "grid")
+            yield Label(text, self.left - 6, y + 4, "end")
+        yield Path(f"M{self.left} {base if rows else self.top}V{base}H{end}", "axis")
+        for value, text in self.x.labelled_ticks() if self.x_ticks is None else self.x_ticks:
+            x, _ = self.at((value, self.y.low))
+            yield Path(f"M{x:.1f} {self.top}V{base + 4}", "grid") if rows else Path(f"M{x:.1f} {base}v4", "axis")
             yield Label(text, x, base + 18, "middle")
         yield Label(self.x_label, (self.left + end) // 2, self.height - 6, "middle name")
         if self.y_label:
@@ -121,36 +125,18 @@ class StripRow(NamedTuple):
     mark: float | None
 
 
-@dataclass
-class _Strips(Plot):
-    names: Sequence[str] = ()
-
-    left = 118
-
-    def _axes(self) -> Iterable[Part]:
-        base, end = self.height - self.bottom, self.width - self.right
-        yield Path(f"M{self.left} {base}H{end}", "axis")
-        for value in self.x.ticks():
-            x, _ = self.place((value, self.y.low))
-            yield Path(f"M{x:.1f} {self.top}V{base + 4}", "grid")
-            yield Label(shown(value), x, base + 18, "middle")
-        yield Label(self.x_label, (self.left + end) // 2, self.height - 6, "middle name")
-        for i, name in enumerate(self.names):
-            _, y = self.place((self.x.low, len(self.names) - 1 - i))
-            yield Label(shortened(name, 15), self.left - 8, y + 5, "end")
-
-
 def strips(rows: Sequence[StripRow], x_label: str, label: str, row_height: int, log: bool | None = None) -> Markup:
     """Values in rows, one above another."""
-    plot = _Strips(
+    upwards = list(enumerate(reversed(rows)))
+    plot = Plot(
         Scale.of([value for row in rows for values in row.dots.values() for value in values], log),
         Scale(-0.5, len(rows) - 0.5, False),
-        x_label=x_label,
-        y_label="",
+        x_label,
+        y_ticks=[(y, shortened(row.name, 15)) for y, row in upwards],
         height=70 + row_height * len(rows),
-        names=[row.name for row in rows],
+        left=118,
     )
-    for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+    for y, row in upwards:
         if row.bar is not None:
             plot.line([(value, y) for value in row.bar], "quartiles")
         if row.mark is not None:

@@ -1,13 +1,12 @@
 """The report on training time: curves, rungs, the best FID against time, cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from study.analysis.cost import cost, progress, saved
 from study.analysis.images_judged import images_judged
-from study.analysis.rung_facts import Correlation, schedule_of
+from study.analysis.rung_facts import Correlation, rung_facts, schedule_of
 from study.ledger.records import TrialState
 from study.ledger.trial_resources import held_device, trial_resources
 from study.report import charts
@@ -25,7 +24,10 @@ def curves(facts: Facts) -> Markup | None:
     rungs = schedule_of(study.config).rungs()
     fates = Counter(charts.fate(trial, rungs) for trial in study.trials if trial.reports)
     names = {state: state for state in ("completed", "running", "interrupted")}
-    names |= dict(_fell_names(rungs)) | {state: state for state in ("diverged", "failed", "stopped")}
+    names |= {f"fell{i}": f"stopped at {rung} kimg" for i, rung in enumerate(rungs[: charts.SHADES])}
+    if len(rungs) > charts.SHADES:
+        names[f"fell{charts.SHADES - 1}"] += " or later"
+    names |= {state: state for state in ("diverged", "failed", "stopped")}
     by_fewer = study.config.get("evaluation", {}).get("rung_count") is not None
     return render(
         "curves.html",
@@ -36,19 +38,13 @@ def curves(facts: Facts) -> Markup | None:
     )
 
 
-def _fell_names(rungs: Sequence[int]) -> Iterable[tuple[str, str]]:
-    for i, rung in enumerate(rungs[: charts.SHADES]):
-        later = " or later" if i == charts.SHADES - 1 and len(rungs) > charts.SHADES else ""
-        yield f"fell{i}", f"stopped at {rung} kimg{later}"
-
-
 def rungs(facts: Facts) -> Markup | None:
-    """What happened at each rung, and whether it foretold the end."""
+    """What happened at each rung, and whether it predicted the end."""
     rows = []
-    for r in facts.rungs:
-        place = "" if r.place is None else f"{r.place} of {r.reached}"
+    for r in rung_facts(facts.study.trials, schedule_of(facts.study.config)):
+        best = "" if r.best_rank is None else f"{r.best_rank} of {r.reached}"
         counts = r.kimg, r.reached, r.went_on, len(r.fell), len(r.lost)
-        rows.append([*counts, _rho(r.to_next), _rho(r.to_end), place, numbers(r.fell)])
+        rows.append([*counts, _rho(r.to_next), _rho(r.to_end), best, numbers(r.fell)])
     return render("rungs.html", rows=rows)
 
 

@@ -28,6 +28,6 @@ def state(trial: TrialRecord) -> str:
 
 
 def numbers(trials: Sequence[int]) -> str:
-    """Return trial numbers as a list that does not grow beyond all bounds."""
+    """Return trial numbers as a list of bounded length."""
     more = f" and {len(trials) - _NAMED} more" if len(trials) > _NAMED else ""
     return ", ".join(map(str, trials[:_NAMED])) + more

@@ -1,6 +1,7 @@
 """`StudyConfig`: the study file, validated once."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -36,7 +37,7 @@ CHANGEABLE = (
     "storage",
     "resources.cuda_graphs",
     "sampler.ask_ahead",
-    *(".".join(way) for way in PATH_KEYS),
+    *(".".join(keys) for keys in PATH_KEYS),
 )
 """Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
@@ -72,7 +73,7 @@ class SamplerChoice(Variant):
     ask_ahead: bool = Field(
         default=True,
         description="propose the next trial when one has started, so that no slot waits; "
-        "false: when a slot is free, knowing one result more",
+        "false: when a slot is free, with one more result known",
     )
 
 
@@ -92,7 +93,7 @@ class Resources(Variant):
         if self.gpus != "auto" and (self.gpus < 0 or (self.gpus > 1 and self.gpus % 1)):
             raise ValueError(f"gpus {self.gpus}: use 0, a fraction up to 1, or a whole number")
         if self.cuda_graphs and self.gpus == 0:
-            raise ValueError("cuda_graphs true: there are none on a CPU and gpus is 0; leave one of them out")
+            raise ValueError("cuda_graphs true: a CPU has none, and gpus is 0; leave one of them out")
         return self
 
 
@@ -112,7 +113,7 @@ class Mlflow(Variant):
 
 
 class Storage(Variant):
-    """Where the study lives. On a cluster, a path that every node sees."""
+    """Where the study lives. On a cluster, a path that every node can see."""
 
     path: Annotated[Path, AfterValidator(check_path)] = Field(
         default_factory=lambda: storage_root(None), description="default: $GANSTUDY_STORAGE, or runs"
@@ -122,7 +123,7 @@ class Storage(Variant):
     )
     readers: Annotated[str, KeyOf(MODES)] = Field(
         default="owner",
-        description="who may read the SQLite ledger's files: owner, group or everyone; who reads one can also hold a "
+        description="who may read the SQLite ledger's files: owner, group or everyone; a reader can also hold the "
         "study up. PostgreSQL has its own grants",
     )
 
@@ -139,18 +140,18 @@ class StudyConfig(Variant):
     sampler: SamplerChoice = SamplerChoice()
     schedule: Schedule
     trials: int = Field(ge=1, le=1_000_000, description="how many in all; more continue a study that has ended")
-    time_budget_minutes: float | None = Field(default=None, gt=0, description="of one launch; the same command goes on")
+    time_budget_minutes: float | None = Field(default=None, gt=0, description="of one launch; the same command resumes")
     concurrency: int | Literal["auto"] = Field(default="auto", description="auto: as many as the resources allow")
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
     max_failures: int = Field(default=3, ge=0, description="restarts of a trial whose worker was lost")
     report_deadline_minutes: float | None = Field(
-        default=60, gt=0, description="a trial that is silent for longer is ended as failed; null for never"
+        default=60, gt=0, description="a trial that is silent for longer is ended as failed; null: never"
     )
     warm_start: tuple[Annotated[str, AfterValidator(check_name)], ...] = Field(
         default=(),
-        description="names of earlier studies in the same storage, of the same FID, whose results the sampler begins "
-        "with; they are copied when the study is opened and cannot be changed later",
+        description="names of earlier studies in the same storage, with the same FID, whose results the sampler "
+        "starts from; they are copied when the study is opened and cannot be changed later",
     )
     mlflow: Mlflow = Mlflow()
     storage: Storage = Storage()
@@ -161,18 +162,18 @@ class StudyConfig(Variant):
             raise ValueError(f"concurrency {self.concurrency} must be at least 1")
         for index, name in enumerate(self.warm_start):
             if name == self.name:
-                raise ValueError(f"warm_start {name}: is this study itself, which goes on with its results anyway")
+                raise ValueError(f"warm_start {name}: is this study itself, which has its own results anyway")
             if name in self.warm_start[:index]:
-                raise ValueError(f"warm_start {name}: is there twice; leave one out")
+                raise ValueError(f"warm_start {name}: is listed twice; leave one out")
         if self.evaluation.split != Split.VALIDATION:
             raise ValueError(
                 f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
                 "images can tell later how good the winner is; leave it out"
             )
-        for place, value in self.space.resolve().constants.items():
-            if place.endswith(".decay_kimg") and 0 < int(value) < self.schedule.max_kimg:
+        for key, value in self.space.resolve().constants.items():
+            if key.endswith(".decay_kimg") and 0 < int(value) < self.schedule.max_kimg:
                 raise ValueError(
-                    f"space.fix {place} {value}: the rate would be 0 from there to schedule.max_kimg "
+                    f"space.fix {key} {value}: the rate would be 0 from there to schedule.max_kimg "
                     f"{self.schedule.max_kimg}; give at least that"
                 )
         return self
@@ -183,7 +184,7 @@ class StudyConfig(Variant):
         return StudyFolder(absolute(self.storage.path), self.name)
 
     def located(self) -> Self:
-        """The same, with every path and address of a file meaning the same from whatever folder.
+        """Return the same with absolute paths, also in addresses of files.
 
         Raises:
             InvalidInput: if the current folder was removed, or `~user` is nobody.
@@ -200,7 +201,7 @@ class StudyConfig(Variant):
 def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None = None) -> StudyConfig:
     """Read a study file and apply `--set a.b=c` overrides, and `storage` as the storage folder if it is given.
 
-    Paths in it are made absolute: what is relative is meant from the current folder.
+    Relative paths in it are taken from the current folder and made absolute.
 
     Raises:
         InvalidInput: with one line on the first thing that is wrong.
@@ -227,7 +228,7 @@ def read_study(path: Path, overrides: Iterable[str] = (), storage: Path | None =
 
 
 def _fixed(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a study file's space fixes; nothing where it is no such thing, which validating tells."""
+    """What a study file's space fixes; nothing where the file is not valid, which validation reports."""
     space = data.get("space")
     fixed = space.get("fix") if isinstance(space, dict) else None
     return fixed if isinstance(fixed, dict) else {}
@@ -237,43 +238,33 @@ def _put(data: dict[str, Any], keys: list[str], value: Any, override: str) -> No
     for count, key in enumerate(keys[:-1], 1):
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            place = ".".join(keys[:count])
-            raise InvalidInput(f"--set {quoted(override)}: {quoted(place)} holds a value, not keys")
+            known = ".".join(keys[:count])
+            raise InvalidInput(f"--set {quoted(override)}: {quoted(known)} holds a value, not keys")
     data[keys[-1]] = value
 
 
-def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) -> None:
+def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
     """Refuse to resume a study with another meaning.
 
     Raises:
         InvalidInput: listing every key that differs and may not.
     """
-    before, after = flatten(_completed(old)), flatten(new)
-    wrong = [
-        f"{key}: {quoted(before.get(key))} -> {quoted(after.get(key))}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _may_change(key, before.get(key), after.get(key))
-    ]
+    with suppress(InvalidInput):  # settings that are newer than the study's ganstudy have their defaults
+        old = validated(StudyConfig, dict(old), "settings").to_dict()
+    before, after = flatten(old), flatten(new)
+    wrong = []
+    for key in sorted(before.keys() | after.keys()):
+        was, now = before.get(key), after.get(key)
+        grows = key == "schedule.max_kimg" and isinstance(was, int) and isinstance(now, int) and now > was
+        if was != now and not grows and not is_changeable(key):
+            wrong.append(f"{key}: {quoted(was)} -> {quoted(now)}")
     if wrong:
         raise InvalidInput(
-            f"the study in {place} was started with other settings ({'; '.join(wrong)}); "
+            f"the study in {folder} was started with other settings ({'; '.join(wrong)}); "
             "undo these, or choose another name"
         )
-
-
-def _completed(old: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings of an older ganstudy with those that came since then at their defaults."""
-    try:
-        return validated(StudyConfig, dict(old), "settings").to_dict()
-    except InvalidInput:
-        return old
 
 
 def is_changeable(key: str) -> bool:
     """Tell whether a key may have any other value when its study is launched again."""
     return any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE)
-
-
-def _may_change(key: str, old: Any, new: Any) -> bool:
-    grows = key == "schedule.max_kimg" and isinstance(old, int) and isinstance(new, int) and new > old
-    return grows or is_changeable(key)

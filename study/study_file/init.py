@@ -5,7 +5,6 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from study.study_file.reference import shown
 from study.terminal.hints import typed
 from study.terminal.say import say, suggest
 from trainables.data import SOURCES, Dataset
-from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import DataNotFound, InvalidInput
 from trainables.validation import validated
@@ -34,51 +32,42 @@ _SCHEDULE = {"max_kimg": 45, "grace_kimg": 5, "reduction_factor": 3}
 _COUNT, _RUNG_COUNT = 5000, 1000
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """The data of the new study: its source, the keys that name it, and the data set where it had to be looked at."""
-
-    source: DataSource
-    given: dict[str, Any]
-    seen: Dataset | None
-
-
 def write_study_file(data: str, file: Path | None, size: int | None, console: Console) -> None:
     """Write a study file for `data` (a source's name, or a path) to `file`, or one named after the data.
 
     Raises:
         InvalidInput: if there is such a file already, it cannot be written, or the data is not what can be studied.
     """
-    subject = _subject(data if data in SOURCES else os.path.expanduser(data), size)  # noqa: PTH111 - maybe no path
+    given, seen = _looked_at(data if data in SOURCES else os.path.expanduser(data), size)  # noqa: PTH111 - maybe no path
     stem = _name(file.stem if file else Path(data).stem or data)
-    place = file or Path(f"{stem}.yaml")
-    if place.suffix not in (".yaml", ".yml"):
-        raise InvalidInput(f"{place}: a study file ends in .yaml; name it so")
-    text = study_text(stem, subject.given, subject.seen, str(place))
-    validated(StudyConfig, yaml.safe_load(text), f"study file {place}")
+    file = file or Path(f"{stem}.yaml")
+    if file.suffix not in (".yaml", ".yml"):
+        raise InvalidInput(f"{file}: a study file ends in .yaml; name it so")
+    text = study_text(stem, given, seen, str(file))
+    validated(StudyConfig, yaml.safe_load(text), f"study file {file}")
     try:
-        with place.open("x", encoding="utf-8") as new:
+        with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise InvalidInput(f"{place}: is there already; name another file, or remove it") from None
+        raise InvalidInput(f"{file}: already exists; name another file, or remove it") from None
     except OSError as error:
-        raise InvalidInput(f"{place}: cannot be written: {error.strerror}; name another path") from None
-    say(console, f"{place}: a study of {data}, {_TRIALS} trials; read it, then")
+        raise InvalidInput(f"{file}: cannot be written: {error.strerror}; name another file") from None
+    say(console, f"{file}: a study of {data}, {_TRIALS} trials; read it, then")
     steps = (
-        (typed("launch", place, "--dry-run"), "what it would do, and what that would cost"),
-        (typed("launch", place), "run it; the same command again resumes it"),
+        (typed("launch", file, "--dry-run"), "what it would do, and what that would cost"),
+        (typed("launch", file), "run it; the same command again resumes it"),
     )
     suggest(console, steps)
 
 
-def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: str) -> str:
+def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: str) -> str:
     """Return the study file: what is set, and every other key with its default in a comment.
 
     Args:
         name: the study's name.
         data: the keys of its data.
         seen: the data set, where it was looked at.
-        place: how the file is called, for its first lines.
+        file: what the file is called, for its first lines.
     """
     # Inception has more features than there are images at a rung of a first study.
     unlabelled = seen is not None and seen.classes is None
@@ -93,8 +82,8 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, place: 
         "evaluation": {"count": _COUNT} | asked,
     }
     head = [
-        "# A study of GANs. What it would do and cost:  " + f"ganstudy launch {place} --dry-run",
-        "# Run it, and resume it, with:                 " + f"ganstudy launch {place}",
+        f"# A study of GANs. What it would do and cost:  ganstudy launch {file} --dry-run",
+        f"# Run it, and resume it, with:                 ganstudy launch {file}",
         "# Lines that begin with # show defaults; kimg are thousands of real images shown to the discriminator.",
     ]
     if seen is not None:
@@ -108,7 +97,8 @@ def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iter
     block = False
     for key in keys:
         value = chosen.get(key.name)
-        below = _below(key, value)
+        # Of a key that holds one of many kinds: the keys of the kind that is chosen.
+        below = key.variants[(value or key.default)["name"]][1] if key.variants else key.keys
         if depth == 0 and (below or block):
             yield ""
         block = bool(below)
@@ -121,14 +111,6 @@ def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iter
             yield from _commented(f"{'  ' * depth}{key.name}: {_scalar(value)}", _comment(key))
         elif not key.required:
             yield from _commented(f"{'  ' * depth}# {key.name}: {_scalar(key.default)}", _comment(key))
-
-
-def _below(key: Key, value: Any) -> tuple[Key, ...]:
-    """The keys that a key holds: of one that holds one of many kinds those of the kind that is chosen."""
-    if not key.variants:
-        return key.keys
-    kind = (value or key.default)["name"]
-    return key.variants[kind][1]
 
 
 def _off(line: str, depth: int) -> str:
@@ -160,7 +142,8 @@ def _scalar(value: Any) -> str:
     return shown(value)
 
 
-def _subject(data: str, size: int | None) -> _Subject:
+def _looked_at(data: str, size: int | None) -> tuple[dict[str, Any], Dataset | None]:
+    """The keys that name the data, and the data set itself where it is at a path."""
     given: dict[str, Any] = {"name": data}
     if data not in SOURCES or (Path(data).exists() and "path" in SOURCES[data].model_fields):
         given = _by_path(data)
@@ -174,7 +157,7 @@ def _subject(data: str, size: int | None) -> _Subject:
     elif source_class.model_fields["size"].is_required():
         given["size"] = _FOLDER_SIZE
     source = validated(source_class, given, f"init {data}")
-    return _Subject(source, given, source.load() if "path" in given else None)
+    return given, source.load() if "path" in given else None
 
 
 def _by_path(data: str) -> dict[str, Any]:
@@ -188,6 +171,6 @@ def _by_path(data: str) -> dict[str, Any]:
 
 
 def _name(stem: str) -> str:
-    """A study's name from that of its data or file."""
+    """A study's name, made from that of its data or file."""
     found = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem.removesuffix(".tar")).strip("-._")[:64]
     return check_name(found or "study")

@@ -2,14 +2,14 @@
 
 import enum
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import to_jsonable_python
 
 from study.folder import DEFAULT_STORAGE
 from study.study_file.config import StudyConfig, is_changeable
@@ -25,7 +25,7 @@ class Key:
     """One key.
 
     Attributes:
-        place: where it stands, as `schedule.max_kimg`.
+        path: its dotted name, as `schedule.max_kimg`.
         type: what it takes, in words.
         required: whether it must be given.
         default: as a plain value; None too where it is required.
@@ -36,7 +36,7 @@ class Key:
         keys: of a key that holds keys: these.
     """
 
-    place: str
+    path: str
     type: str
     required: bool
     default: Any
@@ -48,43 +48,49 @@ class Key:
 
     @property
     def name(self) -> str:
-        """The last part of its place."""
-        return self.place.rpartition(".")[2]
+        """The last part of its path."""
+        return self.path.rpartition(".")[2]
 
 
 def study_keys() -> tuple[Key, ...]:
     """All keys of a study file, in order."""
-    return tuple(_keys(StudyConfig, ""))
+    return _keys(StudyConfig, "")
 
 
-def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
-    for name, field in model.model_fields.items():
-        yield _key(f"{prefix}{name}", field)
+def _keys(model: type[BaseModel], prefix: str) -> tuple[Key, ...]:
+    return tuple(_key(f"{prefix}{name}", field) for name, field in model.model_fields.items())
 
 
-def _key(place: str, field: FieldInfo) -> Key:
-    annotation = field.annotation
+def _key(path: str, field: FieldInfo) -> Key:
+    annotation, required = field.annotation, field.is_required()
     registry = next((m.registry for m in field.metadata if isinstance(m, OneOf)), None)
     inner = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    default: Any = str(DEFAULT_STORAGE) if field.default_factory else field.get_default()  # the one that is made
-    if isinstance(default, BaseModel):
-        default = default.model_dump(mode="json")
-    elif default is PydanticUndefined:
-        default = None
-    kinds = (registry or {}).items()
-    variants = {name: (_first_paragraph(kind), tuple(_keys(kind, f"{place}."))) for name, kind in kinds}
-    keys = tuple(_keys(inner, f"{place}.")) if inner and not registry else ()
-    description = field.description or (_first_paragraph(inner) if inner else "")
-    of = _in_words(annotation, field.metadata, inner is not None or registry is not None)
+    # A factory's default depends on the environment: told is the one without.
+    made = str(DEFAULT_STORAGE) if field.default_factory else field.get_default()
+    limits = [
+        f"{words} {getattr(mark, sign):,}"
+        for mark in field.metadata
+        for sign, words in _SIGNS.items()
+        if hasattr(mark, sign)
+    ]
     return Key(
-        place, of, field.is_required(), _plain(default), _range(field), description, _change(place), variants, keys
+        path=path,
+        type=_in_words(annotation, field.metadata, inner is not None or registry is not None),
+        required=required,
+        default=None if required else to_jsonable_python(made),
+        range=", ".join(limits),
+        description=field.description or (_first_paragraph(inner) if inner else ""),
+        change="may grow" if path == "schedule.max_kimg" else "yes" if is_changeable(path) else "no",
+        variants={name: (_first_paragraph(kind), _keys(kind, f"{path}.")) for name, kind in (registry or {}).items()},
+        keys=_keys(inner, f"{path}.") if inner and not registry else (),
     )
 
 
 def _in_words(annotation: Any, metadata: list[Any], keys: bool) -> str:
     for mark in metadata:
         if isinstance(mark, KeyOf):
-            return " or ".join(f"`{name}`" for name in mark.registry) if len(mark.registry) < 4 else _choices(mark)
+            names = [f"`{name}`" for name in mark.registry]
+            return " or ".join(names) if len(names) < 4 else f"one of {', '.join(names)}"
     if keys:
         return "keys"
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -105,30 +111,7 @@ def _in_words(annotation: Any, metadata: list[Any], keys: bool) -> str:
     return _PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _choices(mark: KeyOf) -> str:
-    return "one of " + ", ".join(f"`{name}`" for name in mark.registry)
-
-
-def _range(field: FieldInfo) -> str:
-    found = []
-    for mark in field.metadata:
-        found += [f"{words} {getattr(mark, sign):,}" for sign, words in _SIGNS.items() if hasattr(mark, sign)]
-    return ", ".join(found)
-
-
-def _change(place: str) -> str:
-    if place == "schedule.max_kimg":
-        return "may grow"
-    return "yes" if is_changeable(place) else "no"
-
-
 def _first_paragraph(model: type[BaseModel]) -> str:
     if model is DataSource:
         return ""
     return " ".join((model.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    return list(value) if isinstance(value, tuple) else value

@@ -13,7 +13,7 @@ every default filled in, and `--set key.subkey=value` overrides a key on the com
 
 A file is YAML 1.2: plain values only, no aliases, no key twice. An unknown key, a value out of range and settings
 that do not go together are refused before any work, each in one line. A path may begin with `~`; a relative one is
-meant from the folder in which `ganstudy launch` is typed, and recorded as an absolute one. "On relaunch" says whether
+taken from the folder in which `ganstudy launch` is typed, and recorded as an absolute one. "On relaunch" says whether
 a key may differ when a study that has begun is launched again.
 """
 
@@ -29,11 +29,11 @@ def reference() -> str:
 
 
 def _section(key: Key, level: int) -> Iterator[str]:
-    """A key that holds keys, and below it those that hold keys again."""
+    """A key that holds keys, and below it those that hold keys themselves."""
     if not key.keys and not key.variants:
         return
     need = "Required" if key.required else "Optional"
-    yield f"{'#' * level} `{key.place}`\n"
+    yield f"{'#' * level} `{key.path}`\n"
     told = [f"{key.description[:1].upper()}{key.description[1:]}"] if key.description else []
     yield ". ".join([*told, f"{need}; on relaunch: {key.change}"]) + ".\n"
     if key.keys:
@@ -41,7 +41,7 @@ def _section(key: Key, level: int) -> Iterator[str]:
     for sub in key.keys:
         yield from _section(sub, level + 1)
     for name, (what, keys) in key.variants.items():
-        yield f"{'#' * (level + 1)} `{key.place}: {{name: {name}}}`\n"
+        yield f"{'#' * (level + 1)} `{key.path}: {{name: {name}}}`\n"
         yield f"{what}.\n"
         others = [sub for sub in keys if sub.name != "name"]
         if others:
@@ -52,15 +52,10 @@ def _table(keys: Iterable[Key]) -> str:
     lines = ["| key | takes | default | meaning | on relaunch |", "|---|---|---|---|---|"]
     for key in keys:
         limits = f", {key.range}" if key.range else ""
-        cells = (f"`{key.place}`", f"{key.type}{limits}", _default(key), key.description, key.change)
+        default = "required" if key.required else "-" if key.default is None else f"`{shown(key.default)}`"
+        cells = (f"`{key.path}`", f"{key.type}{limits}", default, key.description, key.change)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _default(key: Key) -> str:
-    if key.required:
-        return "required"
-    return "-" if key.default is None else f"`{shown(key.default)}`"
 
 
 def shown(value: object) -> str:

@@ -17,10 +17,12 @@ class Schedule(Variant):
     """
 
     max_kimg: int = Field(ge=1, description="a trial that gets here is completed")
-    grace_kimg: int = Field(ge=1, description="no trial is stopped before; the first rung")
-    reduction_factor: int = Field(default=3, ge=2, description="about one in so many trials survives a rung")
-    brackets: int = Field(default=1, ge=1, description="trials are spread over brackets with later first rungs")
-    report_kimg: int | None = Field(default=None, ge=1, description="FID every so many kimg; default grace_kimg")
+    grace_kimg: int = Field(ge=1, description="no trial is stopped earlier; the first rung")
+    reduction_factor: int = Field(default=3, ge=2, description="about one in this many trials passes a rung")
+    brackets: int = Field(
+        default=1, ge=1, description="trials are spread over this many brackets, with later first rungs"
+    )
+    report_kimg: int | None = Field(default=None, ge=1, description="kimg between FIDs; default: grace_kimg")
 
     @model_validator(mode="after")
     def _rungs_can_be_reported(self) -> Self:
@@ -29,8 +31,8 @@ class Schedule(Variant):
         for what, kimg in [("max_kimg", self.max_kimg), *(("rung", rung) for rung in self.rungs())]:
             if kimg % self.report_every:
                 raise ValueError(
-                    f"{what} {kimg} is no multiple of report_kimg {self.report_every}, so no report would fall on it; "
-                    "choose report_kimg so that it divides grace_kimg and max_kimg"
+                    f"{what} {kimg} is not a multiple of report_kimg {self.report_every}, so no report would fall on "
+                    "it; choose report_kimg so that it divides grace_kimg and max_kimg"
                 )
         possible = max(1, len(self.rungs()))
         if self.brackets > possible:

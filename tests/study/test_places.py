@@ -15,12 +15,12 @@ from rich.console import Console
 from toys import Crash, drive, open_study, toy_config
 from trained_study import PLAIN
 
-from study.commands.looking import Describe, describe
+from study.commands import looking
 from study.ledger.events import StudyChanged
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, fold
 from study.mlflow.data import data_facts, known_data
-from study.places import AS_CONFIGURED, Places
+from study.places import AS_CONFIGURED, DataPaths
 from study.production.run_trial import Repeat, run_trial
 from study.running.completed import completed_study
 from study.study_file.addresses import located_uri
@@ -123,7 +123,7 @@ def test_an_older_study_that_moves_on_to_absolute_paths_stays_verifiable(here: P
     Replay(new.folder, Counter()).take(rows)
     assert fold(rows, live=False).config["data"]["path"] == str(here / "x.npz")
     assert completed_study(old.located(), Fold()) is not None, "a relaunch from the same folder finds it ended"
-    assert Places.of(study.config) == Places(here / "x.npz")
+    assert DataPaths.of(study.config) == DataPaths(here / "x.npz")
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ def images(here: Path) -> Path:
 def test_a_file_says_where_its_data_was_and_an_option_where_it_is(
     images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(places: Places = AS_CONFIGURED, path: str = str(images)) -> list[str]:
+    def run(places: DataPaths = AS_CONFIGURED, path: str = str(images)) -> list[str]:
         output = io.StringIO()
-        file = images.with_name("trial.yaml")
+        file = images.parent.parent / "trial.yaml"
         file.write_text(yaml.safe_dump(PLAIN | {"data": {"name": "npz", "path": path}}))
         run_trial(Repeat(file, 1, None, None, "cpu", places), Console(file=output, width=200))
         return output.getvalue().split()
@@ -149,7 +149,7 @@ def test_a_file_says_where_its_data_was_and_an_option_where_it_is(
         run()
     assert str(images) in str(told.value)
     assert "--data PATH" in str(told.value)
-    assert run(Places(moved))[:4] == at_home[:4], "the same FID to the last bit"
+    assert run(DataPaths(moved))[:4] == at_home[:4], "the same FID to the last bit"
     with pytest.raises(DataNotFound, match=str(images)):  # a relative one is meant from the current folder
         run(path="digits.npz")
     monkeypatch.chdir(moved.parent)
@@ -183,11 +183,11 @@ def _as_before(config: dict[str, Any]) -> dict[str, Any]:
 def test_places_that_nothing_lies_at_are_refused() -> None:
     trial = TrialConfig.from_dict(PLAIN)
     with pytest.raises(InvalidInput, match="digits comes with a library"):
-        Places(data=Path("x")).found(trial)
+        DataPaths(data=Path("x")).applied(trial)
     with pytest.raises(InvalidInput, match="extractor classifier reads none"):
-        Places(weights=Path("x")).found(trial)
+        DataPaths(weights=Path("x")).applied(trial)
     inception = Evaluation.model_validate({"extractor": {"name": "inception"}})
-    data, evaluation = Places(weights=Path("x")).found(trial.model_copy(update={"evaluation": inception}))
+    data, evaluation = DataPaths(weights=Path("x")).applied(trial.model_copy(update={"evaluation": inception}))
     assert evaluation.extractor.model_dump()["weights"] == Path("x")
     assert data == trial.data
 
@@ -201,5 +201,6 @@ def test_the_ledger_knows_of_the_data_what_a_promotion_needs(images: Path) -> No
 
 def test_data_describe_takes_a_path_from_the_home(images: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("HOME", str(images.parent))
-    describe(Describe("npz", Path("~/digits.npz"), None, None, None, True), Console())
+    options = looking.Describe("npz", Path("~/digits.npz"), None, None, None, as_json=True)
+    looking.describe(options, Console())
     assert '"name": "npz"' in capsys.readouterr().out

@@ -195,7 +195,7 @@ def test_what_a_crash_leaves_is_no_sign_and_what_it_cannot_is(config: StudyConfi
     (folder.path / "confirm" / "3-kimg" / "trial-00000-seed-1").mkdir(parents=True)
     report = next(folder.checkpoints(1).glob("kimg-*")) / "report.json"
     report.write_text(report.read_text().replace('"fid": ', '"fid": 9'))
-    newer = {one.place.relative_to(folder.path).as_posix(): one for one in newer_trainings(folder, study, fids=True)}
+    newer = {one.path.relative_to(folder.path).as_posix(): one for one in newer_trainings(folder, study, fids=True)}
     assert list(newer) == [
         "trials/00000",
         "trials/00001",

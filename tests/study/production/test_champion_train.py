@@ -34,7 +34,7 @@ def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> No
     text = trained(file, "--mlflow", uri, "--register")
     assert "tiny version 1 is its champion: training best, 1 kimg, FID" in text
     assert 'load_model("models:/tiny@champion")' in text
-    assert "version 1 is its champion (it was there already)" in trained(file, "--mlflow", uri, "--register")
+    assert "version 1 is its champion (already registered)" in trained(file, "--mlflow", uri, "--register")
     client = MlflowClient(uri, uri)
     version = client.get_model_version_by_alias("tiny", "champion")
     facts = Generator.read(tmp_path / "best").facts

@@ -219,7 +219,7 @@ def test_a_diverged_training_keeps_the_best_until_then(
         return trained(self, kimg)
 
     monkeypatch.setattr(Session, "train", break_late)
-    with pytest.raises(Diverged, match=r"loss_d became non-finite by 5 kimg; kept is the generator of \d kimg"):
+    with pytest.raises(Diverged, match=r"loss_d became non-finite by 5 kimg; the generator of \d kimg is kept"):
         run(exported(tmp_path))
     assert {found.name for found in (tmp_path / "best").iterdir()} == {*RESULTS, "training", ".lock"}
     assert reports(tmp_path / "best") == reports(whole)[:2]
@@ -308,7 +308,7 @@ def test_one_folder_is_one_process_s_and_one_configuration_s(
         run(file, out=whole)
     for arguments, says in (
         (["--kimg", 6, "--seed", 9, "--out", whole], "of another configuration"),
-        (["--kimg", 4, "--out", whole], "--kimg 4: .* stands at 6 kimg"),
+        (["--kimg", 4, "--out", whole], "--kimg 4: .* is already at 6 kimg"),
         (["--kimg", 6, "--out", file], "cannot be"),
         (["--kimg", 6, "--out", tmp_path / ("a" * 300)], "cannot be written"),
         (["--kimg", 6, "--out", tmp_path], "holds other files"),
@@ -332,7 +332,10 @@ def test_a_training_of_an_older_ganstudy_is_gone_on_with_and_what_is_none_is_ref
     del written["trial"]["evaluation"]["precision"]
     (folder / "config.yaml").write_text(yaml.safe_dump(written))
     assert reports(run(file, 6, out=folder)) == reports(whole)
-    for trial, says in (({"loss": "hing"}, "is no training to go on with"), (None, "expected keys and values")):
+    for trial, says in (
+        ({"loss": "hing"}, "is not a training that can be resumed"),
+        (None, "expected keys and values"),
+    ):
         (folder / "config.yaml").write_text(yaml.safe_dump({"trial": trial}))
         text = refused(capsys, monkeypatch, "train", file, "--kimg", "6", "--out", folder)
         assert says in text
@@ -345,7 +348,7 @@ def test_devices_are_counted_where_the_system_tells_no_affinity(
     file = exported(tmp_path)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert production_plan.make_plan(Order(file, 6, device="cpu", devices=2)).devices == 2
+    assert production_plan.make_plan(Order(file, 6, device="cpu", devices=2)).order.devices == 2
     with pytest.raises(InvalidInput, match=r"--devices 4: this machine has 3 core\(s\).*use at most 3"):
         production_plan.make_plan(Order(file, 6, device="cpu", devices=4))
 

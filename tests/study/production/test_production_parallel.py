@@ -126,7 +126,7 @@ def test_two_devices_train_as_one_and_go_on_over_deaths_with_the_same_numbers(tm
     driver.send_signal(signal.SIGINT)
     output = ended(driver)
     assert driver.returncode == 130, output
-    assert "all start again at the last report" in output
+    assert "all restart from the last report" in output
     assert "interrupted; the same command goes on" in output
     assert "Traceback" not in output
     driver = start(file, 16, killed)

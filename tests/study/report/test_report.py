@@ -177,9 +177,10 @@ def test_pictures_of_the_best_checkpoints_are_inside(tmp_path: Path) -> None:
     huge = grid(folder, 3, 9, 1200)
     grid(folder, 2, 3, 32).write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     found = sample_grids(rank(made.trials), folder)
-    assert [(p.ranked.trial.number, p.kimg) for p in found] == [(0, 9), (3, 9)]
-    assert base64.b64decode(found[0].url.partition(",")[2]) == first.read_bytes()
-    assert len(found[1].url) < 600_000 < huge.stat().st_size
+    assert [(ranked.trial.number, ranked.trial.kimg_best) for ranked, _ in found] == [(0, 9), (3, 9)]
+    urls = [url for _, url in found]
+    assert base64.b64decode(urls[0].partition(",")[2]) == first.read_bytes()
+    assert len(urls[1]) < 600_000 < huge.stat().st_size
     page, outline = page_of(made, tmp_path)
     assert len(outline.addresses) == 2
     assert "rank 1: trial 0 at 9 kimg, FID 20.00" in page

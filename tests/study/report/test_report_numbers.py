@@ -46,8 +46,8 @@ def test_rungs_by_hand() -> None:
     first, second = rung_facts(HALVED.trials, schedule_of(HALVED.config))
     assert (first.kimg, first.reached, first.went_on, first.fell, first.lost) == (1, 6, 5, (3,), (5,))
     assert (second.kimg, second.reached, second.went_on, second.fell, second.lost) == (3, 4, 3, (4,), ())
-    # Place of trial 2: FIDs at 1 kimg are 40, 45, 50, 55, 60, 90; at 3 kimg 20, 30, 35, 50.
-    assert (first.place, second.place) == (5, 3)
+    # Rank of trial 2: FIDs at 1 kimg are 40, 45, 50, 55, 60, 90; at 3 kimg 20, 30, 35, 50.
+    assert (first.best_rank, second.best_rank) == (5, 3)
     # Ranks at 1 of those that reached 3: 40, 50, 60, 55 -> 1, 2, 4, 3; at 3: 30, 20, 35, 50 -> 2, 1, 3, 4.
     # Differences -1, 1, 1, -1: rho = 1 - 6 * 4 / (4 * 15) = 0.6.
     assert (first.to_next.rho, first.to_next.count) == (pytest.approx(0.6), 4)

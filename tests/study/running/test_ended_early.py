@@ -84,7 +84,7 @@ def test_a_diverged_training_is_failed_with_its_best_generator(tmp_path: Path, m
 
     monkeypatch.setattr(Session, "train", wild)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    with pytest.raises(Diverged, match="kept is the generator of 2 kimg"):
+    with pytest.raises(Diverged, match="the generator of 2 kimg is kept"):
         train(Order(exported(tmp_path), 6, device="cpu", mlflow=uri), Console(quiet=True))
     found, metrics, files = stands(uri)
     assert (found, metrics["kimg"]) == ("FAILED", 2)

@@ -249,7 +249,7 @@ def test_trials_that_failed_or_still_run_teach_nothing(mine: Path) -> None:
     ("names", "says"),
     [
         (["b"], "this study itself"),
-        (["a", "a"], "is there twice"),
+        (["a", "a"], "is listed twice"),
         (["../a"], "study name"),
         ([""], "study name"),
         ("a", "list"),

@@ -33,13 +33,13 @@ def test_the_committed_page_is_what_the_model_gives() -> None:
 
 
 def test_every_key_is_described() -> None:
-    assert [key.place for key in KEYS if not key.description and key.name != "name"] == []
+    assert [key.path for key in KEYS if not key.description and key.name != "name"] == []
 
 
 def test_what_may_change_is_what_a_relaunch_allows() -> None:
-    free = {key.place for key in KEYS if key.change == "yes"}
+    free = {key.path for key in KEYS if key.change == "yes"}
     assert {place for place in free if place.rpartition(".")[0] not in free} == set(CHANGEABLE)
-    assert [key.place for key in KEYS if key.change == "may grow"] == ["schedule.max_kimg"]
+    assert [key.path for key in KEYS if key.change == "may grow"] == ["schedule.max_kimg"]
 
 
 def test_defaults_are_the_models() -> None:
@@ -47,11 +47,11 @@ def test_defaults_are_the_models() -> None:
     resolved = StudyConfig.model_validate(minimal).to_dict()
     for key in study_keys():
         if not key.required and key.name != "storage":
-            assert key.default == resolved[key.name], key.place
+            assert key.default == resolved[key.name], key.path
 
 
 def test_ranges_are_told() -> None:
-    told = {key.place: key.range for key in KEYS}
+    told = {key.path: key.range for key in KEYS}
     assert told["trials"] == "at least 1, at most 1,000,000"
     assert told["time_budget_minutes"] == "above 0"
 
@@ -115,8 +115,8 @@ def test_init_comments_out_every_other_key(here: Path, monkeypatch: pytest.Monke
     text = (here / "digits.yaml").read_text()
     kinds = ("data.", "evaluation.extractor.")
     for key in KEYS:
-        if not key.place.startswith(kinds):
-            assert f"{key.name}:" in text, key.place
+        if not key.path.startswith(kinds):
+            assert f"{key.name}:" in text, key.path
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -131,7 +131,7 @@ def test_init_sees_that_images_have_no_labels(here: Path, monkeypatch: pytest.Mo
     [
         (["cats"], "neither a data set nor a path"),
         (["folder"], "give the path itself"),
-        (["digits", "there.yaml"], "is there already"),
+        (["digits", "there.yaml"], "already exists"),
         (["digits", "study.txt"], "ends in .yaml"),
         (["digits", "nowhere/study.yaml"], "cannot be written"),
         (["digits", "--size", "4"], "size"),

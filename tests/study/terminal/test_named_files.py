@@ -162,7 +162,7 @@ def test_init_replaces_nothing(cli: Cli, tmp_path: Path) -> None:
     for name in ("pipe.yaml", "link.yaml", "folder.yaml"):
         code, _, err = cli("init", "digits", name)
         assert code == 2
-        assert "is there already" in err
+        assert "already exists" in err
     assert not (tmp_path / "nowhere.yaml").exists()
 
 

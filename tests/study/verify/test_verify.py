@@ -282,7 +282,7 @@ def test_a_ledger_whose_end_was_cut_off_is_found_though_it_checks(folder: StudyF
     """An older copy put in its place: the trials' folders and MLflow have more."""
     rewrite(folder, lambda events: events[:25])
     found = problems(folder)
-    assert "ledger knows no such trial" in found["checkpoints"]
+    assert "ledger does not know trial" in found["checkpoints"]
     assert "the ledger ends at row 25" in found["MLflow"]
 
 
