@@ -56,7 +56,7 @@ test-newest:
 	$(MAKE) test-fast VENV=.venv-newest CONSTRAINTS=/dev/null
 
 .lowest.txt: pyproject.toml
-	grep -oE '"[A-Za-z0-9_-]+(\[[a-z]+\])?>=[0-9.]+' $< | sed -E 's/^"//; s/\[.*\]//; s/>=/==/' >$@
+	grep -oE '^ +"[A-Za-z0-9_-]+(\[[a-z]+\])?>=[0-9.]+' $< | sed -E 's/^ +"//; s/\[.*\]//; s/>=/==/' >$@
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
