@@ -10,8 +10,9 @@ from rich.text import Text
 
 from study.analysis.ranking import rank
 from study.catalogue import find_study, load_study, storage_root, study_names
+from study.console.fitted import Fitted
 from study.console.say import say
-from study.console.tables import STATE_STYLES, number, plain_table
+from study.console.tables import STATE_STYLES, number
 from study.ledger.records import StudyRecord, TrialState
 from trainables.errors import GanStudyError
 
@@ -56,7 +57,7 @@ def list_studies(storage: Path | None, as_json: bool, console: Console) -> None:
                ("written", "left"), ("data", "left"), ("trials by state", "left")]  # fmt: skip
     rows = [_row(one) for one in found if not one.problem]
     if rows:
-        console.print(plain_table(columns, rows, optional=("at kimg", "trials by state", "data", "written")))
+        console.print(Fitted(columns, rows, optional=("at kimg", "trials by state", "data", "written")))
     for one in found:
         if one.problem:
             say(console, f"{one.name}: {one.problem}", "red")

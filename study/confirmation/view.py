@@ -8,9 +8,10 @@ from rich.text import Text
 
 from study.analysis.images_judged import images_judged
 from study.confirmation.stats import FEWEST, LEVEL, Configuration, Interval, Judged, Paired, judge
+from study.console.fitted import Fitted
 from study.console.hints import typed
 from study.console.say import say
-from study.console.tables import number, plain_table
+from study.console.tables import number
 from study.folder import StudyFolder
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord
@@ -45,7 +46,7 @@ def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console
     rows: list[list[str | Text]] = [
         [*cells(c), Text(summary(c.trial.config), overflow="ellipsis")] for c in judged.configurations
     ]
-    console.print(plain_table(HEAD, rows))
+    console.print(Fitted(HEAD, rows))
     for line in legend(study):
         say(console, line, "dim")
     for line in verdict(study, judged, folder):

@@ -1,6 +1,7 @@
 """A table that leaves out its least important columns where a terminal is narrow, and never cuts a number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self, TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -8,6 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trainables.display import shown
+
+T = TypeVar("T")
+Column = tuple[str, str, Callable[[T], str | Text]]
+"""A column's title, "left" or "right", and what makes a thing's cell."""
 
 _GAP = 2
 _LEAST = 18  # what the last column must be left with, if it has so much to say; it may be cut
@@ -17,8 +22,8 @@ _SHORTEST = 4  # of it; a shorter one says nothing
 class Fitted:
     """A borderless table.
 
-    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis where it must be. Those titled
-    as in `optional` are left out where there is not enough room, in that order; the last one only if it is named there.
+    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis where it must be. Where there
+    is not enough room the columns titled as in `optional` are left out, in that order.
     """
 
     def __init__(
@@ -31,6 +36,12 @@ class Fitted:
             max(max(map(len, str(cell).split("\n"))) for cell in (title, *(row[index] for row in self.rows)))
             for index, (title, _) in enumerate(self.columns)
         ]
+
+    @classmethod
+    def of(cls, things: Iterable[T], columns: Sequence[Column[T]], optional: Sequence[str] = ()) -> Self:
+        """Return a table with a row for each thing."""
+        heads = [(title, justify) for title, justify, _ in columns]
+        return cls(heads, ([cell(thing) for _, _, cell in columns] for thing in things), optional)
 
     def shown(self, width: int) -> list[int]:
         """Return which columns fit into `width`, by index."""

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from study.analysis.images_judged import images_of
 from study.analysis.ranking import Ranked
+from study.console.fitted import Fitted
 from study.console.hints import typed
 from study.console.say import say
-from study.console.tables import number, plain_table
+from study.console.tables import number
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
 from study.ledger.records import StudyRecord, TrialRecord
@@ -63,7 +64,7 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
         _row(f"fresh seeds, trained again to {seeds.kimg} kimg", seeds),
     ]
     columns = [("best FID of", "left"), *((name, "right") for name in ("runs", "mean", "sd", "lowest", "highest"))]
-    console.print(plain_table(columns, rows))
+    console.print(Fitted(columns, rows))
     count = _images(study, trial, trial.kimg_best)
     say(console, f"sd: sample standard deviation; every FID is of {count:,} images ({study.fingerprint})", "dim")
     for line in _meaning(study, trial, seeds, folder):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from study.console.fitted import Fitted
 from study.console.say import say, say_written
-from study.console.tables import number, plain_table
+from study.console.tables import number
 from study.device import device_of
 from study.places import BY_OPTION, Places, saying
 from study.production.product import picture
@@ -107,7 +108,7 @@ def evaluate(
         console.print_json(data=plain)
         return
     rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
-    console.print(plain_table([("metric", "left"), ("", "right")], rows))
+    console.print(Fitted([("metric", "left"), ("", "right")], rows))
     say(
         console,
         f"{evaluation.count} images of {facts.kimg} kimg against {prepared.count} of {facts.trial.data.name}'s "

@@ -19,8 +19,7 @@ def summary(config: Mapping[str, Any]) -> str:
     return " ".join([*words, "/".join(rates)])
 
 
-_REPORTS_PER_SLOT = 1
-"""So many after the first, and the pace is measured by the clock."""
+_REPORTS_PER_SLOT = 1  # after the first; then the pace is measured by the clock
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Line:
     fid: float | None = None
     fid_best: float | None = None
     images: int = 0
-    """The most by which it was judged: `fid_best` is of so many; 0 where all reports have as many."""
+    """The most that an FID of it was evaluated on, `fid_best` among them; 0 where all reports have as many."""
     images_per_second: float | None = None
     seconds: float = 0.0
     """Of training and evaluation up to `kimg`."""
@@ -84,17 +83,28 @@ class Board:
 
     def take(self, event: Event) -> Line | None:
         """Take an event; return the trial's line if the event is about one."""
-        handler = _HANDLERS.get(type(event))
-        if handler is None:
+        if not isinstance(event, TrialProposed | AttemptStarted | Reported | Ended):
             return None
-        number: int = getattr(event, "trial")  # noqa: B009  every event with a handler has one
-        line = self.lines.setdefault(number, Line(number))
-        handler(line, event)
-        if isinstance(event, Reported):
-            self._reports += 1
-            self._last = time.monotonic(), sum(one.kimg for one in self.lines.values())
-            self._first = self._last if self._reports <= self.concurrency else self._first
+        line = self.lines.setdefault(event.trial, Line(event.trial))
+        if isinstance(event, TrialProposed):
+            line.what, line.origin = summary(event.config), event.origin
+        elif isinstance(event, AttemptStarted):
+            line.state, line.started, line.ended, line.attempt = "running", time.monotonic(), None, event.attempt
+        elif isinstance(event, Ended):
+            line.state, line.rung, line.cause, line.ended = event.state, event.rung, event.cause, time.monotonic()
+        else:
+            self._reported(line, event)
         return line
+
+    def _reported(self, line: Line, event: Reported) -> None:
+        metrics = event.metrics
+        line.kimg, line.fid, line.fid_best = event.kimg, metrics["fid"], metrics["fid_best"]
+        line.images = max(line.images, int(metrics.get(IMAGES, 0)))
+        line.images_per_second = metrics["images_per_second"]
+        line.seconds = metrics.get("train_seconds", 0.0) + metrics.get("eval_seconds", 0.0)
+        self._reports += 1
+        self._last = time.monotonic(), sum(one.kimg for one in self.lines.values())
+        self._first = self._last if self._reports <= self.concurrency else self._first
 
     @property
     def finished(self) -> int:
@@ -103,7 +113,7 @@ class Board:
 
     @property
     def total(self) -> int:
-        """Trials that there will be: all that are wanted, and what had begun if fewer are wanted now."""
+        """Trials in all: those wanted, or those begun if fewer are wanted by now."""
         return max(self.trials, sum(bool(line.attempt) for line in self.lines.values()))
 
     def _is_to_run(self, line: Line) -> bool:
@@ -127,41 +137,12 @@ class Board:
         return left * pace / max(1, min(self.concurrency, coming + len(running)))
 
     def _seconds_per_kimg(self) -> float | None:
-        """What a slot takes for 1,000 images, with all that goes with them: evaluation, checkpoints, starting trials.
+        """What a slot takes for 1,000 images, with evaluation, checkpoints and the starting of trials.
 
-        From this run's reports, once there were some for each slot; before that from what trials say they took.
+        By this run's reports once each slot had some; before that by what trials say they took.
         """
-        if self._first and self._last:
+        if self._first and self._last and self._reports >= (1 + _REPORTS_PER_SLOT) * self.concurrency:
             seconds, kimg = (last - first for last, first in zip(self._last, self._first, strict=True))
-            if self._reports >= (1 + _REPORTS_PER_SLOT) * self.concurrency:
-                return seconds * self.concurrency / kimg
+            return seconds * self.concurrency / kimg
         told = [line.seconds / line.kimg for line in self.lines.values() if line.kimg]
         return sum(told) / len(told) if told else None
-
-
-def _proposed(line: Line, event: TrialProposed) -> None:
-    line.what, line.origin = summary(event.config), event.origin
-
-
-def _started(line: Line, event: AttemptStarted) -> None:
-    line.state, line.started, line.ended, line.attempt = "running", time.monotonic(), None, event.attempt
-
-
-def _reported(line: Line, event: Reported) -> None:
-    metrics = event.metrics
-    line.kimg, line.fid, line.fid_best = event.kimg, metrics["fid"], metrics["fid_best"]
-    line.images = max(line.images, int(metrics.get(IMAGES, 0)))
-    line.images_per_second = metrics["images_per_second"]
-    line.seconds = metrics.get("train_seconds", 0.0) + metrics.get("eval_seconds", 0.0)
-
-
-def _ended(line: Line, event: Ended) -> None:
-    line.state, line.rung, line.cause, line.ended = event.state, event.rung, event.cause, time.monotonic()
-
-
-_HANDLERS: dict[type, Any] = {
-    TrialProposed: _proposed,
-    AttemptStarted: _started,
-    Reported: _reported,
-    Ended: _ended,
-}

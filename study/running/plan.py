@@ -10,8 +10,9 @@ import torch
 import yaml
 from rich.console import Console
 
+from study.console.fitted import Fitted
 from study.console.say import say
-from study.console.tables import duration, plain_table
+from study.console.tables import duration
 from study.ledger.earlier import Earlier
 from study.running.board import summary
 from study.running.sampling import Sampling
@@ -118,7 +119,7 @@ def show_plan(plan: Plan, console: Console) -> None:
             say(console, f"{one} fit this study; a launch also compares the fingerprints of the FIDs")
     console.rule("networks", align="left")
     rows = [[name, f"{g:,}", f"{d:,}"] for name, (g, d) in plan.sizes.items()]
-    console.print(plain_table([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
+    console.print(Fitted([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
     console.rule("cost", align="left")
     console.print(
         f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from study.console.fitted import Fitted
+from study.console.fitted import Column, Fitted
 from study.console.tables import STATE_STYLES, duration, number
 from study.ledger.events import AttemptStarted, Ended, Event, Reported
 from study.running.board import Board, Line
@@ -18,7 +17,7 @@ from study.running.board import Board, Line
 _SHOWN_FINISHED = 12
 
 
-class Progress(AbstractContextManager["Progress"]):
+class Display(AbstractContextManager["Display"]):
     """Base: follows the events of a study."""
 
     def __init__(self, console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> None:
@@ -29,24 +28,19 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __call__(self, event: Event) -> None:
         """Take an event and show it."""
-        self.show(event, self.board.take(event))
+        if (line := self.board.take(event)) is not None:
+            self.show(event, line)
 
-    def show(self, event: Event, line: Line | None) -> None:
+    def show(self, event: Event, line: Line) -> None:
         """Show what `event` changed."""
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End."""
 
     def headline(self) -> str:
         """Return how far the study is, in one line."""
-        board, parts = self.board, []
-        parts.append(f"{board.finished}/{board.total} trials done")
+        board = self.board
+        parts = [f"{board.finished}/{board.total} trials done"]
         if board.best:
             parts.append(f"best FID {number(board.best.fid_best)} (trial {board.best.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
@@ -58,34 +52,29 @@ class Progress(AbstractContextManager["Progress"]):
         return ", ".join(parts)
 
 
-class Lines(Progress):
+class Lines(Display):
     """One line per event, for logs and pipes."""
 
-    def show(self, event: Event, line: Line | None) -> None:
+    def show(self, event: Event, line: Line) -> None:
         """Print what happened."""
-        if line is None:
+        if isinstance(event, AttemptStarted):
+            text = f"started    {line.what} [{line.origin}]"
+            if line.attempt > 1:
+                text = f"started again (attempt {line.attempt}) from its last checkpoint"
+        elif isinstance(event, Reported):
+            text = (
+                f"{line.kimg:4d} kimg  FID {number(line.fid)} (best {number(line.fid_best)})"
+                f"  {line.images_per_second:.0f} images/s"
+            )
+        elif isinstance(event, Ended):
+            why = f" at rung {line.rung} kimg" if line.rung else f": {line.cause}" if line.cause else ""
+            text = f"{line.state}{why}; {self.headline()}"
+        else:
             return
-        text = {AttemptStarted: self._started, Reported: self._reported, Ended: self._ended}.get(type(event))
-        if text:
-            self.console.print(f"trial {line.number:4d}  {text(line)}", soft_wrap=True)
-
-    def _started(self, line: Line) -> str:
-        if line.attempt > 1:
-            return f"started again (attempt {line.attempt}) from its last checkpoint"
-        return f"started    {line.what} [{line.origin}]"
-
-    def _reported(self, line: Line) -> str:
-        return (
-            f"{line.kimg:4d} kimg  FID {number(line.fid)} (best {number(line.fid_best)})"
-            f"  {line.images_per_second:.0f} images/s"
-        )
-
-    def _ended(self, line: Line) -> str:
-        why = f" at rung {line.rung} kimg" if line.rung else f": {line.cause}" if line.cause else ""
-        return f"{line.state}{why}; {self.headline()}"
+        self.console.print(f"trial {line.number:4d}  {text}", soft_wrap=True)
 
 
-class LiveTable(Progress):
+class LiveTable(Display):
     """A table that is redrawn in place."""
 
     def __enter__(self) -> Self:
@@ -94,28 +83,12 @@ class LiveTable(Progress):
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the last table on the screen."""
         self._live.stop()
 
     def _draw(self) -> RenderableType:
-        rows: list[list[str | Text]] = [
-            [
-                str(line.number),
-                Text(line.state, STATE_STYLES.get(line.state, "")),
-                str(line.kimg),
-                str(line.rung or ""),
-                number(line.fid),
-                number(line.fid_best),
-                f"{line.images_per_second:.0f}" if line.images_per_second else "",
-                duration(line.elapsed),
-                line.cause or line.what,
-            ]
-            for line in self._visible()
-        ]
-        return Group(Fitted(_COLUMNS, rows, _OPTIONAL), Text(self.headline(), "bold"))
+        return Group(Fitted.of(self._visible(), _COLUMNS, _OPTIONAL), Text(self.headline(), "bold"))
 
     def _visible(self) -> list[Line]:
         """Running trials and the newest finished ones."""
@@ -125,21 +98,21 @@ class LiveTable(Progress):
         return [line for line in lines if line.state == "running" or line.number in shown]
 
 
-_COLUMNS = [
-    ("trial", "right"),
-    ("state", "left"),
-    ("kimg", "right"),
-    ("rung", "right"),
-    ("FID", "right"),
-    ("best", "right"),
-    ("images/s", "right"),
-    ("time", "right"),
-    ("configuration", "left"),
+_COLUMNS: list[Column[Line]] = [
+    ("trial", "right", lambda line: str(line.number)),
+    ("state", "left", lambda line: Text(line.state, STATE_STYLES.get(line.state, ""))),
+    ("kimg", "right", lambda line: str(line.kimg)),
+    ("rung", "right", lambda line: str(line.rung or "")),
+    ("FID", "right", lambda line: number(line.fid)),
+    ("best", "right", lambda line: number(line.fid_best)),
+    ("images/s", "right", lambda line: f"{line.images_per_second:.0f}" if line.images_per_second else ""),
+    ("time", "right", lambda line: duration(line.elapsed)),
+    ("configuration", "left", lambda line: line.cause or line.what),
 ]
 _OPTIONAL = ("images/s", "rung", "time", "best")  # what a narrow terminal does without, the least important first
 
 
-def progress(console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> Progress:
+def progress(console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> Display:
     """Return the display that fits `console`; `halted` tells why the run is ending before its time, if it is."""
     redrawn = console.is_terminal and not console.is_dumb_terminal
     return (LiveTable if redrawn else Lines)(console, board, halted)

@@ -25,10 +25,11 @@ import trainables as trainables_package
 from study.analysis.results import FORMATS
 from study.cli import main
 from study.console import errors
+from study.console.fitted import Fitted
 from study.console.hints import typed
 from study.console.say import say, show_warnings, suggest
 from study.console.screen import Screen
-from study.console.tables import folded_table, plain_table
+from study.console.tables import folded_table
 from study.folder import StudyFolder
 from study.mlflow.note import study_note
 from study.mlflow.values import cut
@@ -73,7 +74,7 @@ DOORS = {
     "rule": lambda screen, text: screen.rule(text),
     "say": say,
     "suggest": lambda screen, text: suggest(screen, [(typed("launch", text), "run it")]),
-    "table": lambda screen, text: screen.print(plain_table([("a", "left"), (text, "left")], [["1", text]])),
+    "table": lambda screen, text: screen.print(Fitted([("a", "left"), (text, "left")], [["1", text]])),
     "folded table": lambda screen, text: screen.print(folded_table([(text, "left")], [[text], [Text(text)]])),
     "log": warn,
 }
