@@ -35,6 +35,9 @@ def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
+spaces, sources, splits, devices = map(one_of, (SPACES, SOURCES, SPLITS, DEVICES))
+
+
 def _is_study(root: Path, name: str) -> bool:
     try:
         return StudyFolder(root, name).study_file.is_file()
