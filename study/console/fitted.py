@@ -1,4 +1,4 @@
-"""A table that leaves out its least important columns where a terminal is narrow, and never cuts a number."""
+"""A table that leaves out its least important columns on a narrow terminal, and never cuts a number."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
@@ -15,8 +15,8 @@ Column = tuple[str, str, Callable[[T], str | Text]]
 """A column's title, "left" or "right", and what makes a thing's cell."""
 
 _GAP = 2
-_LEAST = 18  # what the last column must be left with, if it has so much to say; it may be cut
-_SHORTEST = 4  # of it; a shorter one says nothing
+_LEAST = 18  # width that the last column keeps if it has that much to say; it may be cut
+_SHORTEST = 4  # least width of a last column that says anything
 
 
 class Fitted:
@@ -78,9 +78,9 @@ class Fitted:
         yield table
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Between what the narrowest and the widest form takes."""
-        widest = sum(self._widths) + _GAP * (len(self._widths) - 1)
-        return Measurement(min(widest, options.max_width), min(widest, options.max_width))
+        """Return the width of all columns, or of the terminal if that is less."""
+        width = min(sum(self._widths) + _GAP * (len(self._widths) - 1), options.max_width)
+        return Measurement(width, width)
 
 
 def _cut(cell: str | Text, width: int) -> Text:

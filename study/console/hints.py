@@ -1,4 +1,4 @@
-"""Parts of messages: commands to type next, which can be pasted as they are, and counts in words."""
+"""Parts of messages: commands that can be pasted as they are, and counts in words."""
 
 import os
 import shlex
@@ -32,16 +32,14 @@ def typed(*words: str | Path, folder: StudyFolder | None = None) -> str:
 
 def again(file: Path, overrides: Sequence[str], storage: Path | None, address: str | None) -> str:
     """Return the launch that was typed, to resume it."""
-    words = ["launch", str(file)]
-    for override in overrides:
-        words += ["--set", override]
+    words = ["launch", str(file), *(word for override in overrides for word in ("--set", override))]
     words += ["--storage", str(storage)] if storage else []
     words += ["--address", address] if address else []
     return typed(*words)
 
 
 def _for_shell(word: str) -> str:
-    """Quote a word; one that cannot be shown as it is by its bytes, in the form of bash, zsh and POSIX since 2024."""
+    """Quote a word; one that is not printable by its bytes, in the form of bash, zsh and POSIX since 2024."""
     if word.isprintable():
         return shlex.quote(word)
     try:
@@ -53,7 +51,7 @@ def _for_shell(word: str) -> str:
 
 
 def _program() -> str:
-    """Return how this very program is called: by its name if the shell finds it, else by its path."""
+    """Return how to call this very program: by its name if the shell finds it, else by its path."""
     here = Path(sys.argv[0])
     if here.name != _NAME:
         return _NAME

@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Return a borderless table whose cells are broken over lines where there is not enough room: nothing is cut."""
+    """Return a borderless table that wraps its cells if there is not enough room: nothing is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(title for title, _ in columns))
     for title, justify in columns:
         table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str
 
 
 def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Fitted:
-    """Return trials in the order of their rank; where the noise is known with how far each is behind the first."""
+    """Return trials by rank; if the noise is known, with how far each is behind the first."""
     ties = tied_with_first(ranked, noise)
     ranks = {r.trial.number: r for r in ranked}
 
@@ -94,7 +94,7 @@ def _state(trial: TrialRecord) -> Text:
 
 
 def _collapse_mark(trial: TrialRecord) -> Text:
-    """Whether the checkpoint of the best FID, which one keeps, is of a collapsed generator, or only the last one."""
+    """Whether the generator had collapsed at its best FID, whose checkpoint is kept, or only at its end."""
     if trial.collapsed_best:
         return Text("at its best", "red")
     return Text("at its end" if trial.collapsed else "", "yellow")

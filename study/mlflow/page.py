@@ -1,10 +1,10 @@
-"""What a study's own run shows beside the values of its rows: description, data set, best trial.
+"""What a study's own run shows besides the values of its rows: description, data set, best trial.
 
-All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
-the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
+All of it is a function of the rows up to some row, whose number is in a tag: it is the same however the rows were
+split, changes only with news, and is made from the ledger wherever it is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from study.ledger.events import StudyOpened
@@ -23,30 +23,21 @@ STATUS: dict[FinalStatus, str] = {"finished": "FINISHED", "interrupted": "KILLED
 """MLflow's status of a study by how its launch ended."""
 
 FILES = {"report.html": "the report", "trials.csv": "the table of trials", "best.yaml": "the best configuration"}
-"""Files of the study's run that the description links to, and what it calls them."""
+"""The link text of each file of the study's run."""
 
 _STANDS = {RUNNING: "running", **{theirs: ours for ours, theirs in STATUS.items()}}
 
 
 class StudyPage:
-    """Keeps the rows, and brings the study's run up to what they tell."""
+    """Keeps the rows, and brings the study's run up to date with them."""
 
     def __init__(self) -> None:
-        self._rows: list[Row] = []
-        self._told = 0  # rows, of which the last is news for the description
-
-    def take(self, row: Row) -> None:
-        """Take the next row."""
-        self._rows.append(row)
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        """All rows taken so far."""
-        return self._rows
+        self.rows: list[Row] = []
+        self._told = 0  # rows, the last of which is news for the description
 
     def tell(self) -> None:
-        """Say that the row taken last is news for the description."""
-        self._told = len(self._rows)
+        """Say that the last row is news for the description."""
+        self._told = len(self.rows)
 
     def write(
         self,
@@ -57,7 +48,7 @@ class StudyPage:
         run_of: Callable[[int], str],
         final: FinalStatus | None,
     ) -> None:
-        """Log what is missing, and put tags that are to be sent into `parent`, whose run exists.
+        """Log the data set if it is missing, and give `parent`, whose run exists, the tags to send.
 
         Args:
             client: MLflow's client.
@@ -68,16 +59,16 @@ class StudyPage:
             final: how the study ended; None while it runs.
         """
         if not parent.has_data:
-            opened = self._rows[0].event
+            opened = self.rows[0].event
             assert isinstance(opened, StudyOpened)
             client.log_inputs(parent.run_id, datasets=[data_input(opened)])
             parent.has_data = True
-        stands = _stands(parent, final)
-        rows = len(self._rows) if final else self._told
-        seq = self._rows[rows - 1].seq if rows else 0
+        stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
+        rows = self.rows if final else self.rows[: self._told]
+        seq = rows[-1].seq if rows else 0
         if final is None and seq <= parent.note_seq:
             return
-        study = fold(self._rows[:rows], live=stands == "running")
+        study = fold(rows, live=stands == "running")
         best = best_trial(study)
         best_run = run_of(best[0]) if best else ""
         links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
@@ -90,7 +81,3 @@ class StudyPage:
         parent.note, parent.note_seq = note, seq
         number, fid = (str(best[0]), f"{best[1]:.6g}") if best else ("", "")
         parent.tags |= {NOTE: note, NOTE_SEQ: str(seq), "ganstudy.best_trial": number, "ganstudy.best_fid": fid}
-
-
-def _stands(parent: ProjectedRun, final: FinalStatus | None) -> str:
-    return final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")

@@ -1,8 +1,6 @@
-"""What a study would do, without doing it: `ganstudy launch --dry-run`."""
+"""What a study would do and cost: `ganstudy launch --dry-run`."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -26,16 +24,8 @@ from trainables.gan.speed import images_per_second
 _SAMPLES = 200
 
 
-def parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[int, int]:
-    """Return the number of parameters of G and of D, without allocating them."""
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        networks = assemble(config, shape, classes)
-    g, d = (sum(p.numel() for p in module.parameters()) for module in networks)
-    return g, d
-
-
 @dataclass(frozen=True)
-class Cost:
+class Estimate:
     """What the study would take if all trials were like `trial` (in a few words)."""
 
     trial: str
@@ -44,7 +34,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study would do.
 
     Attributes:
@@ -53,19 +43,19 @@ class Plan:
         sizes: parameters of G and of D, of each baseline and of the smallest, median and largest sample.
         kimg: expected training over all trials.
         costs: one for each kind of network, measured on one thread here.
-        earlier: what the sampler learns of earlier studies; a launch also compares the fingerprints of their FIDs.
+        earlier: what the sampler learns from earlier studies; a launch also compares the fingerprints of their FIDs.
     """
 
     config: StudyConfig
     slots: int
     sizes: dict[str, tuple[int, int]]
     kimg: float
-    costs: tuple[Cost, ...]
+    costs: tuple[Estimate, ...]
     earlier: tuple[Earlier, ...] = ()
 
     @property
     def kimg_of_all(self) -> int:
-        """What running every trial to the end would take."""
+        """The kimg of running every trial to the end."""
         return self.config.trials * self.config.schedule.max_kimg
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +76,7 @@ class Plan:
         }
 
 
-def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> Plan:
+def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[Earlier, ...] = ()) -> StudyPlan:
     """Work out what the study would do on `dataset`, `slots` trials at a time."""
     space = config.space.resolve()
     fixed: dict[str, Any] = {
@@ -98,14 +88,20 @@ def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[
     draws = [space.build(sampling.propose(number).params, **fixed) for number in range(_SAMPLES)]
     baselines = {b.name: space.build(b.params, **fixed) for b in space.baselines}
     shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
-    sizes = _sizes(baselines, draws, partial(parameter_count, shape=shape, classes=classes))
+    sizes = {f"baseline {name}": _parameter_count(trial, shape, classes) for name, trial in baselines.items()}
+    counts = [_parameter_count(draw, shape, classes) for draw in draws]
+    for label, pick in (("smallest", min), ("median", median), ("largest", max)):
+        sizes[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in counts)), int(pick(d for _, d in counts)))
     kimg = config.schedule.expected_kimg(config.trials)
-    first = {trial.model.name: trial for trial in reversed([*baselines.values(), *draws])}
-    costs = tuple(_cost(trial, dataset, kimg, slots) for trial in reversed(first.values()))
-    return Plan(config, slots, sizes, kimg, costs, earlier)
+    costs: dict[str, Estimate] = {}
+    for trial in (*baselines.values(), *draws):
+        if trial.model.name not in costs:
+            speed = images_per_second(trial, dataset)
+            costs[trial.model.name] = Estimate(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+    return StudyPlan(config, slots, sizes, kimg, tuple(costs.values()), earlier)
 
 
-def show_plan(plan: Plan, console: Console) -> None:
+def show_plan(plan: StudyPlan, console: Console) -> None:
     """Print the resolved study, the rung plan, the sizes of the networks and what it will cost."""
     config = plan.config
     console.rule("study", align="left")
@@ -123,30 +119,21 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.rule("cost", align="left")
     console.print(
         f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "
-        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)",
+        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)"
     )
     for cost in plan.costs:
         console.print(
             f"  {duration(cost.seconds)} of training if all were {cost.trial}: "
-            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time",
+            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time"
         )
 
 
-def _sizes(
-    baselines: Mapping[str, TrialConfig],
-    draws: Sequence[TrialConfig],
-    size_of: Callable[[TrialConfig], tuple[int, int]],
-) -> dict[str, tuple[int, int]]:
-    found = {f"baseline {name}": size_of(trial) for name, trial in baselines.items()}
-    sizes = [size_of(draw) for draw in draws]
-    for label, pick in (("smallest", min), ("median", median), ("largest", max)):
-        found[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in sizes)), int(pick(d for _, d in sizes)))
-    return found
-
-
-def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> Cost:
-    speed = images_per_second(trial, dataset)
-    return Cost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+def _parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[int, int]:
+    """Return the number of parameters of G and of D, without allocating them."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        networks = assemble(config, shape, classes)
+    g, d = (sum(p.numel() for p in module.parameters()) for module in networks)
+    return g, d
 
 
 def _rungs(config: StudyConfig, bracket: int) -> str:

@@ -26,7 +26,7 @@ from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import StudyRecord, TrialState, fold
 from study.ledger.rows import Row
 from study.running.conductor import Conductor
-from study.running.plan import Plan, show_plan
+from study.running.plan import StudyPlan, show_plan
 from study.running.sampling import Sampling
 from study.running.warm_start import check_fingerprints, lesson, lessons, offers, planned
 from study.study_file.config import StudyConfig, read_study, refuse_changes
@@ -504,7 +504,7 @@ def test_a_dry_run_shows_what_would_be_taken_over_and_of_a_begun_study_what_was(
     begin(config)
     shutil.rmtree(mine / "a")
     assert planned(config) == before
-    plan = Plan(config, slots=1, sizes={}, kimg=1.0, costs=(), earlier=before)
+    plan = StudyPlan(config, slots=1, sizes={}, kimg=1.0, costs=(), earlier=before)
     assert plan.to_dict()["warm_start"] == [{"study": "a", "finished": 12, "fitting": fitting}]
     console = Console(file=StringIO(), width=200)
     show_plan(plan, console)
