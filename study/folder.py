@@ -1,4 +1,4 @@
-"""Where the parts of one study lie on disk."""
+"""The paths of a study's files and folders."""
 
 import re
 from pathlib import Path

@@ -133,4 +133,4 @@ def _usage(error: Any) -> str:
 
 def _tell(text: str) -> None:
     with suppress(OSError):
-        print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # whatever it quotes
+        print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # it may quote anything

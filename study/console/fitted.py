@@ -22,7 +22,7 @@ _SHORTEST = 4  # least width of a last column that says anything
 class Fitted:
     """A borderless table.
 
-    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis where it must be. Where there
+    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis if need be. If there
     is not enough room the columns titled as in `optional` are left out, in that order.
     """
 

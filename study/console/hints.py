@@ -15,7 +15,7 @@ _NAME = "ganstudy"
 
 
 def shown_path(path: Path) -> str:
-    """Return `path`, relative where it lies below the current folder."""
+    """Return `path`, relative if it is below the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -24,7 +24,7 @@ def typed(*words: str | Path, folder: StudyFolder | None = None) -> str:
 
     Args:
         words: the command and its arguments.
-        folder: of the study that the command is about; adds --storage where it is not the default.
+        folder: of the study that the command is about; adds --storage if that is not the default.
     """
     storage = ["--storage", shown_path(folder.root)] if folder and folder.root != storage_root(None) else []
     return f"{_program()} {' '.join(_for_shell(str(word)) for word in (*words, *storage))}"

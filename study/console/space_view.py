@@ -43,7 +43,7 @@ def _print(
     right: int | None = None,
     widths: Sequence[int] = (),
 ) -> None:
-    """Print a table whose last column is broken over lines where it is too long."""
+    """Print a table whose last column wraps."""
     table = Table(box=None, pad_edge=False, show_header=bool(titles), header_style="bold")
     last = len(rows[0]) - 1
     for index, column in enumerate(zip(*rows, strict=True)):

@@ -73,12 +73,12 @@ _DRIVERS = ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
 
 
 class NoLedger(InvalidInput):
-    """There is none at that place."""
+    """There is no ledger there."""
 
 
 @dataclass(frozen=True, repr=False)  # a repr would show a password in the URL's query
 class Store(ABC):
-    """An open database: its engine, its name for people (never with a password), and the owner's lock.
+    """An open database: its engine, its location for people (never with a password), and the owner's lock.
 
     A subclass knows how its kind of database takes its locks, all at the beginning of a transaction, and who else
     holds them. `wait` is asked whenever another process holds what a transaction needs (see `study.ledger.busy`).
@@ -86,7 +86,7 @@ class Store(ABC):
     """
 
     engine: sa.Engine
-    place: str
+    location: str
     lock: OwnerLock
     wait: Wait
     schema: str | None = None
@@ -118,7 +118,7 @@ class Store(ABC):
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the driver raises into one line that names the place."""
+        """Turn what the driver raises into one line that names the database."""
         try:
             yield
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
@@ -128,12 +128,12 @@ class Store(ABC):
                 text = text.replace(secret, "***")
             raise self._failure(cause, text) from error
         except UnicodeDecodeError as error:  # from sqlite3, of its own message about a name that is damaged
-            raise CorruptFile(f"ledger {self.place} is damaged: {error}; {RESTORE}") from error
+            raise CorruptFile(f"ledger {self.location} is damaged: {error}; {RESTORE}") from error
 
     def _failure(self, cause: BaseException, text: str) -> GanStudyError:
         """The error to raise for one of the driver's, which says `text`."""
         del cause
-        return GanStudyError(f"ledger {self.place}: {text}")
+        return GanStudyError(f"ledger {self.location}: {text}")
 
     @contextmanager
     def reading(self, tables: bool = True) -> Iterator[sa.Connection]:
@@ -176,7 +176,7 @@ class Store(ABC):
 
     def _held(self) -> str:
         held = self._holders() or ["a process that cannot be seen from here"]
-        return f"the ledger {self.place} is locked by {', '.join(held)}"
+        return f"the ledger {self.location} is locked by {', '.join(held)}"
 
 
 class _SqliteStore(Store):
@@ -208,17 +208,17 @@ class _SqliteStore(Store):
                 connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
             found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
-            raise CorruptFile(f"ledger {self.place} is damaged: {' '.join(str(found).split())}; {RESTORE}")
+            raise CorruptFile(f"ledger {self.location} is damaged: {' '.join(str(found).split())}; {RESTORE}")
 
     def _failure(self, cause: BaseException, text: str) -> GanStudyError:
         kind = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-        if kind in _SQLITE_REFUSED and on_read_only(Path(self.place)):
-            undo = " and an interrupted commit must be undone" if Path(f"{self.place}-journal").exists() else ""
+        if kind in _SQLITE_REFUSED and on_read_only(Path(self.location)):
+            undo = " and an interrupted commit must be undone" if Path(f"{self.location}-journal").exists() else ""
             return GanStudyError(
-                f"ledger {self.place}: is on a read-only file system{undo}; make that writable, or copy the study"
+                f"ledger {self.location}: is on a read-only file system{undo}; make that writable, or copy the study"
             )
         if isinstance(cause, sqlite3.Error) and kind in _SQLITE_CORRUPT:
-            return CorruptFile(f"ledger {self.place} is damaged or no ledger: {text}; {RESTORE}")
+            return CorruptFile(f"ledger {self.location} is damaged or no ledger: {text}; {RESTORE}")
         return super()._failure(cause, text)
 
     def _lock_to_read(self, connection: sa.Connection, tables: bool) -> None:
@@ -233,7 +233,7 @@ class _SqliteStore(Store):
         return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
     def _holders(self) -> list[str]:
-        return file_holders(Path(self.place), "POSIX")
+        return file_holders(Path(self.location), "POSIX")
 
 
 def _connect_sqlite(path: Path, create: bool) -> sqlite3.Connection:
@@ -273,10 +273,10 @@ class _PostgresqlStore(Store):
             raise InvalidInput(
                 "a PostgreSQL ledger needs psycopg: pip install 'ganstudy[postgresql]', or give a path"
             ) from error
-        place = f"{url.set(query={}).render_as_string(hide_password=True)} (schema {schema!r})"
+        location = f"{url.set(query={}).render_as_string(hide_password=True)} (schema {schema!r})"
         given = (url.password, url.query.get("password"))
         secrets = tuple(secret for secret in given if isinstance(secret, str) and secret)
-        return cls(engine, place, AdvisoryLock(engine, schema), wait, schema, secrets)
+        return cls(engine, location, AdvisoryLock(engine, schema), wait, schema, secrets)
 
     def check_file(self) -> None:
         pass
@@ -325,7 +325,7 @@ def open_store(
 
     Raises:
         NoLedger: there is none, and `create` is false.
-        InvalidInput: the place cannot be one, or holds something else.
+        InvalidInput: no ledger can be there, or something else is.
         CorruptFile: it is damaged, or of another format.
         GanStudyError: it cannot be reached or read, or others hold it for longer than `wait` allows.
     """
@@ -355,9 +355,9 @@ def open_store(
     return store
 
 
-def _missing(place: str, schema: str) -> NoLedger:
+def _missing(location: str, schema: str) -> NoLedger:
     return NoLedger(
-        f"no study {schema!r}: there is no ledger at {place}; `ganstudy launch` starts one, `ganstudy list` "
+        f"no study {schema!r}: there is no ledger at {location}; `ganstudy launch` starts one, `ganstudy list` "
         "shows those there are"
     )
 
@@ -368,22 +368,21 @@ def _prepare(store: Store, schema: str, create: bool) -> None:
         names = sa.inspect(connection).get_table_names(schema=store.schema)
     if "meta" not in names:
         if not create:
-            raise _missing(store.place, schema)
+            raise _missing(store.location, schema)
         if names:
-            raise InvalidInput(
-                f"{store.place} holds other tables ({', '.join(sorted(names)[:3])}) and no ledger: choose another place"
-            )
+            some = ", ".join(sorted(names)[:3])
+            raise InvalidInput(f"{store.location} holds other tables ({some}) and no ledger: choose another database")
         _create_tables(store)
     with store.reading() as connection:
         found = connection.execute(sa.select(meta.c.format, meta.c.version)).first()
         if found is not None and found.format != FORMAT:
-            raise InvalidInput(f"{store.place} is another program's database; choose another place")
+            raise InvalidInput(f"{store.location} is another program's database; choose another")
         owners = connection.scalar(sa.select(sa.func.count()).select_from(owner))
     if found is None or owners != 1:
-        raise CorruptFile(f"ledger {store.place} has lost its row in 'meta' or 'owner'; {RESTORE}")
+        raise CorruptFile(f"ledger {store.location} has lost its row in 'meta' or 'owner'; {RESTORE}")
     if found.version != VERSION:
         raise CorruptFile(
-            f"ledger {store.place} has format version {found.version}, this ganstudy reads {VERSION}: "
+            f"ledger {store.location} has format version {found.version}, this ganstudy reads {VERSION}: "
             "use the ganstudy that wrote it"
         )
 

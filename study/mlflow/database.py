@@ -238,7 +238,7 @@ def _put(new: Path, file: Path) -> None:
 
 
 def _replace_half_made(new: Path, file: Path) -> None:
-    """Put `new` in its place once nobody writes to it, if it is still what it was."""
+    """Replace a half-made `file` by `new` once nobody writes to it, if it is still half made."""
     which = file.stat().st_ino
     with closing(_connected(file)) as connection:
         connection.execute("BEGIN EXCLUSIVE")  # waits for a process that is just making it

@@ -26,7 +26,7 @@ NOTE_SEQ = "ganstudy.note"
 """Tag of a study's run: the last row that its description knows of."""
 
 DIGESTS = "ganstudy.files"
-"""Tag of a study's run: which content of which file it has, so that a file is sent again only if it has changed."""
+"""Tag of a study's run: the digest of each of its files, so that only changed files are sent again."""
 
 _LINKED = re.compile(r"/runs/([0-9a-f]{32})")
 
@@ -123,7 +123,13 @@ class ProjectedRun:
             client.log_text(self.run_id, text, path)
         self.texts.clear()
         counts.points += self._send_values(client, bool(images))
-        self._send_status(client)
+        if self.status is not None and self.status != self.sent_status:
+            if self.status == RUNNING:
+                client.update_run(self.run_id, status=RUNNING)
+            else:
+                ended = None if self.ended is None else milliseconds(self.ended)
+                client.set_terminated(self.run_id, self.status, ended)
+            self.sent_status = self.status
         if images:
             timed = {picture: (png, milliseconds(self.images[picture])) for picture, png in images.items()}
             log_images(client, self.run_id, self.uid, timed)
@@ -186,12 +192,3 @@ class ProjectedRun:
         self.sent_seq = max(self.sent_seq, self.seq)
         self.metrics, self.params, self.tags = [], {}, {}
         return points
-
-    def _send_status(self, client: "MlflowClient") -> None:
-        if self.status in (None, self.sent_status):
-            return
-        if self.status == RUNNING:
-            client.update_run(self.run_id, status=RUNNING)
-        else:
-            client.set_terminated(self.run_id, self.status, None if self.ended is None else milliseconds(self.ended))
-        self.sent_status = self.status

@@ -16,10 +16,10 @@ ENVIRONMENT = {
 
 
 def prepare_environment() -> None:
-    """Set `ENVIRONMENT` where the user has not, and turn off chatter. Call before MLflow is imported anywhere."""
+    """Set `ENVIRONMENT` unless the user has, and turn off chatter. Call before MLflow is imported anywhere."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # It logs an error of its database with a traceback, and raises it as well: we tell it, in one line.
+    # It logs an error of its database with a traceback, and raises it as well: we print it in one line.
     logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 
 from study.ledger.rows import Row
 from study.mlflow.projection import Finish, MlflowProjection
@@ -45,7 +46,7 @@ def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None)
     Raises:
         GanStudyError: if MLflow could not be brought up to date; nothing is lost, and the same call resumes.
     """
-    projection.counts = Counts()
+    before = astuple(projection.counts)
     try:
         catch_up(read, projection, finish)
     except GanStudyError:
@@ -53,7 +54,7 @@ def sync(read: Read, projection: MlflowProjection, finish: Finish | None = None)
     except Exception as error:
         store = display_uri(projection.uri)
         raise GanStudyError(f"MLflow at {store}: {one_line(error)}; fix this, then run sync again") from error
-    return projection.counts
+    return Counts(*(now - then for now, then in zip(astuple(projection.counts), before, strict=True)))
 
 
 class ProjectionThread:

@@ -112,7 +112,7 @@ def _server(store: str, folder: StudyFolder, port: int) -> Iterator["subprocess.
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": store,  # not an argument: `ps` would show a database's password
-        "PYTHONSAFEPATH": "1",  # nothing that lies in the study's folder hides a module
+        "PYTHONSAFEPATH": "1",  # no file in the study's folder hides a module
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job processes are for language models
     }
     folder.path.mkdir(parents=True, exist_ok=True)

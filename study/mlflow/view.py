@@ -22,19 +22,10 @@ SORT_BY = f"tags.`{ORDER}`"
 
 _TRAINING = {"workflowType": "machine_learning"}  # MLflow's pages for training, not those for language models
 _COLUMNS = (
-    ("metrics", "fid_best"),
-    ("metrics", "fid"),
-    ("tags", "ganstudy.state"),
-    ("tags", "ganstudy.rung"),
-    ("params", "loss"),
-    ("params", "penalty.name"),
-    ("params", "model.name"),
-    ("params", "generator_optimiser.lr"),
-    ("params", "discriminator_optimiser.lr"),
-    ("metrics", "kid"),
-    ("metrics", "recall"),
-    ("metrics", "modes_covered"),
-    ("metrics", "collapsed"),
+    *(("metrics", "fid_best"), ("metrics", "fid"), ("tags", "ganstudy.state"), ("tags", "ganstudy.rung")),
+    *(("params", "loss"), ("params", "penalty.name"), ("params", "model.name")),
+    *(("params", "generator_optimiser.lr"), ("params", "discriminator_optimiser.lr")),
+    *(("metrics", "kid"), ("metrics", "recall"), ("metrics", "modes_covered"), ("metrics", "collapsed")),
 )
 _UNRANKED = "9"
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
@@ -70,14 +61,16 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Collection[str])
         opened_at_ms: when it began; the view's date, so that the value is the same in every call.
         params: names of the trials' parameters; the useful ones become columns.
     """
-    columns = [f"{kind}.`{name}`" for kind, name in _COLUMNS if kind != "params" or name in params]
+    shown = [(kind, column) for kind, column in _COLUMNS if kind != "params" or column in params]
+    columns = [f"{kind}.`{column}`" for kind, column in shown]
     state: dict[str, Any] = {
         "searchFilter": trials_filter(uid),
         "orderByKey": SORT_BY,
         "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {column: _width(column) for column in columns},
+        # In pixels, for a column's title and its usual values.
+        "columnWidths": {f"{k}.`{n}`": max(70 if k == "metrics" else 108, round(6.2 * len(n) + 28)) for k, n in shown},
     }
     dates = {"createdAt": opened_at_ms, "updatedAt": opened_at_ms}
     return json.dumps({"name": f"{name}: trials by rank", **dates, "state": json.dumps(state)})
@@ -112,12 +105,6 @@ def view_url(server: str, experiment_id: str, uid: str, saved: bool) -> str:
     parts = urlsplit(server)
     base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
     return f"{base}/{leaderboard_path(experiment_id, uid, saved)}"
-
-
-def _width(column: str) -> int:
-    """Return the width in pixels of a column's title and its usual values."""
-    kind, name, _ = column.split("`")
-    return max(70 if kind == "metrics." else 108, round(6.2 * len(name) + 28))
 
 
 def run_path(experiment_id: str, run_id: str) -> str:

@@ -42,7 +42,7 @@ _OTHERS = {
 
 
 def cluster_address(given: str | None) -> str | None:
-    """Return the address of the cluster to use, None for a Ray of our own.
+    """Return the address of the cluster to use, None for a local Ray.
 
     Raises:
         InvalidInput: unless it is `auto`, `local` or `HOST:PORT`.

@@ -23,7 +23,7 @@ _GREETING_SECONDS = 20.0  # a Ray may be busy
 _PATIENCE = 240.0  # seconds for Ray and a worker; Ray itself gives up after 30 on most of what it waits for
 _END_SECONDS = 10.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # HTTP/2's, and empty settings
-_SETTINGS = 4
+_SETTINGS = b"\x04"
 
 
 class RayStart:
@@ -133,8 +133,8 @@ def _refuse_other(address: str | None) -> None:
         return
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(connection):
-                raise ConnectionError("what listens there is not Ray; give the port of its GCS (6379 by default)")
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                _greet(connection)
     except OSError as error:
         raise GanStudyError(
             f"no Ray at {address}{where_from(address)}: {error.strerror or error}; check `ray status`, or leave "
@@ -142,12 +142,13 @@ def _refuse_other(address: str | None) -> None:
         ) from None
 
 
-def _speaks_http2(connection: socket.socket) -> bool:
-    """Whether it greets as every gRPC server does, Ray's GCS among them."""
+def _greet(connection: socket.socket) -> None:
+    """Refuse what does not greet as every gRPC server does, Ray's GCS among them."""
     connection.settimeout(_GREETING_SECONDS)
     connection.sendall(_PREFACE)
     try:
         head = connection.recv(9)  # of a frame: its length in three bytes, then its type
     except TimeoutError:
         raise ConnectionError(f"what listens there says nothing for {_GREETING_SECONDS:g} s") from None
-    return len(head) > 3 and head[3] == _SETTINGS
+    if head[3:4] != _SETTINGS:
+        raise ConnectionError("what listens there is not Ray; give the port of its GCS (6379 by default)")
