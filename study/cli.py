@@ -32,13 +32,15 @@ from study.terminal.options import (
     FromOlder,
     Generator,
     JsonOption,
+    ModelName,
     Name,
     Overrides,
     StorageOption,
     StudyFile,
     Trial,
     Weights,
-    home,
+    path_argument,
+    path_option,
 )
 from study.terminal.screen import Screen
 
@@ -81,13 +83,13 @@ def launch(
     overrides: Overrides = None,
     storage: StorageOption = None,
     address: Address = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost; run nothing.")] = False,
     from_older: FromOlder = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a dry run as JSON for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan of a dry run as JSON.")] = False,
 ) -> None:
-    """Run a study; the same command again resumes it.
+    """Run a study; the same command resumes it.
 
-    Ctrl-C once ends it cleanly and says how to go on; nothing that was measured is lost.
+    Ctrl-C stops it cleanly and prints how to resume. No result is lost.
 
     Example: ganstudy launch studies/quickstart.yaml
 
@@ -101,7 +103,7 @@ def launch(
 
 @app.command(rich_help_panel=STUDY)
 def status(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
-    """Show how far a study is, trial by trial.
+    """Show the state of a study, trial by trial.
 
     Example: ganstudy status quickstart
     """
@@ -113,11 +115,11 @@ def status(name: Name, storage: StorageOption = None, as_json: JsonOption = Fals
 @app.command(rich_help_panel=RESULTS)
 def best(
     name: Name,
-    top: Annotated[int, typer.Option(min=1, help="How many.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 5,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank a study's trials, equal budgets first.
+    """Rank the trials of a study: larger budgets first, then the best FID.
 
     Example: ganstudy best quickstart --top 3 --json
     """
@@ -129,7 +131,7 @@ def best(
 
 @app.command(name="list", rich_help_panel=STUDY)
 def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> None:
-    """List the studies in the storage folder, the newest first.
+    """List the studies in the storage folder, newest first.
 
     Example: ganstudy list --storage runs
     """
@@ -141,11 +143,11 @@ def list_studies(storage: StorageOption = None, as_json: JsonOption = False) -> 
 @app.command(rich_help_panel=RESULTS)
 def export(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="The file to write; - for standard output.", callback=home)],
+    file: Annotated[Path, path_argument(help="The file to write; - for standard output.")],
     trial: Trial = None,
     storage: StorageOption = None,
 ) -> None:
-    """Write the best trial's configuration, and where it came from, to a file.
+    """Write the best trial's configuration and its origin to a file.
 
     Example: ganstudy export quickstart best.yaml
     """
@@ -158,12 +160,11 @@ def export(
 def report(
     name: Name,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Default: report.html in the study's folder; - for standard output.", callback=home),
+        Path | None, path_option(help="Default: report.html in the study's folder; - for standard output.")
     ] = None,
     storage: StorageOption = None,
 ) -> None:
-    """Write a study's report: one HTML page that needs nothing else.
+    """Write a study's report as one self-contained HTML page.
 
     Example: ganstudy report quickstart --out report.html
     """
@@ -175,13 +176,11 @@ def report(
 @app.command(rich_help_panel=RESULTS)
 def results(
     name: Name,
-    out: Annotated[
-        Path | None, typer.Option(help=".csv, .parquet or .json; default: CSV to standard output.", callback=home)
-    ] = None,
+    out: Annotated[Path | None, path_option(help=".csv, .parquet or .json; default: CSV to standard output.")] = None,
     table: Annotated[str, typer.Option(help="trials: a row per trial; reports: a row per report.")] = "trials",
     storage: StorageOption = None,
 ) -> None:
-    """Write a study's trials as a table; from Python: study.load(NAME).trials_frame().
+    """Write a study's trials as a table. In Python: study.load(NAME).trials_frame().
 
     Example: ganstudy results quickstart --out trials.parquet
     """
@@ -197,7 +196,7 @@ def compare(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set two studies side by side, at equal budgets and at equal cost.
+    """Compare two studies, at equal budgets and at equal cost.
 
     Example: ganstudy compare quickstart other
     """
@@ -209,10 +208,10 @@ def compare(
 @app.command(name="export-optuna", rich_help_panel=RESULTS)
 def export_optuna(
     name: Name,
-    target: Annotated[str, typer.Argument(help="sqlite:///FILE or another database's URL, or a journal file's path.")],
+    target: Annotated[str, typer.Argument(help="sqlite:///FILE, another database URL, or the path of a journal file.")],
     storage: StorageOption = None,
 ) -> None:
-    """Copy a study to an Optuna storage, for optuna-dashboard (pip install 'ganstudy\\[dashboard]').
+    """Copy a study to an Optuna storage for optuna-dashboard (pip install 'ganstudy\\[dashboard]').
 
     Example: ganstudy export-optuna quickstart sqlite:///quickstart.db
     """
@@ -225,13 +224,15 @@ def export_optuna(
 def run_trial(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for.")],
-    report_kimg: Annotated[int | None, typer.Option(min=1, help="FID every so many; default: the study's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep checkpoints and samples here.", callback=home)] = None,
+    report_kimg: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate the FID every this many kimg; default: as the study did.")
+    ] = None,
+    out: Annotated[Path | None, path_option(help="Folder for checkpoints and samples; default: keep none.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.", autocompletion=completion.devices)] = "cpu",
     data: DataPlace = None,
     weights: Weights = None,
 ) -> None:
-    """Run one trial without a study; it repeats the FIDs that the study measured.
+    """Run one trial without a study; it reproduces the FIDs that the study measured.
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
@@ -248,33 +249,32 @@ def train(
     file: Exported,
     kimg: Annotated[int, typer.Option(min=1, help="Thousands of images to train for, in all.")],
     out: Annotated[
-        Path | None, typer.Option(help="The training's folder; default: beside FILE, named after it.", callback=home)
+        Path | None, path_option(help="Folder of the training; default: next to FILE, with its name.")
     ] = None,
     report_kimg: Annotated[
-        int | None, typer.Option(min=1, help="FID every so many kimg; default: the study's, or about 50 in all.")
+        int | None,
+        typer.Option(min=1, help="Evaluate the FID every this many kimg; default: as the study did, or ~50 times."),
     ] = None,
     device: Device = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Train afresh from this seed; default: the exported one, which repeats the trial."),
+        typer.Option(min=0, help="Train from this seed; default: the exported one, which reproduces the trial."),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Keep the last generator, not that of the best FID.")] = False,
-    mlflow: Annotated[str | None, typer.Option(help="Record it in the MLflow store at this address.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Keep the last generator, not the best.")] = False,
+    mlflow: Annotated[str | None, typer.Option(help="Record the training in the MLflow store at this address.")] = None,
     devices: Annotated[
-        int, typer.Option(help="GPUs (with --device cpu: cores) that share every batch; needs that many.")
+        int, typer.Option(help="Number of GPUs (with --device cpu: cores) to split every batch over.")
     ] = 1,
     register: Annotated[
-        bool, typer.Option("--register", help="Register the generator in that MLflow store, as the champion.")
+        bool, typer.Option("--register", help="Register the generator in that MLflow store as the champion.")
     ] = False,
-    model: Annotated[
-        str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
-    ] = None,
+    model: ModelName = None,
     data: DataPlace = None,
     weights: Weights = None,
 ) -> None:
-    """Train an exported configuration for production; the same command again goes on where it was.
+    """Train an exported configuration for production; the same command resumes it.
 
-    It ends with generator.safetensors, config.yaml, metrics.json, samples.png and a model card, README.md.
+    Writes generator.safetensors, config.yaml, metrics.json, samples.png and a model card, README.md.
 
     Example: ganstudy train best.yaml --kimg 5000
 
@@ -292,25 +292,21 @@ def train(
 def sample(
     path: Generator,
     count: Annotated[
-        int | None, typer.Option("-n", "--count", min=1, help="How many; default: 64, of a strip 8.")
+        int | None,
+        typer.Option("-n", "--count", min=1, help="Number of images; default: 64, or 8 with --interpolate."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides latents and classes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents and classes.")] = 0,
     label: Annotated[
-        int | None, typer.Option("--class", min=0, help="The class of all, of a generator that takes one.")
+        int | None, typer.Option("--class", min=0, help="Class of all images, for a class-conditional generator.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The picture; default: samples.png; - for standard output.", callback=home),
-    ] = None,
-    npz: Annotated[
-        Path | None, typer.Option(help="Write the images as an array to this .npz file.", callback=home)
-    ] = None,
+    out: Annotated[Path | None, path_option(help="The picture; default: samples.png; - for standard output.")] = None,
+    npz: Annotated[Path | None, path_option(help="Write the images as an array to this .npz file.")] = None,
     interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="A strip of images from one latent to another.")
+        bool, typer.Option("--interpolate", help="Draw a strip of images from one latent to another.")
     ] = False,
     device: Device = None,
 ) -> None:
-    """Draw images of a trained generator; the data is not needed.
+    """Draw images from a trained generator; the data is not needed.
 
     Example: ganstudy sample best -n 64 --seed 1 --out grid.png
     """
@@ -325,14 +321,14 @@ def evaluate(
     path: Generator,
     split: Annotated[
         str | None,
-        typer.Option(help="validation or test; default: that of its training.", autocompletion=completion.splits),
+        typer.Option(help="validation or test; default: as in its training.", autocompletion=completion.splits),
     ] = None,
     device: Device = None,
     data: DataPlace = None,
     weights: Weights = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a trained generator: FID and all other metrics, with the fingerprint that says what they mean.
+    """Measure a trained generator: FID, all other metrics, and the fingerprint of the evaluation.
 
     Example: ganstudy evaluate best --split test
     """
@@ -346,13 +342,11 @@ def evaluate(
 def promote(
     name: Name,
     trial: Trial = None,
-    model: Annotated[
-        str | None, typer.Option("--as", help="The registered model's name; default: the study's.")
-    ] = None,
+    model: ModelName = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Register a study's best generator in MLflow, as the champion that people load without ganstudy.
+    """Register a study's best generator in MLflow as the champion, which loads without ganstudy.
 
     Example: ganstudy promote quickstart
 
@@ -368,17 +362,19 @@ def promote(
 def noise(
     name: Name,
     trial: Trial = None,
-    evaluations: Annotated[int, typer.Option(help="Evaluate its checkpoint so often with fresh latents; 0: not.")] = 5,
-    seeds: Annotated[int, typer.Option(help="Train it again from so many fresh seeds; 0: not.")] = 3,
+    evaluations: Annotated[
+        int, typer.Option(help="How many times to evaluate its checkpoint with fresh latents; 0 skips this.")
+    ] = 5,
+    seeds: Annotated[int, typer.Option(help="How many fresh seeds to train it again from; 0 skips this.")] = 3,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the study's.")] = None,
     storage: StorageOption = None,
     address: Address = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how far a trial's FID differs by chance, so that the ranking can tell which trials are tied.
+    """Measure how much a trial's FID varies by chance, so that the ranking can tell which trials are tied.
 
-    The same command again goes on where it was; larger numbers extend what is there. What `confirm` has trained from
-    fresh seeds counts, and is not trained again.
+    The same command resumes it; larger numbers add to what was measured. Seeds that `confirm` has trained count, and
+    are not trained again.
 
     Example: ganstudy noise quickstart --seeds 5
     """
@@ -392,10 +388,10 @@ def noise(
 def confirm(
     name: Name,
     top: Annotated[
-        int | None, typer.Option(help="Retrain so many of the best configurations; default: as last time, else 3.")
+        int | None, typer.Option(help="How many of the best configurations to retrain; default: as last time, or 3.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Each from so many fresh seeds; default: as last time, else 5.")
+        int | None, typer.Option(help="How many fresh seeds for each of them; default: as last time, or 5.")
     ] = None,
     storage: StorageOption = None,
     address: Address = None,
@@ -403,8 +399,8 @@ def confirm(
 ) -> None:
     """Train the best configurations again from fresh seeds, and evaluate them on test images.
 
-    It tells how much of a study's FID was luck, and whether the winner is truly ahead; `export` then takes the winner.
-    The same command again goes on where it was, and tries again what failed; larger numbers extend what is there.
+    Shows how much of a study's FID was luck and whether the winner is truly ahead; `export` then takes the winner.
+    The same command resumes it and retries what failed; larger numbers add to what is there.
 
     Example: ganstudy confirm quickstart --top 3 --seeds 5
     """
@@ -418,9 +414,9 @@ def confirm(
 def ui(
     name: Name,
     storage: StorageOption = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; the next free one if taken.")] = 5000,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; if it is taken, the next free one.")] = 5000,
 ) -> None:
-    """Open a study in MLflow: start its server on 127.0.0.1 and print the address.
+    """Show a study in MLflow: start a server on 127.0.0.1 and print its address.
 
     Example: ganstudy ui quickstart
     """
@@ -444,7 +440,7 @@ def sync(name: Name, storage: StorageOption = None, from_older: FromOlder = Fals
 
 @app.command(rich_help_panel=STUDY)
 def verify(name: Name, storage: StorageOption = None, as_json: JsonOption = False) -> None:
-    """Prove that a study lost nothing and counted nothing twice: ledger, decisions, checkpoints, MLflow.
+    """Check that nothing was lost or counted twice, in the ledger, decisions, checkpoints and MLflow.
 
     Example: ganstudy verify quickstart
     """
@@ -464,12 +460,10 @@ def describe(
             autocompletion=completion.sources,
         ),
     ],
-    path: Annotated[
-        Path | None, typer.Option(help="Where the data lies (folder and npz need it).", callback=home)
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels a side (folder needs it).")] = None,
-    mode: Annotated[str | None, typer.Option(help="rgb or grey (of a folder).")] = None,
-    labels: Annotated[str | None, typer.Option(help="auto: sub-folders are classes; none (of a folder).")] = None,
+    path: Annotated[Path | None, path_option(help="Path of the data (required for folder and npz).")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels per side (required for folder).")] = None,
+    mode: Annotated[str | None, typer.Option(help="For folder: rgb or grey.")] = None,
+    labels: Annotated[str | None, typer.Option(help="For folder: auto (sub-folders are classes) or none.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: counts, fingerprint, and the FID of real images (floor) and of noise (ceiling).
@@ -499,7 +493,10 @@ def spaces(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @spaces_app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The space's name.", autocompletion=completion.spaces)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The space's name.", autocompletion=completion.spaces),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Show a search space as a table.
@@ -517,17 +514,17 @@ def init(
         str,
         typer.Argument(
             metavar="DATA",
-            help="fashion_mnist, mnist, cifar10, digits, or a path: a folder or archive of images, an .npz file.",
+            help="fashion_mnist, mnist, cifar10, digits, or the path of a folder or archive of images or .npz file.",
             autocompletion=completion.sources,
             show_default=True,
         ),
     ] = "fashion_mnist",
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The study file to write; default: DATA.yaml.", callback=home)
+        Path | None, path_argument(metavar="FILE", help="The study file to write; default: DATA.yaml.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels a side; default: as the data is, of a folder 32.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels per side; default: as the data, or 32 for a folder.")] = None,
 ) -> None:
-    """Write a study file for a data set, with a comment on every key.
+    """Write a commented study file for a data set.
 
     Example: ganstudy init fashion_mnist
 
@@ -543,13 +540,13 @@ def doctor(
     storage: StorageOption = None,
     address: Address = None,
     study: Annotated[
-        str | None, typer.Option(help="Reach the MLflow store of this study.", autocompletion=completion.studies)
+        str | None, typer.Option(help="Check the MLflow store of this study.", autocompletion=completion.studies)
     ] = None,
-    mlflow: Annotated[str | None, typer.Option(help="Reach the MLflow store at this address.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Start no Ray, open no MLflow store.")] = False,
+    mlflow: Annotated[str | None, typer.Option(help="Check the MLflow store at this address.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip the checks that start Ray or open MLflow.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check this machine for what a study needs: versions, devices, Ray, MLflow, data, weights, disk, clock.
+    """Check that this machine can run a study: versions, devices, Ray, MLflow, data, weights, disk, clock.
 
     Example: ganstudy doctor
 
@@ -562,7 +559,7 @@ def doctor(
 
 
 def main() -> None:
-    """Run the command line: an error meant for people is one line and an exit code."""
+    """Run the command line."""
     errors.main(app)
 
 

@@ -1,8 +1,7 @@
-"""Where the parts of one study lie on disk."""
+"""The paths of a study's files and folders."""
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.display import quoted
@@ -32,71 +31,41 @@ def check_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
 class StudyFolder:
-    """The folder of the study `name` under the storage folder `root`; knows paths, creates nothing."""
+    """The folder of the study `name` under the storage folder `root`; knows paths, creates nothing.
 
-    root: Path
-    name: str
+    Attributes:
+        path: the study's own folder.
+        ledger: the embedded (SQLite) ledger.
+        head: the mark of the ledger's last row, wherever the ledger is (see `study.ledger.head`).
+        set_aside: what was newer than a ledger that was put back, by the time at which the study went on from it.
+        trials: the folders of all trials.
+        study_file: the resolved study file.
+        best_file: the best configuration, exported when the study ends.
+        report_file: the report, written when a launch ends.
+        mlflow_db: the embedded MLflow store.
+        mlflow_artifacts: artifacts of the embedded MLflow store.
+        ray: Ray Tune's own scratch files; never read back.
+    """
 
-    def __post_init__(self) -> None:
-        """Refuse a name that could leave the storage folder."""
-        check_name(self.name)
+    def __init__(self, root: Path, name: str) -> None:
+        """Name the paths.
 
-    @property
-    def path(self) -> Path:
-        """The study's own folder."""
-        return self.root / self.name
-
-    @property
-    def ledger(self) -> Path:
-        """The embedded (SQLite) ledger."""
-        return self.path / "ledger.db"
-
-    @property
-    def head(self) -> Path:
-        """The mark of the ledger's last row, wherever the ledger is (see `study.ledger.head`)."""
-        return self.path / "ledger.head"
-
-    @property
-    def set_aside(self) -> Path:
-        """What was newer than a ledger that was put back, by the time at which the study went on from it."""
-        return self.path / "set-aside"
-
-    @property
-    def trials(self) -> Path:
-        """The folders of all trials."""
-        return self.path / "trials"
-
-    @property
-    def study_file(self) -> Path:
-        """The resolved study file."""
-        return self.path / "study.yaml"
-
-    @property
-    def best_file(self) -> Path:
-        """The best configuration, exported when the study ends."""
-        return self.path / "best.yaml"
-
-    @property
-    def report_file(self) -> Path:
-        """The report, written when a launch ends."""
-        return self.path / "report.html"
-
-    @property
-    def mlflow_db(self) -> Path:
-        """The embedded MLflow store."""
-        return self.path / "mlflow.db"
-
-    @property
-    def mlflow_artifacts(self) -> Path:
-        """Artifacts of the embedded MLflow store."""
-        return self.path / "mlartifacts"
-
-    @property
-    def ray(self) -> Path:
-        """Ray Tune's own scratch files; never read back."""
-        return self.path / "ray"
+        Raises:
+            InvalidInput: if the name could leave the storage folder (see `check_name`).
+        """
+        self.root, self.name = root, check_name(name)
+        self.path = root / name
+        self.ledger = self.path / "ledger.db"
+        self.head = self.path / "ledger.head"
+        self.set_aside = self.path / "set-aside"
+        self.trials = self.path / "trials"
+        self.study_file = self.path / "study.yaml"
+        self.best_file = self.path / "best.yaml"
+        self.report_file = self.path / "report.html"
+        self.mlflow_db = self.path / "mlflow.db"
+        self.mlflow_artifacts = self.path / "mlartifacts"
+        self.ray = self.path / "ray"
 
     def trial(self, number: int) -> Path:
         """The folder of one trial."""

@@ -1,4 +1,4 @@
-"""Holds a command to its own code, before anything else of it is imported: here is only the standard library."""
+"""Makes a command import its own code. Runs before any other import of ours, with the standard library only."""
 
 import importlib.util
 import sys
@@ -8,23 +8,23 @@ _USAGE = 2
 
 
 def keep_to_own_code(started: bool) -> None:
-    """Let nothing that lies in the working directory or on PYTHONPATH go before this program's other packages.
+    """Refuse packages in the working directory or on PYTHONPATH that hide this program's own.
 
     Args:
-        started: whether by `python -m`, which puts the working directory in front of the path.
+        started: by `python -m`, which puts the working directory first on the path.
 
     Raises:
-        SystemExit: in one line, if they are found elsewhere.
+        SystemExit: in one line, if a package is found elsewhere.
     """
-    place = Path(__file__).resolve().parents[1]
-    if started and not sys.flags.safe_path and Path(sys.path[0] or ".").resolve() != place:
+    root = Path(__file__).resolve().parents[1]
+    if started and not sys.flags.safe_path and Path(sys.path[0] or ".").resolve() != root:
         del sys.path[0]
     for package in ("trainables", "search_spaces"):
         spec = importlib.util.find_spec(package)
         found = spec.origin if spec else None
-        if found is None or Path(found).resolve() != place / package / "__init__.py":
+        if found is None or Path(found).resolve() != root / package / "__init__.py":
             what = f"is found in {found}" if found else "is not found"
-            text = f"{package} {what}, and not in {place}, where study lies; mend PYTHONPATH, or install again"
+            text = f"{package} {what}, not in {root} with study; fix PYTHONPATH, or install again"
             shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)  # as `trainables.display` does it
             print(f"ganstudy: {shown}", file=sys.stderr)
             raise SystemExit(_USAGE)

@@ -295,7 +295,7 @@ def test_resources_that_no_node_has_are_refused_at_once(tmp_path: Path) -> None:
     file = write_study(tmp_path, resources={"cpus": 1000})
     done = subprocess.run(command("launch", file), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
-    assert "no node has so much" in done.stderr
+    assert "no node has that much" in done.stderr
 
 
 def test_a_time_budget_ends_the_run_and_the_next_launch_goes_on(tmp_path: Path) -> None:

@@ -109,5 +109,5 @@ def test_killed_and_without_the_earlier_study_it_goes_on_to_the_same(both: Path,
 
 def test_another_number_of_images_is_another_fid(both: Path) -> None:
     text = ganstudy("launch", written(both, "c", warm_start=["a"], evaluation={"count": 300}), code=2)
-    assert "warm_start a: its FIDs are of" in " ".join(text.split())
+    assert "warm_start a: its FIDs have fingerprint" in " ".join(text.split())
     assert not (both / "runs/c/ledger.db").exists()

@@ -12,8 +12,9 @@ from study.analysis.ranking import rank
 from study.folder import storage_root
 from study.ledger.catalogue import find_study, load_study, study_names
 from study.ledger.records import StudyRecord, TrialState
+from study.terminal.fitted import Fitted
 from study.terminal.say import say
-from study.views.tables import STATE_STYLES, number, plain_table
+from study.views.tables import STATE_STYLES, number
 from trainables.errors import GanStudyError
 
 
@@ -58,7 +59,7 @@ def list_studies(storage: Path | None, as_json: bool, console: Console) -> None:
                ("written", "left"), ("data", "left"), ("trials by state", "left")]  # fmt: skip
     rows = [_row(one) for one in found if not one.problem]
     if rows:
-        console.print(plain_table(columns, rows, optional=("at kimg", "trials by state", "data", "written")))
+        console.print(Fitted(columns, rows, optional=("at kimg", "trials by state", "data", "written")))
     for one in found:
         if one.problem:
             say(console, f"{one.name}: {one.problem}", "red")

@@ -1,4 +1,4 @@
-"""A ledger that another process holds for the moment: how long to wait for it, and who that is."""
+"""A ledger that another process has locked: how long to wait for it, and which process that is."""
 
 import logging
 import os
@@ -15,9 +15,9 @@ READER_SECONDS = 30.0
 """How long a reader waits for a transaction of another process, which takes milliseconds."""
 
 Wait = Callable[[float, Callable[[], str]], None]
-"""`wait(seconds, holder)` is asked after each try, `seconds` since the first: it returns for another one, or raises.
+"""`wait(seconds, holder)` is called after each try, `seconds` after the first: it returns to try again, or raises.
 
-`holder()` names who holds the ledger, with its place.
+`holder()` names the ledger and who holds it.
 """
 
 _FIRST_WORD, _NEXT_WORD = 5.0, 300.0  # seconds
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Locked(GanStudyError):
-    """The ledger was held by another process for too long."""
+    """Another process held the ledger for too long."""
 
 
 def for_a_while(seconds: float, holder: Callable[[], str]) -> None:
@@ -35,22 +35,22 @@ def for_a_while(seconds: float, holder: Callable[[], str]) -> None:
         Locked: after `READER_SECONDS`; says who holds it.
     """
     if seconds >= READER_SECONDS:
-        raise Locked(f"{holder()}, for {seconds:.0f} s already: wait for its end or end it, then try again")
+        raise Locked(f"{holder()}, for {seconds:.0f} s already: wait for it or end it, then try again")
 
 
 @dataclass
 class Endless:
-    """Wait as a driver does, who has results to keep: as long as it takes, and say now and then for whom.
+    """Wait as a driver does, which has results to keep: as long as it takes, with a log line now and then.
 
     Attributes:
-        asked: whether the run is to end; then it gives up, and what was not written is found again in the checkpoints.
+        asked: whether the run is to end; then it gives up, and the checkpoints still have what was not written.
     """
 
     asked: Callable[[], bool] = lambda: False
     _said: float = field(default=0.0, init=False)
 
     def __call__(self, seconds: float, holder: Callable[[], str]) -> None:
-        """Return, for another try.
+        """Return to try again.
 
         Raises:
             Interrupted: if the run is to end.
@@ -61,13 +61,13 @@ class Endless:
             self._said = 0.0
         elif not self._said or time.monotonic() - self._said > _NEXT_WORD:
             self._said = time.monotonic()
-            _log.warning("%s; nothing is lost, the study goes on when it lets go (or is ended)", holder())
+            _log.warning("%s; nothing is lost, the study goes on when the lock is released", holder())
 
 
 def file_holders(path: Path, kind: str) -> list[str]:
     """Name the processes, other than this one, that hold a lock on a file, as far as the kernel tells.
 
-    It does not open the file: to close it again would drop this process's own locks on it.
+    It does not open the file: closing it again would drop this process's own locks on it.
 
     Args:
         path: the file.
@@ -88,11 +88,11 @@ def _locking(path: Path, kind: str) -> Iterator[int]:
 
 
 def _running(pid: int) -> str:
-    """What a process runs and whether it is stopped, in brackets; nothing if that cannot be seen."""
+    """Return what a process runs and whether it is stopped, in brackets; "" if that is not known."""
     parts = []
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        # No options and no addresses: these may hold what is secret.
+        # No options and no addresses: they may hold secrets.
         words = [word for word in words if not any(c.isspace() for c in word)]
         plain = [Path(word).name for word in words if word[:1] not in ("", "-") and "://" not in word]
         if command := " ".join(word[:40] for word in plain[:4]):

@@ -15,7 +15,7 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
     """Return the folder of the study `name`.
 
     Raises:
-        InvalidInput: if the name is none, or there is no such study.
+        InvalidInput: if the name is not valid, or there is no such study.
     """
     folder = StudyFolder(storage_root(root), name)
     if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
@@ -26,27 +26,23 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
     return folder
 
 
-def ledger_place(folder: StudyFolder) -> str | Path:
-    """Return where a study's ledger is: the URL in its resolved study file, else the file in its folder.
+def open_ledger(folder: StudyFolder, wait: Wait = for_a_while) -> Ledger:
+    """Open the ledger of an existing study: at the URL in its resolved study file, else the file in its folder.
+
+    Args:
+        folder: the study's.
+        wait: asked while another process holds the ledger.
 
     Raises:
-        CorruptFile: if the study file is not what was written.
+        CorruptFile: if the study file is damaged.
+        GanStudyError: if the ledger is missing, damaged or cannot be reached.
     """
     try:
         url = read_yaml(folder.study_file)["storage"]["ledger"]
     except (InvalidInput, KeyError, TypeError) as error:
         reason = error if isinstance(error, InvalidInput) else f"{folder.study_file}: lacks storage.ledger"
         raise CorruptFile(f"{reason}; it is damaged: launch the study again to have it written anew") from None
-    return str(url) if url else folder.ledger
-
-
-def open_ledger(folder: StudyFolder, wait: Wait = for_a_while) -> Ledger:
-    """Open the ledger of an existing study; `wait` is asked while another process holds it.
-
-    Raises:
-        GanStudyError: if it is missing, damaged or cannot be reached.
-    """
-    return Ledger.open(ledger_place(folder), schema=folder.name, create=False, wait=wait)
+    return Ledger.open(url or folder.ledger, schema=folder.name, create=False, wait=wait)
 
 
 def load_study(folder: StudyFolder) -> StudyRecord:

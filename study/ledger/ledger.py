@@ -87,7 +87,7 @@ class Ledger:
     @property
     def place(self) -> str:
         """Where it is, for people: a path, or a URL without its password."""
-        return self._store.place
+        return self._store.location
 
     def read(self, after: int = 0) -> list[Row]:
         """All rows after row `after`, in order, each checked; rows once read never change.
@@ -240,7 +240,7 @@ class Writer:
             GanStudyError: the database refused or cannot be reached; a read shows what it took.
         """
         if not self._open or os.getpid() != self._process:
-            raise GanStudyError(f"ledger {self._store.place}: this writer is closed, or of another process")
+            raise GanStudyError(f"ledger {self._store.location}: this writer is closed, or of another process")
         bodies: dict[str, tuple[Event, str]] = {}  # the first event of each key
         firsts = []
         for event in events:
@@ -270,14 +270,16 @@ class Writer:
         epoch, head = connection.execute(query).one()
         if epoch != self.epoch:
             now = _owner(connection, live=True)
-            raise Fenced(f"ledger {self._store.place} was taken over by {now}: this driver stops, nothing was written")
+            raise Fenced(
+                f"ledger {self._store.location} was taken over by {now}: this driver stops, nothing was written"
+            )
         return int(head)
 
     def _crc_of(self, connection: sa.Connection, head: int) -> int:
         """The checksum of the last row, from which the chain goes on."""
         crc = _crc(connection, head)
         if not isinstance(crc, int):
-            raise CorruptFile(f"ledger {self._store.place}: row {head}, its last, is missing; {tables.RESTORE}")
+            raise CorruptFile(f"ledger {self._store.location}: row {head}, its last, is missing; {tables.RESTORE}")
         return crc
 
     def _rows(self, new: Sequence[tuple[Event, str]], head: int, crc: int) -> Iterator[StoredRow]:

@@ -8,10 +8,9 @@ import hashlib
 import os
 import time
 import weakref
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from itertools import repeat
 from pathlib import Path
-from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -24,43 +23,45 @@ from trainables.errors import GanStudyError
 _TRIES, _PAUSE = 10, 0.02
 
 
-class OwnerLock(Protocol):
+class OwnerLock(ABC):
     """What a ledger needs of a lock."""
 
+    @abstractmethod
     def acquire(self) -> bool:
-        """Take the lock and keep it until `release`, or return False at once."""
+        """Take the lock and keep it until `release`; return False if somebody has it, within a fraction of a second."""
 
+    @abstractmethod
     def release(self) -> None:
         """Give the lock back, if it is held by this object."""
 
+    @abstractmethod
     def is_held(self) -> bool:
         """Whether anyone holds it now, in any process."""
 
+    @abstractmethod
     def holders(self) -> list[str]:
         """Name the processes that hold it, as far as that is known."""
 
+    @abstractmethod
+    def _drop(self) -> None:
+        """Let go of a forked child's copy of what holds the lock; the parent keeps it."""
 
-class _Forkable(Protocol):
-    def drop_in_child(self) -> None: ...
+    def _drop_in_children(self) -> None:
+        """See to it that no forked child keeps the lock.
 
+        An open file or socket is shared with a forked child, where the lock would outlive its owner. (A child
+        that executes another program gets neither: both are close-on-exec.)
+        """
+        this = weakref.ref(self)
 
-def _at_fork(lock: _Forkable) -> None:
-    """Have a forked child drop its copy of what holds `lock`.
+        def drop() -> None:
+            if (lock := this()) is not None:
+                lock._drop()
 
-    An open file or socket is shared with a forked child, where the lock would outlive its owner. (A child
-    that executes another program gets neither: both are close-on-exec.)
-    """
-    this = weakref.ref(lock)
-
-    def drop() -> None:
-        held = this()
-        if held is not None:
-            held.drop_in_child()
-
-    os.register_at_fork(after_in_child=drop)
+        os.register_at_fork(after_in_child=drop)
 
 
-class FileLock:
+class FileLock(OwnerLock):
     """flock on a file that never goes away: released by the kernel when the holder ends, however it ends."""
 
     def __init__(self, path: Path, mode: int = PRIVATE) -> None:
@@ -76,7 +77,6 @@ class FileLock:
             raise GanStudyError(f"cannot open the lock {self._path}: {error.strerror}") from error
 
     def acquire(self) -> bool:
-        """Take the lock, or return False within a fraction of a second."""
         have_file(self._path, self._mode)
         fd = self._open(os.O_RDWR)
         for _ in range(_TRIES):
@@ -91,28 +91,24 @@ class FileLock:
                 ) from error
             else:
                 self._fd = fd
-                _at_fork(self)
+                self._drop_in_children()
                 return True
         os.close(fd)
         return False
 
     def release(self) -> None:
-        """Give the lock back; closing the file does it."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
 
-    def drop_in_child(self) -> None:
-        """Close a forked child's copy; the parent's keeps the lock."""
-        self.release()
+    _drop = release
 
     def is_held(self) -> bool:
-        """Probe with a shared lock, held for an instant; other probes do not see it."""
         try:
             fd = self._open(os.O_RDONLY)
         except FileNotFoundError:
             return False
-        try:
+        try:  # a shared lock, for an instant: other probes do not see it
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -121,11 +117,10 @@ class FileLock:
         return False
 
     def holders(self) -> list[str]:
-        """Ask the kernel."""
         return file_holders(self._path, "FLOCK")
 
 
-class AdvisoryLock:
+class AdvisoryLock(OwnerLock):
     """PostgreSQL's advisory lock, of a connection of its own: the server releases it when that ends."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
@@ -136,14 +131,13 @@ class AdvisoryLock:
         self._fd = -1
 
     def acquire(self) -> bool:
-        """Take the lock on a fresh connection that stays open, or return False."""
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             connection.detach()  # never back into the pool: to close it is to release the lock
             # If this host vanishes without a word, the server finds out in about a minute.
             for setting, value in {"idle": 30, "interval": 10, "count": 3}.items():
                 connection.exec_driver_sql(f"SET tcp_keepalives_{setting} = {value}")
-            taken = any(map(self._try, repeat(connection, _TRIES)))
+            taken = any(self._try(connection) for _ in range(_TRIES))
             fd: int = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
         except BaseException:
             connection.close()
@@ -152,7 +146,7 @@ class AdvisoryLock:
             connection.close()
             return False
         self._connection, self._fd = connection, fd
-        _at_fork(self)
+        self._drop_in_children()
         return True
 
     def _try(self, connection: sa.Connection) -> bool:
@@ -162,16 +156,15 @@ class AdvisoryLock:
         return bool(taken)
 
     def release(self) -> None:
-        """Give the lock back and close its connection, which may have been cut before."""
         connection, self._connection = self._connection, None
         self._fd = -1
         if connection is not None:
-            with suppress(sa.exc.SQLAlchemyError):  # closing alone, the server notices only an instant later
+            # Closing alone, the server notices only an instant later; the connection may have been cut before.
+            with suppress(sa.exc.SQLAlchemyError):
                 connection.scalar(sa.select(sa.func.pg_advisory_unlock(self._key)))
             connection.close()
 
     def is_held(self) -> bool:
-        """Look it up among the server's locks, without taking it."""
         query = sa.text(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -182,12 +175,10 @@ class AdvisoryLock:
         return bool(found)
 
     def holders(self) -> list[str]:
-        """Leave it at the ledger's word: nobody else takes a lock of this name."""
-        return []
+        return []  # the ledger's word is enough: nobody else takes a lock of this name
 
-    def drop_in_child(self) -> None:
-        """Let a forked child's copy of the socket go without a word to the server."""
-        if self._fd >= 0:
+    def _drop(self) -> None:
+        if self._fd >= 0:  # without a word to the server
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             os.dup2(null, self._fd, inheritable=False)  # the number stays taken: nothing else can be written to
             os.close(null)

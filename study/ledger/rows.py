@@ -1,7 +1,7 @@
-"""How a row of the ledger is checked: a CRC-32 over its columns, chained to the row before it.
+"""The ledger's rows and their checksums: a CRC-32 over a row's columns, chained to the row before it.
 
-The chain finds what a database does not look for: a byte that flipped, a row that was edited, deleted, put in
-or moved. It is no signature: it protects against accidents, not against someone who recomputes it.
+The chain finds what a database does not look for: a flipped byte, or a row that was edited, deleted, inserted or moved.
+It is no signature: it protects against accidents, not against someone who recomputes it.
 """
 
 import zlib
@@ -17,7 +17,7 @@ FIRST_CRC = 0  # the crc "before" row 1
 
 @dataclass(frozen=True)
 class Row:
-    """An event in the ledger: its place (from 1), when (unix seconds) and by which owner (epoch)."""
+    """An event in the ledger: its number (from 1), when (unix seconds) and by which owner (epoch)."""
 
     seq: int
     written_at: float
@@ -63,11 +63,10 @@ def store(event: Event, *, body: str, seq: int, epoch: int, at: float, previous:
 
 
 def verify(stored: Iterable[StoredRow], *, after: int, head: int) -> Iterator[Row]:
-    """Check the rows after row `after` and give them as events.
+    """Check the rows after row `after`, and yield them as events.
 
     Args:
-        stored: rows in the order of `seq`, from row `after` itself on (from row 1 if `after` is 0); of that
-            first one only the CRC is used, to continue the chain.
+        stored: rows in order, from row `after` itself (from row 1 if `after` is 0), whose CRC continues the chain.
         after: the last row that was checked before, 0 for none.
         head: the number of rows that were committed when `stored` was read, or fewer.
 

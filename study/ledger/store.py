@@ -3,12 +3,13 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import quote
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -65,77 +66,85 @@ owner = sa.Table(
 _SQLITE_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_MISMATCH"})
 _SQLITE_REFUSED = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR"})
 
+# The server cancels a statement that waits longer for a lock, or at its own limit, or to end a deadlock.
+_POSTGRESQL_BUSY = frozenset({"55P03", "57014", "40P01"})
+
+_DRIVERS = ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
+
 
 class NoLedger(InvalidInput):
-    """There is none at that place."""
+    """There is no ledger there."""
 
 
-class Locking(Protocol):
-    """How a kind of database takes its locks, all at the beginning of a transaction, and who else holds them."""
+@dataclass(frozen=True, repr=False)  # a repr would show a password in the URL's query
+class Store(ABC):
+    """An open database: its engine, its location for people (never with a password), and the owner's lock.
 
-    def read(self, connection: sa.Connection, tables: bool) -> None:
-        """Begin to read; `tables` tells whether the ledger's are there."""
-
-    def write(self, connection: sa.Connection, tables: bool) -> None:
-        """Begin to write."""
-
-    def is_busy(self, error: BaseException) -> bool:
-        """Whether `error` only says that another process holds the lock."""
-
-    def holders(self, engine: sa.Engine) -> list[str]:
-        """Name those that hold it."""
-
-
-@dataclass(frozen=True)
-class Store:
-    """An open database: its engine, its name for people (never with a password), and the owner's lock.
-
-    `wait` is asked whenever another process holds what a transaction needs (see `study.ledger.busy`).
+    A subclass knows how its kind of database takes its locks, all at the beginning of a transaction, and who else
+    holds them. `wait` is asked whenever another process holds what a transaction needs (see `study.ledger.busy`).
+    `schema` is where the tables are, None for the database's own.
     """
 
-    engine: sa.Engine = field(repr=False)  # it would show a password in the URL's query
-    place: str
+    engine: sa.Engine
+    location: str
     lock: OwnerLock
-    locking: Locking
     wait: Wait
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    schema: str | None = None
+    secrets: tuple[str, ...] = ()
+
+    @abstractmethod
+    def _lock_to_read(self, connection: sa.Connection, tables: bool) -> None:
+        """Begin to read; `tables` tells whether the ledger's are there."""
+
+    @abstractmethod
+    def _lock_to_write(self, connection: sa.Connection, tables: bool) -> None:
+        """Begin to write."""
+
+    @abstractmethod
+    def _is_busy(self, error: BaseException) -> bool:
+        """Whether `error` only says that another process holds the lock."""
+
+    @abstractmethod
+    def _holders(self) -> list[str]:
+        """Name those that hold it."""
+
+    @abstractmethod
+    def check_file(self) -> None:
+        """Look through the whole file of a database that is one, indexes included; a server looks after its own.
+
+        Raises:
+            CorruptFile: with the first thing that was found.
+        """
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the driver raises into one line that names the place."""
+        """Turn what the driver raises into one line that names the database."""
         try:
             yield
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
-            raise self._translated(error) from error
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+            text = reason_of(cause)
+            for secret in self.secrets:
+                text = text.replace(secret, "***")
+            raise self._failure(cause, text) from error
         except UnicodeDecodeError as error:  # from sqlite3, of its own message about a name that is damaged
-            raise CorruptFile(f"ledger {self.place} is damaged: {error}; {RESTORE}") from error
+            raise CorruptFile(f"ledger {self.location} is damaged: {error}; {RESTORE}") from error
 
-    def _translated(self, error: sa.exc.SQLAlchemyError | sqlite3.Error) -> GanStudyError:
-        cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-        text = reason_of(cause)
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        result = getattr(cause, "sqlite_errorname", "")
-        kind = "_".join(result.split("_")[:2])
-        if kind in _SQLITE_REFUSED and on_read_only(Path(self.place)):
-            undo = " and must be brought back from within a commit" if Path(f"{self.place}-journal").exists() else ""
-            return GanStudyError(
-                f"ledger {self.place}: is on a read-only file system{undo}; make that writable, or copy the study"
-            )
-        if isinstance(cause, sqlite3.Error) and kind in _SQLITE_CORRUPT:
-            return CorruptFile(f"ledger {self.place} is damaged or no ledger: {text}; {RESTORE}")
-        return GanStudyError(f"ledger {self.place}: {text}")
+    def _failure(self, cause: BaseException, text: str) -> GanStudyError:
+        """The error to raise for one of the driver's, which says `text`."""
+        del cause
+        return GanStudyError(f"ledger {self.location}: {text}")
 
     @contextmanager
     def reading(self, tables: bool = True) -> Iterator[sa.Connection]:
         """A transaction that only reads, to be left within milliseconds: a driver waits for its end."""
-        with self.errors(), self._begun(self.locking.read, tables) as connection:
+        with self.errors(), self._begun(self._lock_to_read, tables) as connection:
             yield connection
 
     @contextmanager
     def writing(self, tables: bool = True) -> Iterator[sa.Connection]:
         """A transaction that writes; committed, and on disk, once the block is left without an error."""
-        with self.errors(), self._begun(self.locking.write, tables) as connection:
+        with self.errors(), self._begun(self._lock_to_write, tables) as connection:
             yield connection
 
     @contextmanager
@@ -160,185 +169,151 @@ class Store:
                     raise
                 return connection
             except sa.exc.DBAPIError as error:
-                if error.orig is None or not self.locking.is_busy(error.orig):
+                if error.orig is None or not self._is_busy(error.orig):
                     raise
             self.wait(time.monotonic() - began, self._held)
             time.sleep(_PAUSE)
 
     def _held(self) -> str:
-        held = self.locking.holders(self.engine) or ["a process that cannot be seen from here"]
-        return f"the ledger {self.place} is locked by {', '.join(held)}"
+        held = self._holders() or ["a process that cannot be seen from here"]
+        return f"the ledger {self.location} is locked by {', '.join(held)}"
+
+
+class _SqliteStore(Store):
+    """One file, rollback journal, every commit on disk before it returns."""
+
+    @classmethod
+    def open(cls, path: Path, schema: str, create: bool, mode: int, wait: Wait) -> Self:
+        if not create and not path.exists():
+            raise _missing(os.fspath(path), schema)
+        if create:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise GanStudyError(f"cannot create the folder {path.parent}: {error.strerror}") from error
+        check_file(path, "ledger")
+        if create:
+            have_file(path, mode)
+        elif not os.access(path, os.R_OK):
+            raise GanStudyError(
+                f"you may not read the ledger {path}: its owner can share it with storage.readers: group, or everyone"
+            )
+        connect = partial(_connect_sqlite, path, create)
+        engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool)
+        return cls(engine, os.fspath(path), FileLock(path.with_suffix(".lock"), mode), wait)
 
     def check_file(self) -> None:
-        """Have SQLite look through a copy of its whole file, indexes included; a server looks after its own.
+        with self.errors(), closing(sqlite3.connect("")) as copy:  # a temporary file
+            with self.reading() as connection:  # milliseconds, which the check itself is not
+                connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+            found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise CorruptFile(f"ledger {self.location} is damaged: {' '.join(str(found).split())}; {RESTORE}")
 
-        Raises:
-            CorruptFile: with the first thing that SQLite found.
-        """
-        if self.engine.dialect.name == "sqlite":
-            with self.errors(), closing(sqlite3.connect("")) as copy:  # a temporary file
-                with self.reading() as connection:  # milliseconds, which the check itself is not
-                    connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
-                found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if found != "ok":
-                text = " ".join(str(found).split())
-                raise CorruptFile(f"ledger {self.place} is damaged: {text}; {RESTORE}")
+    def _failure(self, cause: BaseException, text: str) -> GanStudyError:
+        kind = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
+        if kind in _SQLITE_REFUSED and on_read_only(Path(self.location)):
+            undo = " and an interrupted commit must be undone" if Path(f"{self.location}-journal").exists() else ""
+            return GanStudyError(
+                f"ledger {self.location}: is on a read-only file system{undo}; make that writable, or copy the study"
+            )
+        if isinstance(cause, sqlite3.Error) and kind in _SQLITE_CORRUPT:
+            return CorruptFile(f"ledger {self.location} is damaged or no ledger: {text}; {RESTORE}")
+        return super()._failure(cause, text)
 
-
-class _SqliteLocking:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, connection: sa.Connection, tables: bool) -> None:
-        del tables
+    def _lock_to_read(self, connection: sa.Connection, tables: bool) -> None:
         connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1")  # takes the lock, which BEGIN does not
 
-    def write(self, connection: sa.Connection, tables: bool) -> None:
-        del tables
+    def _lock_to_write(self, connection: sa.Connection, tables: bool) -> None:
         # All that it needs, at once: whoever reads is waited for here, and never in the commit.
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
 
-    def is_busy(self, error: BaseException) -> bool:
+    def _is_busy(self, error: BaseException) -> bool:
         return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
-    def holders(self, engine: sa.Engine) -> list[str]:
-        del engine
-        return file_holders(self._path, "POSIX")
+    def _holders(self) -> list[str]:
+        return file_holders(Path(self.location), "POSIX")
 
 
-def _sqlite(path: Path, create: bool, mode: int, wait: Wait) -> Store:
-    """One file, rollback journal, every commit on disk before it returns."""
+def _connect_sqlite(path: Path, create: bool) -> sqlite3.Connection:
+    # "rw" never makes an empty file where a ledger is missing.
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_TRY_SECONDS, check_same_thread=False)
+    connection.isolation_level = None  # `_SqliteStore` begins the transactions
+    # A byte that flipped may leave no UTF-8: let the checksum find it, and name the row.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        # FULL, and the folder too after the journal is removed: without that a commit can be undone by a
+        # power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        connection.execute("PRAGMA synchronous = EXTRA")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
-    def connect() -> sqlite3.Connection:
-        # "rw" never makes an empty file where a ledger is missing.
-        mode = "rwc" if create else "rw"
-        uri = f"file:{quote(os.fspath(path.absolute()))}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=_TRY_SECONDS, check_same_thread=False)
-        connection.isolation_level = None  # `_SqliteLocking` begins the transactions
-        # A byte that flipped may leave no UTF-8: let the checksum find it, and name the row.
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+
+class _PostgresqlStore(Store):
+    """A server; the study's tables are in the schema of its name."""
+
+    @classmethod
+    def open(cls, url: sa.URL, schema: str, wait: Wait) -> Self:
+        if len(schema.encode()) > 63:
+            raise InvalidInput(f"study name {schema!r}: PostgreSQL takes at most 63 bytes; choose a shorter name")
+        defaults = {"connect_timeout": "10", "application_name": "ganstudy"}
+        url = url.set(drivername="postgresql+psycopg", query={**defaults, **url.query})
         try:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            # FULL, and the folder too after the journal is removed: without that a commit can be undone by a
-            # power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
-            connection.execute("PRAGMA synchronous = EXTRA")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+            engine = sa.create_engine(
+                url,
+                pool_pre_ping=True,
+                execution_options={"schema_translate_map": {None: sa.quoted_name(schema, quote=True)}},
+            )
+        except ImportError as error:
+            raise InvalidInput(
+                "a PostgreSQL ledger needs psycopg: pip install 'ganstudy[postgresql]', or give a path"
+            ) from error
+        location = f"{url.set(query={}).render_as_string(hide_password=True)} (schema {schema!r})"
+        given = (url.password, url.query.get("password"))
+        secrets = tuple(secret for secret in given if isinstance(secret, str) and secret)
+        return cls(engine, location, AdvisoryLock(engine, schema), wait, schema, secrets)
 
-    if create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise GanStudyError(f"cannot create the folder {path.parent}: {error.strerror}") from error
-    check_file(path, "ledger")
-    if create:
-        have_file(path, mode)
-    elif not os.access(path, os.R_OK):
-        raise GanStudyError(
-            f"ledger {path} may not be read by you: its owner can share it with storage.readers: group, or everyone"
-        )
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool)
-    lock = FileLock(path.with_suffix(".lock"), mode)
-    return Store(engine, os.fspath(path), lock, _SqliteLocking(path), wait)
+    def check_file(self) -> None:
+        pass
 
-
-class _PostgresqlLocking:
-    # The server cancels a statement that waits longer for a lock, or at its own limit, or to end a deadlock.
-    _BUSY = frozenset({"55P03", "57014", "40P01"})
-
-    def __init__(self, schema: str) -> None:
-        self._schema = schema
-
-    def _lock_tables(self, connection: sa.Connection, mode: str) -> None:
-        quoted = connection.dialect.identifier_preparer.quote_identifier(self._schema)
-        connection.exec_driver_sql(f"LOCK TABLE {quoted}.owner, {quoted}.events IN {mode} MODE")
-
-    def _limit(self, connection: sa.Connection) -> None:
+    def _lock_to_read(self, connection: sa.Connection, tables: bool) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_TRY_SECONDS * 1000:.0f}ms'")
-
-    def read(self, connection: sa.Connection, tables: bool) -> None:
-        self._limit(connection)
         if tables:
             self._lock_tables(connection, "ACCESS SHARE")
 
-    def write(self, connection: sa.Connection, tables: bool) -> None:
-        self._limit(connection)
+    def _lock_to_write(self, connection: sa.Connection, tables: bool) -> None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_TRY_SECONDS * 1000:.0f}ms'")
         if tables:
             self._lock_tables(connection, "ROW EXCLUSIVE")
             connection.execute(sa.select(owner.c.id).with_for_update())
         else:  # CREATE ... IF NOT EXISTS of two drivers at once fails in one of them: let them go one by one
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("ganstudy create"))))
 
-    def is_busy(self, error: BaseException) -> bool:
-        return getattr(error, "sqlstate", None) in self._BUSY
+    def _lock_tables(self, connection: sa.Connection, mode: str) -> None:
+        name = connection.dialect.identifier_preparer.quote_identifier(str(self.schema))
+        connection.exec_driver_sql(f"LOCK TABLE {name}.owner, {name}.events IN {mode} MODE")
 
-    def holders(self, engine: sa.Engine) -> list[str]:
+    def _is_busy(self, error: BaseException) -> bool:
+        return getattr(error, "sqlstate", None) in _POSTGRESQL_BUSY
+
+    def _holders(self) -> list[str]:
         query = sa.text(
             "SELECT DISTINCT a.pid, a.usename, a.application_name, host(a.client_addr), a.state"
             " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
             " JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE l.granted AND n.nspname = :schema AND l.mode <> 'AccessShareLock' AND a.pid <> pg_backend_pid()"
         )
-        with engine.connect() as connection:
-            found = connection.execute(query, {"schema": self._schema}).all()
+        with self.engine.connect() as connection:
+            found = connection.execute(query, {"schema": self.schema}).all()
         return [
             f"the server's process {pid} of {user} from {host or 'its own machine'} ({name or 'no name'}, {state})"
             for pid, user, name, host, state in found
         ]
-
-
-def _postgresql(url: sa.URL, schema: str, wait: Wait) -> Store:
-    """A server; the study's tables lie in the schema of its name."""
-    if len(schema.encode()) > 63:
-        raise InvalidInput(f"study name {schema!r}: PostgreSQL takes at most 63 bytes; choose a shorter name")
-    url = url.set(drivername="postgresql+psycopg")
-    if "connect_timeout" not in url.query:
-        url = url.update_query_dict({"connect_timeout": "10"})
-    if "application_name" not in url.query:
-        url = url.update_query_dict({"application_name": "ganstudy"})
-    try:
-        engine = sa.create_engine(
-            url,
-            pool_pre_ping=True,
-            execution_options={"schema_translate_map": {None: sa.quoted_name(schema, quote=True)}},
-        )
-    except ImportError as error:
-        raise InvalidInput(
-            "a PostgreSQL ledger needs psycopg: pip install 'ganstudy[postgresql]', or give a path"
-        ) from error
-    given = (url.password, url.query.get("password"))
-    shown = url.set(query={}).render_as_string(hide_password=True)
-    return Store(
-        engine=engine,
-        place=f"{shown} (schema {schema!r})",
-        lock=AdvisoryLock(engine, schema),
-        locking=_PostgresqlLocking(schema),
-        wait=wait,
-        secrets=tuple(secret for secret in given if isinstance(secret, str) and secret),
-    )
-
-
-def _sqlite_by_url(url: sa.URL, schema: str, create: bool, mode: int, wait: Wait) -> Store:
-    del schema
-    if url.database in (None, "", ":memory:"):
-        raise InvalidInput("a SQLite ledger needs a file: sqlite:///FOLDER/ledger.db, or just the path")
-    return _sqlite(Path(str(url.database)), create, mode, wait)
-
-
-def _postgresql_by_url(url: sa.URL, schema: str, create: bool, mode: int, wait: Wait) -> Store:
-    del create, mode
-    return _postgresql(url, schema, wait)
-
-
-_DRIVERS: Mapping[str, Callable[[sa.URL, str, bool, int, Wait], Store]] = {
-    "sqlite": _sqlite_by_url,
-    "postgresql": _postgresql_by_url,
-    "postgresql+psycopg": _postgresql_by_url,
-    "postgres": _postgresql_by_url,
-}
 
 
 def open_store(
@@ -350,15 +325,13 @@ def open_store(
 
     Raises:
         NoLedger: there is none, and `create` is false.
-        InvalidInput: the place cannot be one, or holds something else.
+        InvalidInput: no ledger can be there, or something else is.
         CorruptFile: it is damaged, or of another format.
         GanStudyError: it cannot be reached or read, or others hold it for longer than `wait` allows.
     """
+    store: Store
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        path = Path(url_or_path)
-        if not create and not path.exists():
-            raise _missing(os.fspath(path), schema)
-        store = _sqlite(path, create, mode, wait)
+        store = _SqliteStore.open(Path(url_or_path), schema, create, mode, wait)
     else:
         try:
             url = sa.make_url(url_or_path)
@@ -366,12 +339,14 @@ def open_store(
             raise InvalidInput(
                 "the ledger's URL does not parse: give postgresql://USER@HOST/DATABASE or a path"
             ) from None
-        driver = _DRIVERS.get(url.drivername)
-        if driver is None:
+        if url.drivername not in _DRIVERS:
             raise InvalidInput(f"ledger URL with {quoted(url.drivername)}: use one of {', '.join(_DRIVERS)}, or a path")
-        if url.drivername == "sqlite" and not create and url.database and not Path(url.database).exists():
-            raise _missing(url.database, schema)
-        store = driver(url, schema, create, mode, wait)
+        if url.drivername != "sqlite":
+            store = _PostgresqlStore.open(url, schema, wait)
+        elif url.database in (None, "", ":memory:"):
+            raise InvalidInput("a SQLite ledger needs a file: sqlite:///FOLDER/ledger.db, or just the path")
+        else:
+            store = _SqliteStore.open(Path(str(url.database)), schema, create, mode, wait)
     try:
         _prepare(store, schema, create)
     except BaseException:
@@ -380,48 +355,42 @@ def open_store(
     return store
 
 
-def _missing(place: str, schema: str) -> NoLedger:
+def _missing(location: str, schema: str) -> NoLedger:
     return NoLedger(
-        f"no study {schema!r}: there is no ledger at {place}; `ganstudy launch` starts one, `ganstudy list` "
+        f"no study {schema!r}: there is no ledger at {location}; `ganstudy launch` starts one, `ganstudy list` "
         "shows those there are"
     )
 
 
 def _prepare(store: Store, schema: str, create: bool) -> None:
     """Find the ledger's tables and check their format, or make them."""
-    server = store.engine.dialect.name == "postgresql"
-    names = _table_names(store, schema if server else None)
+    with store.reading(tables=False) as connection:
+        names = sa.inspect(connection).get_table_names(schema=store.schema)
     if "meta" not in names:
         if not create:
-            raise _missing(store.place, schema)
+            raise _missing(store.location, schema)
         if names:
-            raise InvalidInput(
-                f"{store.place} holds other tables ({', '.join(sorted(names)[:3])}) and no ledger: choose another place"
-            )
-        _create_tables(store, schema if server else None)
+            some = ", ".join(sorted(names)[:3])
+            raise InvalidInput(f"{store.location} holds other tables ({some}) and no ledger: choose another database")
+        _create_tables(store)
     with store.reading() as connection:
         found = connection.execute(sa.select(meta.c.format, meta.c.version)).first()
         if found is not None and found.format != FORMAT:
-            raise InvalidInput(f"{store.place} is another program's database; choose another place")
+            raise InvalidInput(f"{store.location} is another program's database; choose another")
         owners = connection.scalar(sa.select(sa.func.count()).select_from(owner))
     if found is None or owners != 1:
-        raise CorruptFile(f"ledger {store.place} has lost its row in 'meta' or 'owner'; {RESTORE}")
+        raise CorruptFile(f"ledger {store.location} has lost its row in 'meta' or 'owner'; {RESTORE}")
     if found.version != VERSION:
         raise CorruptFile(
-            f"ledger {store.place} has format version {found.version}, this ganstudy reads {VERSION}: "
+            f"ledger {store.location} has format version {found.version}, this ganstudy reads {VERSION}: "
             "use the ganstudy that wrote it"
         )
 
 
-def _table_names(store: Store, schema: str | None) -> set[str]:
-    with store.reading(tables=False) as connection:
-        return set(sa.inspect(connection).get_table_names(schema=schema))
-
-
-def _create_tables(store: Store, schema: str | None) -> None:
+def _create_tables(store: Store) -> None:
     with store.writing(tables=False) as connection:
-        if schema is not None:
-            connection.execute(sa.schema.CreateSchema(sa.quoted_name(schema, quote=True), if_not_exists=True))
+        if store.schema is not None:
+            connection.execute(sa.schema.CreateSchema(sa.quoted_name(store.schema, quote=True), if_not_exists=True))
         _metadata.create_all(connection)
         if connection.execute(sa.select(meta.c.id)).first() is None:
             values = {"id": 1, "format": FORMAT, "version": VERSION, "created_at": time.time()}

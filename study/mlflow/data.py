@@ -1,4 +1,4 @@
-"""The data set as MLflow keeps inputs of a run: name, fingerprint, source, shape, counts."""
+"""The data set as an input of an MLflow run: name, fingerprint, source, shape, counts."""
 
 import json
 from collections.abc import Mapping
@@ -24,18 +24,15 @@ _DIGEST_LENGTH = 36  # the most that MLflow takes
 
 
 def data_facts(prepared: "Prepared") -> dict[str, Any]:
-    """Return what the ledger keeps of a data set: what it takes to say what a generator was trained on."""
+    """Return what the ledger keeps of a data set, to tell what a generator was trained on."""
     facts = prepared.dataset.facts
     return asdict(facts) | {"shape": list(facts.shape), "class_counts": list(facts.class_counts)}
 
 
 def known_data(versions: Mapping[str, Any]) -> DataFacts | None:
-    """Return the data set as the ledger knows it; None from one of an older ganstudy."""
-    facts = dict(versions.get(DATA, {}))
-    if not {field.name for field in fields(DataFacts)} <= facts.keys():
-        return None
-    lists = {"shape": tuple(facts["shape"]), "class_counts": tuple(facts["class_counts"])}
-    return DataFacts(**facts | lists)
+    """Return the data set as the ledger knows it; None if an older ganstudy wrote it."""
+    facts: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in versions.get(DATA, {}).items()}
+    return DataFacts(**facts) if {field.name for field in fields(DataFacts)} <= facts.keys() else None
 
 
 def data_input(opened: StudyOpened) -> "DatasetInput":
@@ -44,13 +41,15 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
 
     asked, facts = dict(opened.config.get("data", {})), opened.versions.get(DATA, {})
     name = str(asked.get("name", "unknown"))
-    # Of places on one machine at most their last part is told.
+    # Of a path on this machine only the last part is told.
     source = {key: PurePath(value).name if key in DATA_KEYS else value for key, value in asked.items() if value}
     evaluation = opened.config.get("evaluation", {})
-    evaluated = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
-    images = facts.get("images", {})
-    counts = {f"{split}_images": images[split] for split in SPLITS if split in images}
-    profile = {**counts, "classes": facts.get("classes"), **evaluated}
+    profile = {
+        **{f"{split}_images": facts.get("images", {}).get(split) for split in SPLITS},
+        "classes": facts.get("classes"),
+        "fid_split": evaluation.get("split"),
+        "fid_generated_images": evaluation.get("count"),
+    }
     return DatasetInput(
         Dataset(
             name=name,

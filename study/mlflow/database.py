@@ -1,7 +1,7 @@
-"""MLflow's stores in SQLite files: their addresses, and files that are whole or not there.
+"""MLflow's stores in SQLite files: their addresses, and how a file is always whole or absent.
 
 MLflow makes its tables in some fifty steps, each committed. A process that ends between two of them leaves a file that
-no MLflow opens ever again: so a new one is made under another name, and such a file is made anew.
+no MLflow can open again. So a store is made under another name first, and a half-made one is replaced.
 """
 
 import fcntl
@@ -10,10 +10,11 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from glob import escape
+from itertools import count
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ from trainables.display import quoted
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 from trainables.files import check_file, on_read_only
 
-_WAIT = 30.0  # seconds for another process that is at work on the file
+_WAIT = 30.0  # seconds for another process to finish its transaction
 _TRIES = 3
 _BESIDE = ("-journal", "-wal", "-shm")
 _FIRST_TABLES = {"alembic_version", "experiments", "runs", "tags", "params", "metrics"}
@@ -37,47 +38,43 @@ def sqlite_uri(file: Path) -> str:
     """Return the address of an SQLite file.
 
     Raises:
-        InvalidInput: if the path is no text.
+        InvalidInput: if the path is not UTF-8.
     """
     try:
         text = sa.URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
     except UnicodeEncodeError:
         raise InvalidInput(f"{quoted(str(file))}: an MLflow store needs a path in UTF-8; rename the folder") from None
-    # Of an address that begins with `sqlite:///` MLflow takes the rest for a path, and makes its folder.
+    # What follows `sqlite:///` MLflow takes for a path, and makes its folder.
     return text if text.endswith(f"///{file}") else text.replace("sqlite:", "sqlite+pysqlite:", 1)
 
 
 def check_database_folder(uri: str) -> None:
-    """Refuse a database file that could never be made.
+    """Refuse a database file that can never be made.
 
     Raises:
-        InvalidInput: if `uri` (as from `resolve_uri`) is a file in a folder that is not there, or no file.
+        InvalidInput: if `uri` (as from `resolve_uri`) is a file in a missing or read-only folder, or not a file.
     """
-    file = database_file(uri)
-    if file is not None and not file.parent.is_dir():
-        raise InvalidInput(
-            f"MLflow URI {quoted(uri)}: there is no folder {file.parent}; make it, or correct mlflow.uri"
-        )
-    if file is not None:
-        check_file(file, f"MLflow URI {quoted(uri)}")
-        if on_read_only(file):
-            raise InvalidInput(
-                f"MLflow URI {quoted(uri)}: {file.parent} is on a read-only file system; name another path"
-            )
+    if (file := database_file(uri)) is None:
+        return
+    what = f"MLflow URI {quoted(uri)}"
+    if not file.parent.is_dir():
+        raise InvalidInput(f"{what}: there is no folder {file.parent}; make it, or correct mlflow.uri")
+    check_file(file, what)
+    if on_read_only(file):
+        raise InvalidInput(f"{what}: {file.parent} is on a read-only file system; choose another folder")
 
 
 def check_database(uri: str, advice: str) -> None:
     """Refuse to read a store that is not whole: MLflow would make tables in it.
 
     Args:
-        uri: as from `resolve_uri`; of a server there is nothing to check.
-        advice: what brings the store.
+        uri: as from `resolve_uri`; a server's is not checked.
+        advice: how to get a whole store.
 
     Raises:
-        GanStudyError: if it is a file, and that is not a store of this MLflow.
+        GanStudyError: if it is a file, but not a store of this MLflow.
     """
-    file = database_file(uri)
-    if file is None:
+    if (file := database_file(uri)) is None:
         return
     found = _examine(file)
     if found.standing in (_Standing.DAMAGED, _Standing.HALF_MADE, _Standing.ABSENT):
@@ -87,25 +84,22 @@ def check_database(uri: str, advice: str) -> None:
 
 
 def ready_database(uri: str, artifacts: str, ours: bool) -> None:
-    """Have a whole store there before it is written to, whoever else is making it now.
+    """Make sure that a store is whole before it is written to, also while other processes make it.
 
     Args:
-        uri: as from `resolve_uri`; of a server there is nothing to do.
+        uri: as from `resolve_uri`; nothing is done for a server.
         artifacts: URI where its first experiment keeps artifacts.
-        ours: whether it is a study's embedded store, a projection: damaged, it is set aside and made anew.
+        ours: whether it is a study's embedded store, a projection: if damaged, it is set aside and made again.
 
     Raises:
-        GanStudyError: if there is something else, which is left as it is.
+        GanStudyError: if the file is something else; it is left as it is.
     """
-    file = database_file(uri)
-    if file is None:
+    if (file := database_file(uri)) is None:
         return
     check_database_folder(uri)
     for _ in range(_TRIES):
         found = _examine(file, thorough=ours)
-        if found.standing is _Standing.WHOLE:
-            return
-        if found.standing is _Standing.ABSENT and not makes_stores():
+        if found.standing is _Standing.WHOLE or (found.standing is _Standing.ABSENT and not makes_stores()):
             return
         if found.standing is _Standing.ABSENT:
             _make(file, artifacts, _put)
@@ -115,13 +109,12 @@ def ready_database(uri: str, artifacts: str, ours: bool) -> None:
         elif found.standing is _Standing.DAMAGED and ours:
             aside = _set_aside(file)
             _log.warning(
-                "MLflow's store %s %s: set aside as %s, and made anew from the ledger; models that were registered in "
-                "it are not in the new one",
+                "MLflow's store %s %s: set aside as %s, and made anew from the ledger; models registered in the old "
+                "one are not in the new one",
                 *(file, found.detail, aside.name),
             )
         else:
             raise _unusable(file, found)
-
         forget_connections(uri)
     raise GanStudyError(f"MLflow's store {file} could not be made: another process is changing it; try again")
 
@@ -148,7 +141,7 @@ class _Found:
 def _unusable(file: Path, found: _Found) -> GanStudyError:
     remedies = {
         _Standing.OTHER: "use the MLflow that made it, or take a copy and run `mlflow db upgrade` on it",
-        _Standing.FOREIGN: "name another file",
+        _Standing.FOREIGN: "choose another file",
         _Standing.DAMAGED: "restore it from a copy, or move it away: then it is made anew from the ledger",
     }
     return CorruptFile(f"MLflow's store {file} {found.detail}; {remedies[found.standing]}")
@@ -166,16 +159,15 @@ def _examine(file: Path, thorough: bool = False) -> _Found:
         with closing(_connected(file)) as connection:
             if thorough and (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 return _Found(_Standing.DAMAGED, f" ({' '.join(said.split())})")
-            return _standing_of(connection)
+            return _inspected(connection)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return _Found(_Standing.DAMAGED, f" ({error})")
         raise GanStudyError(f"MLflow's store {file} cannot be opened: {error}") from error
 
 
-def _standing_of(connection: sqlite3.Connection) -> _Found:
+def _inspected(connection: sqlite3.Connection) -> _Found:
     prepare_environment()
-
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "experiments" not in tables and tables - _FIRST_TABLES:
         return _Found(_Standing.FOREIGN, f" (it has a table {min(tables - _FIRST_TABLES)!r})")
@@ -200,7 +192,6 @@ def _connected(file: Path) -> sqlite3.Connection:
 def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None:
     """Make a store under another name beside `file`, and `put` it there."""
     prepare_environment()
-
     for left in file.parent.glob(f".{escape(file.name)}.*.making"):
         with _held(left) as free:
             if free:  # its maker was killed
@@ -221,20 +212,13 @@ def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None
 @contextmanager
 def _held(file: Path) -> Iterator[bool]:
     """Lock a file while the block runs; tell whether it was free. The kernel releases what a killed process held."""
-    try:
-        handle = os.open(file, os.O_RDWR)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        try:
+    with ExitStack() as stack:
+        free = False
+        with suppress(FileNotFoundError, BlockingIOError):
+            handle = stack.enter_context(file.open("r+b"))
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+            free = True
+        yield free
 
 
 def _put(new: Path, file: Path) -> None:
@@ -244,25 +228,23 @@ def _put(new: Path, file: Path) -> None:
         return
     try:
         os.link(new, file)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without links
-        if not file.exists():
+    except OSError:
+        if not file.exists():  # a file system without links
             new.rename(file)
 
 
 def _replace_half_made(new: Path, file: Path) -> None:
-    """Put `new` in its place once nobody writes to it, if it is still what it was."""
+    """Replace a half-made `file` by `new` once nobody writes to it, if it is still half made."""
     which = file.stat().st_ino
     with closing(_connected(file)) as connection:
         connection.execute("BEGIN EXCLUSIVE")  # waits for a process that is just making it
-        if file.stat().st_ino == which and _standing_of(connection).standing is _Standing.HALF_MADE:
+        if file.stat().st_ino == which and _inspected(connection).standing is _Standing.HALF_MADE:
             new.replace(file)
 
 
 def _set_aside(file: Path) -> Path:
-    number = next(n for n in range(1, 1_000_000) if not file.with_name(f"{file.name}.damaged-{n}").exists())
-    aside = file.with_name(f"{file.name}.damaged-{number}")
+    names = (file.with_name(f"{file.name}.damaged-{n}") for n in count(1))
+    aside = next(name for name in names if not name.exists())
     for beside in _BESIDE:  # first, for beside a new file they would be played back into that
         left = file.with_name(file.name + beside)
         if left.exists():

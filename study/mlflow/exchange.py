@@ -1,7 +1,7 @@
-"""Exchanges with HTTP servers that end: each has a limit of time as a whole, and of size.
+"""HTTP exchanges with a limit on their whole time, and on the size of the answer.
 
-What `requests` calls a timeout is one for each read from the socket, so that a server which sends a byte now and then
-holds its client without end; and it takes an answer of any size, also one that is small until it is unpacked.
+The timeout of `requests` is for each read from the socket: a server that sends a byte now and then holds its client
+for ever. And `requests` takes an answer of any size, also one that is small until it is unpacked.
 """
 
 import io
@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any
@@ -22,7 +21,7 @@ from urllib3.poolmanager import PoolManager
 from urllib3.util import Retry
 
 SECONDS = 20.0
-"""The longest that an exchange takes where its caller names no timeout."""
+"""The limit of an exchange whose caller gives no timeout."""
 
 MOST_BYTES = 16 * 2**20
 """The largest answer, before and after unpacking; a page of 200 runs is some 2 MB, and 20 times that when parsed."""
@@ -36,18 +35,13 @@ class LimitExceeded(Exception):
     """An exchange took longer, or an answer is larger, than it may."""
 
 
-@dataclass
 class _Exchange:
     """One request and its answer, redirections included."""
 
-    seconds: float = SECONDS
-    most: int = MOST_BYTES
-    deadline: float = 0.0
-    received: int = 0
-    unpacked: int = 0
-
-    def __post_init__(self) -> None:
-        self.deadline = time.monotonic() + self.seconds
+    def __init__(self, seconds: float = SECONDS, most: int = MOST_BYTES) -> None:
+        self.seconds, self.most = seconds, most
+        self.began = time.monotonic()
+        self.received = self.unpacked = 0
 
     def left(self) -> float:
         """Seconds that are left, more than 0.
@@ -55,7 +49,7 @@ class _Exchange:
         Raises:
             LimitExceeded: if there are none.
         """
-        left = self.deadline - time.monotonic()
+        left = self.began + self.seconds - time.monotonic()
         if left <= 0:
             raise self.too_long()
         return left
@@ -72,16 +66,16 @@ _current: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
 
 
 class LimitedSession(requests.Session):
-    """A session whose exchanges all end; the `timeout` of a request is that of the whole of it.
+    """A session whose `timeout` is for the whole of a request, with a second more for each 100 kB that is sent.
 
-    Where something is sent, a second more for each 100 kB. Errors beside those of `requests`: `LimitExceeded`.
+    Raises `LimitExceeded` besides the errors of `requests`.
     """
 
     def __init__(self, retries: Retry | int = 0, most: int = MOST_BYTES) -> None:
         """Open nothing yet.
 
         Args:
-            retries: of an exchange that failed; all of them share its time.
+            retries: of a failed exchange, all within its time.
             most: bytes of the largest answer.
         """
         super().__init__()
@@ -132,8 +126,8 @@ class _Answer(HTTPResponse):
         self.fp = io.BufferedReader(_Received(self.fp.detach(), sock, exchange))
 
 
-class _Limits(HTTPConnection):
-    """The part of a connection that keeps to the exchange in hand."""
+class _Limited(HTTPConnection):
+    """A connection that keeps to the limits of the current exchange."""
 
     _exchange: _Exchange
 
@@ -166,20 +160,16 @@ class _Limits(HTTPConnection):
             raise self._exchange.too_long() from None
 
 
-class _Plain(_Limits):
-    pass
-
-
-class _Secure(_Limits, HTTPSConnection):
+class _LimitedSecure(_Limited, HTTPSConnection):
     pass
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
+    ConnectionCls = _Limited
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
+    ConnectionCls = _LimitedSecure
 
 
 _POOLS = {"http": _PlainPool, "https": _SecurePool}
@@ -198,7 +188,7 @@ class _Adapter(HTTPAdapter):
 
     def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
         response: requests.Response = super().build_response(request, answer)
-        response.encoding = response.encoding or "utf-8"  # else it is guessed from the text, which takes for ever
+        response.encoding = response.encoding or "utf-8"  # else it is guessed from the text, which is slow
         if exchange := _current.get():
             if not response.ok:
                 exchange.most = min(exchange.most, _MOST_OF_AN_ERROR)

@@ -1,7 +1,10 @@
-"""An experiment in MLflow, whatever it is called by now, and its runs: each uid once."""
+"""A study's experiment in MLflow, whatever its name is now, and its runs: each uid once."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from study.mlflow.runs import UID
 
@@ -18,12 +21,12 @@ _log = logging.getLogger(__name__)
 def holding_experiment(client: "MlflowClient", name: str, uid: str) -> "Experiment | None":
     """Return the experiment that has the runs of `uid`; None if there is none.
 
-    People rename and archive experiments, and make others of the name, so that the runs' tags decide. Of several that
-    have such runs one that is not deleted comes first, then the one that has the name, then the oldest.
+    People rename and archive experiments, and make new ones with the old name, so the runs' tags decide. Among several
+    with such runs, one that is not deleted comes first, then the one with the name, then the oldest.
 
     Args:
         client: MLflow's client.
-        name: that the experiment was given.
+        name: the experiment's when it was made.
         uid: the study's, or a training's.
     """
     named = client.get_experiment_by_name(name)
@@ -37,28 +40,24 @@ def holding_experiment(client: "MlflowClient", name: str, uid: str) -> "Experime
 
 
 def runs_anywhere(client: "MlflowClient", uid: str) -> "list[Run]":
-    """Return all runs that have `uid` or one below it, in whatever experiment, those that were deleted too."""
+    """Return all runs with `uid` or one below it, in any experiment, deleted ones too."""
     from mlflow.entities import ViewType
 
     found: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_experiments(ViewType.ALL, _EXPERIMENTS, page_token=token)
+    for page in _pages(partial(client.search_experiments, ViewType.ALL, _EXPERIMENTS)):
         if page:
             found += _runs_of(client, [experiment.experiment_id for experiment in page], uid)
-        token = page.token
-        if not token:
-            return found
+    return found
 
 
 def made_experiment(client: "MlflowClient", name: str, uid: str, artifacts: str | None) -> str:
-    """Return the id of an experiment, made or restored where need be.
+    """Return the id of an experiment, made or restored if need be.
 
     Args:
         client: MLflow's client.
-        name: that a new experiment is given.
-        uid: of the runs that it holds if it is there.
-        artifacts: where a new experiment keeps its artifacts, None where the server decides.
+        name: of a new experiment.
+        uid: of the runs in an existing one.
+        artifacts: where a new experiment keeps its artifacts; None: the server decides.
     """
     from mlflow.exceptions import MlflowException
 
@@ -80,20 +79,16 @@ def made_experiment(client: "MlflowClient", name: str, uid: str, artifacts: str 
 
 
 def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
-    """Return all runs by uid; of two with one uid the one with the smaller id stays, and the other is deleted."""
+    """Return all runs by uid; of two with the same uid the one with the larger id is deleted."""
     runs: dict[str, Run] = {}
-    for run in _in_order(_search(client, [experiment_id], "")):
+    found = _search(client, [experiment_id], "")
+    for run in sorted(found, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id)):
         uid = run.data.tags.get(UID, "")
         if uid in runs or uid.endswith(_DUPLICATE):
             _remove_duplicate(client, run, uid)
         elif uid:
             runs[uid] = run
     return runs
-
-
-def _in_order(runs: "list[Run]") -> "list[Run]":
-    """Those that were deleted last, in order of their ids."""
-    return sorted(runs, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id))
 
 
 def _runs_of(client: "MlflowClient", experiment_ids: list[str], uid: str, most: int | None = None) -> "list[Run]":
@@ -104,14 +99,19 @@ def _runs_of(client: "MlflowClient", experiment_ids: list[str], uid: str, most: 
 def _search(client: "MlflowClient", experiment_ids: list[str], query: str, most: int | None = None) -> "list[Run]":
     from mlflow.entities import ViewType
 
-    runs: list[Run] = []
+    pages = _pages(partial(client.search_runs, experiment_ids, query, ViewType.ALL, most or _PAGE))
+    return list(islice(chain.from_iterable(pages), most))
+
+
+def _pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the pages of a search of MLflow's, each asked for when it is needed."""
     token: str | None = None
     while True:
-        page = client.search_runs(experiment_ids, query, ViewType.ALL, most or _PAGE, None, token)
-        runs.extend(page)
+        page = search(page_token=token)
+        yield page
         token = page.token
-        if not token or (most is not None and len(runs) >= most):
-            return runs
+        if not token:
+            return
 
 
 def _remove_duplicate(client: "MlflowClient", run: "Run", uid: str) -> None:

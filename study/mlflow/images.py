@@ -1,14 +1,15 @@
-"""A trial's pictures (sample grids, histograms) as MLflow's image slider wants them.
+"""A trial's pictures (sample grids, histograms) in the form of MLflow's image slider.
 
-`MlflowClient.log_image` puts a random id into each file's name, so that a repeated call shows an image twice.
-Here the name is a function of the study, the trial and the step: repeats, also by two processes, overwrite
-the same file. The names are otherwise those of `log_image` (a test compares them).
+`MlflowClient.log_image` puts a random id into each file's name, so a repeated call shows an image twice. Here the name
+is a function of study, trial and step: repeats, also by two processes, overwrite the same file. Otherwise the names
+are those of `log_image` (a test compares them).
 """
 
 import io
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def picture_file(folder: Path, kimg: int) -> Path:
 
 
 def logged_pictures(client: "MlflowClient", run_id: str) -> set[Picture]:
-    """Return the pictures that are in the run completely: full size and thumbnail."""
+    """Return the pictures that the run has both in full size and as a thumbnail."""
     full, small = set[Picture](), set[Picture]()
     for file in client.list_artifacts(run_id, FOLDER):
         if found := _LOGGED.fullmatch(file.path):
@@ -66,23 +67,18 @@ def log_images(client: "MlflowClient", run_id: str, uid: str, images: Mapping[Pi
         client.log_artifacts(run_id, folder, FOLDER)
 
 
-def read_png(path: Path) -> bytes | None:
-    """Return the file's bytes, or None while there is no whole image in it."""
+def ready_images(folders: Mapping[str, Path], pictures: Iterable[Picture]) -> dict[Picture, bytes]:
+    """Return the PNGs of those `pictures` whose files are whole, each from its series' folder of `folders`."""
     from PIL import Image
 
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError):  # PIL's errors for a truncated or broken file
-        return None
-    return data
-
-
-def ready_images(folders: Mapping[str, Path], pictures: Iterable[Picture]) -> dict[Picture, bytes]:
-    """Return the images that are there of `pictures`, each in its series' folder of `folders`."""
-    found = (((key, step), read_png(picture_file(folders[key], step))) for key, step in sorted(pictures))
-    return {picture: png for picture, png in found if png is not None}
+    found: dict[Picture, bytes] = {}
+    for key, step in sorted(pictures):
+        with suppress(OSError, SyntaxError, ValueError):  # PIL's errors for a truncated or broken file
+            png = picture_file(folders[key], step).read_bytes()
+            with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+                image.load()
+            found[key, step] = png
+    return found
 
 
 def _thumbnail(png: bytes) -> bytes:
@@ -91,8 +87,8 @@ def _thumbnail(png: bytes) -> bytes:
     target = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         scale = _THUMBNAIL / max(image.size)
-        scale = int(scale) if scale > 1 else scale  # a small picture's pixels stay squares: the page enlarges nothing
+        scale = int(scale) if scale > 1 else scale  # enlarged by whole factors: the page does not
         size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
         small = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else None)
-        small.save(target, "WEBP", method=0)  # the quickest: by default it took half of MLflow's time in the driver
+        small.save(target, "WEBP", method=0)  # the default took half of MLflow's time in the driver
     return target.getvalue()

@@ -1,7 +1,7 @@
-"""What a study's own run shows beside the values of its rows: description, data set, best trial.
+"""What a study's own run shows besides the values of its rows: description, data set, best trial.
 
-All of it is a function of the rows up to some row, whose number stands in a tag: so it is the same in whatever pieces
-the rows came, is made again only for news, and is made anew from the ledger wherever it is missing.
+All of it is a function of the rows up to some row, whose number is in a tag: it is the same however the rows were
+split, changes only with news, and is made from the ledger wherever it is missing.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ STATUS: dict[FinalStatus, str] = {"finished": "FINISHED", "interrupted": "KILLED
 """MLflow's status of a study by how its launch ended."""
 
 FILES = {"report.html": "the report", "trials.csv": "the table of trials", "best.yaml": "the best configuration"}
-"""Files of the study's run that the description links to, and what it calls them."""
+"""The link text of each file of the study's run."""
 
 _STANDS = {RUNNING: "running", **{theirs: ours for ours, theirs in STATUS.items()}}
 
@@ -55,7 +55,7 @@ class StudyPage:
         opened: StudyOpened,
         final: FinalStatus | None,
     ) -> None:
-        """Log what is missing, and put tags that are to be sent into `parent`, whose run exists.
+        """Log the data set if it is missing, and give `parent`, whose run exists, the tags to send.
 
         Args:
             client: MLflow's client.

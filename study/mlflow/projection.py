@@ -274,18 +274,17 @@ class MlflowProjection:
             self._summarise(parent)
         birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}
         study = {**birth, "ganstudy.kind": "study"}
-        made = parent.exist(client, experiment_id, study)
-        self.counts += made
-        if made.runs:  # the trials' runs may take a while: until then it is not to stand there bare
-            self.counts += parent.flush(client, experiment_id, study)
+        if parent.exist(client, experiment_id, study, self.counts):
+            # The trials' runs may take a while: until then it is not to stand there bare.
+            parent.flush(client, experiment_id, study, self.counts)
         birth |= {PARENT: parent.run_id}
         for run in sorted(self._touched.values(), key=lambda run: run.started):
             if run is not parent:
-                self.counts += run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind})
+                run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind}, self.counts)
         saved = self._save_view(client, experiment_id, opened)
         if page and not parent.deleted:
             self._page.write(client, experiment_id, saved, parent, self._link_of, opened, final)
-        self.counts += parent.flush(client, experiment_id, study)  # the last: its page tells of the others
+        parent.flush(client, experiment_id, study, self.counts)  # the last: its page tells of the others
         self._touched.clear()
 
     def _link_of(self, trial: int) -> str:

@@ -26,7 +26,7 @@ NOTE_SEQ = "ganstudy.note"
 """Tag of a study's run: the last row that its description knows of."""
 
 DIGESTS = "ganstudy.files"
-"""Tag of a study's run: which content of which file it has, so that a file is sent again only if it has changed."""
+"""Tag of a study's run: the digest of each of its files, so that only changed files are sent again."""
 
 _LINKED = re.compile(r"/runs/([0-9a-f]{32})")
 
@@ -36,26 +36,18 @@ def find_run(client: "MlflowClient", experiment_id: str, uid: str) -> "Run | Non
     return next(iter(client.search_runs([experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)), None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counts:
-    """What was sent to MLflow."""
+    """How much was sent to MLflow."""
 
     runs: int = 0
     points: int = 0
     images: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        """Sum up."""
-        return Counts(self.runs + other.runs, self.points + other.points, self.images + other.images)
-
-    def __sub__(self, earlier: "Counts") -> "Counts":
-        """What came since `earlier`."""
-        return Counts(self.runs - earlier.runs, self.points - earlier.points, self.images - earlier.images)
-
 
 @dataclass
 class ProjectedRun:
-    """A run, found by its `uid`. `sent_seq` is the watermark: rows up to it are in MLflow."""
+    """A run, known by its `uid`. `sent_seq` is the watermark: rows up to it are in MLflow."""
 
     uid: str
     kind: str = "trial"
@@ -118,17 +110,26 @@ class ProjectedRun:
         self.seq = seq
         return True
 
-    def flush(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str]) -> Counts:
-        """Send all that is pending. After an error nothing is known: search again and replay the rows."""
-        if self.deleted and not (self.seq > self.sent_seq or self.tags):
-            return Counts()  # deleted by someone who wanted that; only news bring it back
-        created = self.exist(client, experiment_id, birth_tags)
+    def flush(
+        self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str], counts: Counts | None = None
+    ) -> None:
+        """Send all that is pending, and add it to `counts`. After an error search again and replay the rows."""
+        counts = counts or Counts()
+        if self.deleted and not self._has_news:
+            return  # deleted by someone who wanted that
+        self.exist(client, experiment_id, birth_tags, counts)
         images = self._ready_images(client)
         for path, text in self.texts.items():
             client.log_text(self.run_id, text, path)
         self.texts.clear()
-        points = self._send_values(client, bool(images))
-        self._send_status(client)
+        counts.points += self._send_values(client, bool(images))
+        if self.status is not None and self.status != self.sent_status:
+            if self.status == RUNNING:
+                client.update_run(self.run_id, status=RUNNING)
+            else:
+                ended = None if self.ended is None else milliseconds(self.ended)
+                client.set_terminated(self.run_id, self.status, ended)
+            self.sent_status = self.status
         if images:
             timed = {picture: (png, milliseconds(self.images[picture])) for picture, png in images.items()}
             log_images(client, self.run_id, self.uid, timed)
@@ -136,30 +137,29 @@ class ProjectedRun:
             self.logged_images.update(images)
             for picture in images:
                 del self.images[picture]
-        return Counts(runs=created.runs, points=points, images=len(images))
+            counts.images += len(images)
 
-    def exist(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str]) -> Counts:
-        """Make the run; restore one that was deleted if there is news for it."""
+    def exist(self, client: "MlflowClient", experiment_id: str, birth_tags: dict[str, str], counts: Counts) -> bool:
+        """Make the run, and tell whether it is new; restore one that was deleted if there is news for it."""
         if self.run_id:
-            if self.deleted and (self.seq > self.sent_seq or self.tags):
+            if self.deleted and self._has_news:
                 client.restore_run(self.run_id)
                 self.deleted = False
-            return Counts()
+            return False
+        if self.look_first and (run := find_run(client, experiment_id, self.uid)):
+            # Another process has made it: what it holds already is sent again, which changes nothing.
+            self.run_id, self.sent_status = run.info.run_id, run.info.status
+            self.has_images, self.logged_images = HAS_IMAGES in run.data.tags, None
+            return False
         tags = {UID: self.uid, **birth_tags}
-        if self.look_first and self._adopt(client, experiment_id):
-            return Counts()
         run = client.create_run(experiment_id, milliseconds(self.started), tags, run_name=self.name)
         self.run_id, self.sent_status = run.info.run_id, run.info.status
-        return Counts(runs=1)
+        counts.runs += 1
+        return True
 
-    def _adopt(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Take the run that another process has made; what it holds already is sent again, which changes nothing."""
-        known = find_run(client, experiment_id, self.uid)
-        if known:
-            theirs = ProjectedRun.found(known)
-            self.run_id, self.sent_status, self.has_images = theirs.run_id, theirs.sent_status, theirs.has_images
-            self.logged_images = None
-        return known is not None
+    @property
+    def _has_news(self) -> bool:
+        return self.seq > self.sent_seq or bool(self.tags)
 
     def _ready_images(self, client: "MlflowClient") -> dict[Picture, bytes]:
         if not any(picture_file(self.folders[key], step).exists() for key, step in self.images):
@@ -175,13 +175,12 @@ class ProjectedRun:
 
         if images and not self.has_images:
             self.tags[HAS_IMAGES] = "True"
-        news = self.seq > self.sent_seq
-        if not (news or self.tags):
+        if not self._has_news:
             return 0
         metrics = [Metric(name, value, at, step) for name, value, at, step in self.metrics]
         params = [Param(name, value) for name, value in self.params.items()]
         tags = [RunTag(name, cut(value, MAX_TAG)) for name, value in self.tags.items()]
-        if news:  # in the last call, so that the watermark never runs ahead of the values
+        if self.seq > self.sent_seq:  # in the last call, so that the watermark never runs ahead of the values
             tags.append(RunTag(SEQ, str(self.seq)))
         while len(metrics) > METRICS_PER_CALL or len(params) > PARAMS_PER_CALL:
             first, metrics = metrics[:METRICS_PER_CALL], metrics[METRICS_PER_CALL:]
@@ -193,13 +192,3 @@ class ProjectedRun:
         self.sent_seq = max(self.sent_seq, self.seq)
         self.metrics, self.params, self.tags = [], {}, {}
         return points
-
-    def _send_status(self, client: "MlflowClient") -> None:
-        if self.status in (None, self.sent_status):
-            return
-        if self.status == RUNNING:
-            client.update_run(self.run_id, status=RUNNING)
-        else:
-            ended = None if self.ended is None else milliseconds(self.ended)
-            client.set_terminated(self.run_id, self.status, ended)
-        self.sent_status = self.status

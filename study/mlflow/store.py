@@ -1,6 +1,6 @@
-"""Which MLflow store a study uses, and how it is opened: addresses and credentials.
+"""Which MLflow store a study uses, and how it is opened.
 
-MLflow itself is imported only by the functions that need it (it takes more than a second).
+MLflow takes more than a second to import: only the functions that need it do.
 """
 
 import re
@@ -35,9 +35,7 @@ def experiment_name(name: str) -> str:
     return EXPERIMENT_PREFIX + name
 
 
-def display_uri(uri: str) -> str:
-    """Return `uri` as it may be printed, logged and tagged: without credentials."""
-    return redacted(uri)
+display_uri = redacted  # an address as it may be printed, logged and tagged
 
 
 def is_server(uri: str) -> bool:
@@ -49,14 +47,14 @@ def resolve_uri(uri: str | None, folder: StudyFolder) -> str:
     """Return the address of the study's MLflow store; without `uri`, SQLite in the study's folder.
 
     Raises:
-        InvalidInput: if `uri` is of a kind that MLflow 3 or this program does not use.
+        InvalidInput: if `uri` is malformed, or of an unsupported kind.
     """
     if uri is None:
         return sqlite_uri(folder.mlflow_db.absolute())
     try:
         parts = urlsplit(uri)
         _ = parts.port
-        if parts.netloc.count("@") > 1:  # which each library that reads it would split elsewhere
+        if parts.netloc.count("@") > 1:  # the libraries that read it would not split it alike
             raise ValueError
     except ValueError:
         raise InvalidInput(f"MLflow URI {quoted(uri)} is malformed: {_RULE}") from None
@@ -80,9 +78,9 @@ def _named_file(uri: str) -> Path | None:
 
 
 def open_client(uri: str) -> "MlflowClient":
-    """Return MLflow's client on `uri` (as from `resolve_uri`), each of whose exchanges with a server ends.
+    """Return MLflow's client on `uri` (as from `resolve_uri`), whose exchanges with a server all end.
 
-    Of a database use `check_database` first, or `open_store`: in a file that is not whole it makes tables at once.
+    For a database call `check_database` first, or use `open_store`: the client makes tables in a file that lacks them.
     """
     prepare_environment()
     from mlflow.tracking import MlflowClient
@@ -94,10 +92,10 @@ def open_client(uri: str) -> "MlflowClient":
 
 
 def open_store(uri: str, folder: StudyFolder) -> "MlflowClient":
-    """Return MLflow's client to write a study to `uri` with, whose database is made first if need be.
+    """Return MLflow's client for writing a study to `uri`; its database is made first if need be.
 
     Raises:
-        GanStudyError: if the database is something else than a store of this MLflow's.
+        GanStudyError: if the database is not a store of this MLflow.
     """
     ours = database_file(uri) == folder.mlflow_db.absolute()
     if ours:
@@ -107,7 +105,7 @@ def open_store(uri: str, folder: StudyFolder) -> "MlflowClient":
 
 
 def artifact_location(uri: str, folder: StudyFolder) -> str | None:
-    """Return where a new experiment keeps its artifacts; None where the server decides."""
+    """Return where a new experiment keeps its artifacts; None: the server decides."""
     return None if is_server(uri) else folder.mlflow_artifacts.absolute().as_uri()
 
 

@@ -1,9 +1,10 @@
-"""The driver's MLflow thread: training never waits for MLflow, and MLflow misses nothing of the ledger."""
+"""The driver's MLflow thread: training never waits for MLflow, and MLflow gets every row of the ledger."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 
 from study.ledger.rows import Row
 from study.mlflow.projection import FinalState, MlflowProjection
@@ -37,27 +38,27 @@ def catch_up(read: Read, projection: MlflowProjection, final: FinalState | None 
 
 
 def sync(read: Read, projection: MlflowProjection, final: FinalState | None = None) -> Counts:
-    """Bring MLflow up to the ledger's last row, in the foreground; return what was sent.
+    """Bring MLflow up to the ledger's last row, in the foreground; return how much was sent.
 
-    Not while another process drives the study: that one projects by itself, and of two the slower one would
-    put older states over newer ones.
+    Not while another process drives the study: that one projects by itself, and the slower of the two would
+    overwrite newer states with older ones.
 
     Raises:
-        GanStudyError: if MLflow could not be brought up to date; nothing is lost, the same call goes on.
+        GanStudyError: if MLflow could not be brought up to date; nothing is lost, and the same call resumes.
     """
-    before = projection.counts
+    before = astuple(projection.counts)
     try:
         catch_up(read, projection, final)
     except GanStudyError:
         raise
     except Exception as error:
         store = display_uri(projection.uri)
-        raise GanStudyError(f"MLflow at {store}: {one_line(error)}; mend it, then run sync again") from error
-    return projection.counts - before
+        raise GanStudyError(f"MLflow at {store}: {one_line(error)}; fix this, then run sync again") from error
+    return Counts(*(now - then for now, then in zip(astuple(projection.counts), before, strict=True)))
 
 
 class ProjectionThread:
-    """One daemon thread: it projects the ledger's new rows when woken, then pauses, so that many share the work.
+    """A daemon thread that projects the ledger's new rows when woken, then pauses, so that many rows share one call.
 
     On an error it warns once, keeps the text in `error`, and tries again after 1, 2, 4 ... 60 seconds.
     """
@@ -76,18 +77,15 @@ class ProjectionThread:
         Args:
             read: the ledger's reader.
             projection: used by the thread alone until `close` returns True.
-            interval: seconds between two projections, so that many reports become one call.
-            system: kept running beside the study's run; None for none.
+            interval: seconds between two projections.
+            system: kept running while the study's run is; None for none.
             patience: seconds before the first projection: MLflow's import and tables take three of a core's.
-            share: of a core, what projecting may take: what took long is followed by a longer pause, of
-                `LONGEST_PAUSE` at most.
+            share: part of a core that projecting may take: a long projection is followed by a longer pause, up to
+                `LONGEST_PAUSE`.
         """
         self.error: str | None = None
-        self._read = read
-        self._projection = projection
-        self._interval = interval
-        self._patience = patience
-        self._share = share
+        self._read, self._projection = read, projection
+        self._interval, self._patience, self._share = interval, patience, share
         self._system = system or SystemMetrics(False, projection.uri)
         self._final: FinalState | None = None
         self._complete = False
@@ -130,7 +128,12 @@ class ProjectionThread:
                     self._system.keep(self._projection.running_id)
             except Exception as error:
                 self._projection.reset()
-                self._failed(error)
+                if self.error is None:
+                    store = display_uri(self._projection.uri)
+                    _log.warning(
+                        "MLflow at %s: %s; the study goes on, and MLflow catches up later", store, one_line(error)
+                    )
+                self.error = one_line(error)
                 if last:
                     return
                 self._closing.wait(delay)
@@ -146,9 +149,3 @@ class ProjectionThread:
                 return
             wished = (time.thread_time() - began) / self._share
             self._closing.wait(max(self._interval, min(wished, LONGEST_PAUSE)))
-
-    def _failed(self, error: Exception) -> None:
-        if self.error is None:
-            store = display_uri(self._projection.uri)
-            _log.warning("MLflow at %s: %s; the study goes on, and MLflow catches up later", store, one_line(error))
-        self.error = one_line(error)

@@ -1,4 +1,4 @@
-"""`ganstudy ui`: MLflow's own pages on the study's store, opened at this study's leaderboard."""
+"""`ganstudy ui`: MLflow's own pages on a study's store, opened at its leaderboard."""
 
 import os
 import signal
@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from study.folder import StudyFolder
@@ -17,14 +16,7 @@ from study.mlflow.database import check_database
 from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.experiment import holding_experiment
 from study.mlflow.settings import prepare_environment
-from study.mlflow.store import (
-    display_uri,
-    experiment_name,
-    is_server,
-    one_line,
-    open_client,
-    resolve_uri,
-)
+from study.mlflow.store import display_uri, experiment_name, is_server, one_line, open_client, resolve_uri
 from study.mlflow.view import TAG_PREFIX, view_id, view_url
 from study.study_file.addresses import database_file
 from trainables.display import one_line as shown_line
@@ -40,28 +32,26 @@ def serve(
     folder: StudyFolder,
     uri: str | None,
     port: int = 5000,
-    open: bool = False,
     uid: str | None = None,
     echo: Callable[[str], None] = print,
 ) -> None:
-    """Show the study in MLflow; returns when the user ends it (Ctrl-C), at once where a server runs already.
+    """Show the study in MLflow: serve until Ctrl-C, or just print the address if the store is a running server.
 
     Args:
         folder: the study's.
         uri: its MLflow store, None for the embedded one. For `http(s)://` no server is started.
-        port: the first port to try on this machine's loopback address; the next free one is taken.
-        open: also open the address in the user's browser.
+        port: on the loopback address; if it is taken, the next free one.
         uid: of the study; None for the newest of this name in the store.
         echo: prints a line.
 
     Raises:
-        InvalidInput: if `uri` or `port` cannot be.
+        InvalidInput: if `uri` or `port` is not valid.
         GanStudyError: if the study is not in MLflow, or the server does not answer or start.
     """
     prepare_environment()
     store = resolve_uri(uri, folder)
     if is_server(store):
-        _show(find_study(store, folder.name, uid), open, echo)
+        echo(find_study(store, folder.name, uid))
         return
     file = database_file(store)
     if file is not None and not file.exists():
@@ -70,7 +60,7 @@ def serve(
     port = free_port(port)
     with _server(store, folder, port) as server:
         try:
-            _show(find_study(f"http://{HOST}:{port}", folder.name, uid), open, echo)
+            echo(find_study(f"http://{HOST}:{port}", folder.name, uid))
             echo("Ctrl-C ends it.")
             server.wait()
             raise GanStudyError(f"MLflow's server ended with exit code {server.returncode}: start it again")
@@ -105,47 +95,25 @@ def free_port(first: int) -> int:
     """Return the first free port from `first` on, on the loopback address.
 
     Raises:
-        InvalidInput: if `first` is no port, or none is free.
+        InvalidInput: if `first` is not a port, or none is free.
     """
     if not 1 <= first <= 65535:
         raise InvalidInput(f"port {first}: use 1 to 65535")
     for port in range(first, min(first + _PORTS_TRIED, 65536)):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        with suppress(OSError), socket.create_server((HOST, port)):
             return port
-    raise InvalidInput(f"port {first}: none of the {_PORTS_TRIED} ports from it on is free; name another")
-
-
-def _show(address: str, open: bool, echo: Callable[[str], None]) -> None:
-    echo(address)
-    if open:
-        webbrowser.open(address)
+    raise InvalidInput(f"port {first}: the {_PORTS_TRIED} ports from there on are all taken; choose another")
 
 
 @contextmanager
 def _server(store: str, folder: StudyFolder, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--artifacts-destination", folder.mlflow_artifacts.absolute().as_uri()]
     command += ["--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 1"]
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": store,  # not an argument: `ps` would show a database's password
-        "PYTHONSAFEPATH": "1",  # nothing that lies in the study's folder hides a module
+        "PYTHONSAFEPATH": "1",  # no file in the study's folder hides a module
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job processes are for language models
     }
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -185,12 +153,7 @@ def _await_health(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
     for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(server.pid, how)
-        except ProcessLookupError:
-            break
-        try:
             server.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
     server.wait()

@@ -24,7 +24,7 @@ def milliseconds(seconds: float) -> int:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return `text` without credentials, with controls made visible, and cut to `limit` characters."""
+    """Return `text` without credentials, with control characters escaped, cut to `limit` characters."""
     text = printable(redacted(text), keep="\n")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -37,7 +37,7 @@ def key(name: str) -> str:
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """Return `config` with dotted names; everything but strings is written as JSON, floats with 6 digits.
 
-    So many are read with ease in MLflow's tables; all digits are in the ledger and in what is exported from it.
+    Six are easy to read in MLflow's tables; the ledger and its exports have all digits.
 
     >>> flatten({"loss": "hinge", "generator_optimiser": {"lr": 0.0002, "betas": [0.5, 0.9]}})
     {'loss': 'hinge', 'generator_optimiser.lr': '0.0002', 'generator_optimiser.betas': '[0.5, 0.9]'}

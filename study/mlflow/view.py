@@ -1,7 +1,7 @@
 """The leaderboard that `ganstudy ui` opens: a saved view of MLflow's run table, and its address.
 
-MLflow 3 keeps saved views as experiment tags (`mlflow.sharedViewState.<id>`), a format that its own pages
-write and no document describes. So it is best effort: without it the address still filters and sorts.
+MLflow 3 keeps saved views as experiment tags (`mlflow.sharedViewState.<id>`) in an undocumented format of its pages.
+Where that fails, the address itself filters and sorts.
 """
 
 import json
@@ -22,19 +22,10 @@ SORT_BY = f"tags.`{ORDER}`"
 
 _TRAINING = {"workflowType": "machine_learning"}  # MLflow's pages for training, not those for language models
 _COLUMNS = (
-    ("metrics", "fid_best"),
-    ("metrics", "fid"),
-    ("tags", "ganstudy.state"),
-    ("tags", "ganstudy.rung"),
-    ("params", "loss"),
-    ("params", "penalty.name"),
-    ("params", "model.name"),
-    ("params", "generator_optimiser.lr"),
-    ("params", "discriminator_optimiser.lr"),
-    ("metrics", "kid"),
-    ("metrics", "recall"),
-    ("metrics", "modes_covered"),
-    ("metrics", "collapsed"),
+    *(("metrics", "fid_best"), ("metrics", "fid"), ("tags", "ganstudy.state"), ("tags", "ganstudy.rung")),
+    *(("params", "loss"), ("params", "penalty.name"), ("params", "model.name")),
+    *(("params", "generator_optimiser.lr"), ("params", "discriminator_optimiser.lr")),
+    *(("metrics", "kid"), ("metrics", "recall"), ("metrics", "modes_covered"), ("metrics", "collapsed")),
 )
 _UNRANKED = "9"
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
@@ -43,8 +34,8 @@ _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "FEAT
 def order(kimg: int, fid_best: float, ranked: bool = True) -> str:
     """Return a text that sorts trials as the ranking does: larger budgets first, then the lower best FID.
 
-    MLflow sorts by one column only, and by the FID alone a lucky early trial would lead. All texts are of one length
-    and differ in digits only, so that every database sorts them alike; trials that are not ranked come last.
+    MLflow sorts by one column only, and by the FID alone a lucky early trial would lead. All texts have the same length
+    and differ only in digits, so every database sorts them alike; unranked trials come last.
     """
     if not math.isfinite(fid_best):
         ranked, fid_best = False, 0.0
@@ -67,27 +58,29 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Collection[str])
     Args:
         uid: the study's.
         name: the study's.
-        opened_at_ms: when it began; the view's date, so that its value does not change from call to call.
-        params: names of the parameters that the trials have; of the useful ones these become columns.
+        opened_at_ms: when it began; the view's date, so that the value is the same in every call.
+        params: names of the trials' parameters; the useful ones become columns.
     """
-    columns = [f"{kind}.`{name}`" for kind, name in _COLUMNS if kind != "params" or name in params]
+    shown = [(kind, column) for kind, column in _COLUMNS if kind != "params" or column in params]
+    columns = [f"{kind}.`{column}`" for kind, column in shown]
     state: dict[str, Any] = {
         "searchFilter": trials_filter(uid),
         "orderByKey": SORT_BY,
         "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {column: _width(column) for column in columns},
+        # In pixels, for a column's title and its usual values.
+        "columnWidths": {f"{k}.`{n}`": max(70 if k == "metrics" else 108, round(6.2 * len(n) + 28)) for k, n in shown},
     }
-    envelope = {"name": f"{name}: trials by rank", "createdAt": opened_at_ms, "updatedAt": opened_at_ms}
-    return json.dumps({**envelope, "state": json.dumps(state)})
+    dates = {"createdAt": opened_at_ms, "updatedAt": opened_at_ms}
+    return json.dumps({"name": f"{name}: trials by rank", **dates, "state": json.dumps(state)})
 
 
 def save_view(client: "MlflowClient", experiment_id: str, view: str, value: str) -> bool:
-    """Save `value` as the view `view` of an experiment; tell whether the server took it.
+    """Save `value` as the view `view` of an experiment; return False if the server refuses such a tag.
 
     Raises:
-        Exception: whatever MLflow raised, if it is not that the server refuses such a tag.
+        Exception: whatever else MLflow raised.
     """
     from mlflow.exceptions import MlflowException
 
@@ -107,17 +100,11 @@ def view_url(server: str, experiment_id: str, uid: str, saved: bool) -> str:
         server: the MLflow server's address.
         experiment_id: MLflow's id of the study's experiment.
         uid: the study's.
-        saved: whether the experiment has the saved view; if not, the address carries filter and order.
+        saved: whether the experiment has the saved view; if not, the address has filter and order.
     """
     parts = urlsplit(server)
     base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
     return f"{base}/{leaderboard_path(experiment_id, uid, saved)}"
-
-
-def _width(column: str) -> int:
-    """Return pixels that hold a column's head, and the usual value below it."""
-    kind, name, _ = column.split("`")
-    return max(70 if kind == "metrics." else 108, round(6.2 * len(name) + 28))
 
 
 def run_path(experiment_id: str, run_id: str) -> str:

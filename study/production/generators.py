@@ -11,8 +11,9 @@ from rich.console import Console
 from study.device import device_of
 from study.places import BY_OPTION, DataPaths, saying
 from study.production.product import picture
+from study.terminal.fitted import Fitted
 from study.terminal.say import say, say_written
-from study.views.tables import number, plain_table
+from study.views.tables import number
 from trainables.data import Split
 from trainables.display import quoted
 from trainables.errors import InvalidInput
@@ -101,7 +102,7 @@ def evaluate(
         )
         return
     rows = [[key, f"{value:.6g}"] for key, value in metrics.items()]
-    console.print(plain_table([("metric", "left"), ("", "right")], rows))
+    console.print(Fitted([("metric", "left"), ("", "right")], rows))
     say(
         console,
         f"{evaluation.count} images of {facts.kimg} kimg against {prepared.count} of {facts.trial.data.name}'s "

@@ -1,10 +1,9 @@
-"""The Ray a study runs on: a local one of its own, or a cluster that is left as it was found."""
+"""The Ray that a study runs on: a local one of its own, or a cluster, which is left as it was found."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 
@@ -13,6 +12,7 @@ from study.running.halt import Halt
 from study.running.ray_errors import ray_failed
 from study.running.ray_start import RayStart
 from study.running.ray_watch import Address, RayWatch
+from study.running.same_code import live_nodes
 from study.study_file.config import StudyConfig
 from trainables.errors import GanStudyError, InvalidInput
 
@@ -41,14 +41,14 @@ def connected(start: RayStart, halt: Halt) -> Iterator[None]:
 
     Args:
         start: of Ray, begun or not; ended with the block.
-        halt: told, from another thread, if Ray dies; the block is then to be left soon.
+        halt: told, from another thread, if Ray dies; the block must then be left soon.
 
     Raises:
-        GanStudyError: if Ray cannot be reached, or has died under what failed in the block.
+        GanStudyError: if Ray cannot be reached, or died and so made the block fail.
     """
     with start:
         start.wait()
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # lost workers are told by our own display
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own display reports lost workers
         try:
             servers = _servers(patience=_PATIENCE if start.address else _OWN_PATIENCE)
         except Exception as error:  # it has died since
@@ -67,15 +67,14 @@ def connected(start: RayStart, halt: Halt) -> Iterator[None]:
 
 
 def _servers(patience: float) -> dict[str, tuple[Address, float]]:
-    """Return the two servers a driver cannot do without: the cluster's GCS, and the raylet of its own node.
+    """Return the two servers that a driver needs: the cluster's GCS, and the raylet of its own node.
 
     Args:
         patience: seconds that the GCS may be gone. (One with Redis behind it comes back; a raylet never does.)
     """
     context = ray.get_runtime_context()
     host, _, port = context.gcs_address.rpartition(":")
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    here = next(node for node in nodes if node["NodeID"] == context.get_node_id())
+    here = next(node for node in live_nodes() if node["NodeID"] == context.get_node_id())
     raylet = here["NodeManagerAddress"], int(here["NodeManagerPort"])
     return {"Ray's GCS": ((host, int(port)), patience), "Ray's raylet": (raylet, _OWN_PATIENCE)}
 
@@ -84,10 +83,9 @@ def plan_slots(config: StudyConfig) -> Slots:
     """Resolve `auto` resources on the connected cluster.
 
     Raises:
-        InvalidInput: if no node can hold a single trial (Tune would wait for ever).
+        InvalidInput: if no node has room for a single trial (Tune would wait for ever).
     """
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    nodes = [node["Resources"] for node in known if node["Alive"]]
+    nodes = [node["Resources"] for node in live_nodes()]
     cpus = 1.0 if config.resources.cpus == "auto" else float(config.resources.cpus)
     has_gpus = any(node.get("GPU", 0) for node in nodes)
     gpus = float(has_gpus) if config.resources.gpus == "auto" else float(config.resources.gpus)
@@ -95,7 +93,7 @@ def plan_slots(config: StudyConfig) -> Slots:
     if not fitting:
         largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
         raise InvalidInput(
-            f"resources cpus {cpus:g}, gpus {gpus:g} per trial: no node has so much "
+            f"resources cpus {cpus:g}, gpus {gpus:g} per trial: no node has that much "
             f"(the largest: {largest.get('CPU', 0):g} CPUs, {largest.get('GPU', 0):g} GPUs); lower them"
         )
     wanted = fitting if config.concurrency == "auto" else config.concurrency

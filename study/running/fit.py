@@ -1,9 +1,10 @@
-"""Whether a study's space fits its data, found before Ray starts: shapes, labels, classes, batches.
+"""Checks before Ray starts that a study's space fits its data: shapes, labels, classes, batches.
 
-Every value that the space can choose is tried in some configuration (`Space.probes`), and the baselines are.
+Every value that the space can choose is tried in some configuration (`Space.probes`), and so are the baselines.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import yaml
@@ -16,16 +17,11 @@ from trainables.errors import InvalidInput
 from trainables.gan.config import TrialConfig
 from trainables.gan.models import ImageShape
 
-Rule = Callable[[TrialConfig, Dataset], str | None]
-"""(a trial, the data) -> why it does not fit, or None."""
+Rule = Callable[[TrialConfig, Dataset], str | None]  # why a trial does not fit the data, or None
 
 
 def check_fit(config: StudyConfig, dataset: Dataset) -> None:
     """Refuse a study whose space can choose what its data does not allow.
-
-    Args:
-        config: the study.
-        dataset: the data that it names.
 
     Raises:
         InvalidInput: naming the parameter, its values that do not fit, why, and how to narrow the space.
@@ -34,44 +30,32 @@ def check_fit(config: StudyConfig, dataset: Dataset) -> None:
     params = [*space.probes(), *(baseline.params for baseline in space.baselines)]
     data, evaluation = config.data.model_dump(mode="json"), config.evaluation.model_dump(mode="json")
     trials = [space.build(p, data=data, evaluation=evaluation, seed=0) for p in params]
-    for place, rule in _RULES.items():
-        _check(space, place, rule, trials, dataset)
+    for key, rule in _RULES.items():
+        problems: dict[Value, str | None] = dict.fromkeys(possible(space.parameters, space.constants, key))
+        for trial in trials:
+            value: Value = attrgetter(key)(trial)
+            problems[value] = problems.get(value) or rule(trial, dataset)
+        bad = [value for value, problem in problems.items() if problem]
+        if bad:
+            fitting = [value for value in problems if value not in bad]
+            why = f"{key} {', '.join(map(str, bad))}: {problems[bad[0]]}"
+            raise InvalidInput(f"{why}; {_advice(space, key, fitting, dataset)}")
 
 
-def _check(space: Space, place: str, rule: Rule, trials: Iterable[TrialConfig], dataset: Dataset) -> None:
-    problems: dict[Value, str | None] = dict.fromkeys(possible(space.parameters, space.constants, place))
-    for trial in trials:
-        value = _at(trial, place)
-        problems[value] = problems.get(value) or rule(trial, dataset)
-    bad = [value for value, problem in problems.items() if problem]
-    if bad:
-        fitting = [value for value in problems if value not in bad]
-        why = f"{place} {', '.join(map(str, bad))}: {problems[bad[0]]}"
-        raise InvalidInput(f"{why}; {_advice(space, place, fitting, dataset)}")
-
-
-def _advice(space: Space, place: str, fitting: list[Value], dataset: Dataset) -> str:
-    """Say what to write in the study file, or what else there is to do."""
-    filling = [p for p in space.parameters if place in p.paths]
+def _advice(space: Space, key: str, fitting: list[Value], dataset: Dataset) -> str:
+    """Return what to write in the study file, or what else to do."""
+    filling = [p for p in space.parameters if key in p.paths]
     if not filling:
-        return f"set another one with space.fix: {{{place}: ..}}, or give other data"
-    key = filling[0].name if len(filling) == 1 and filling[0].expands is None else place
+        return f"set another one with space.fix: {{{key}: ..}}, or use other data"
     if all(p.choices for p in filling):
         spec: Any = fitting
     else:
-        spec = {"low": dataset.classes} if fitting and place == "latent.dimension" else None
+        spec = {"low": dataset.classes} if fitting and key == "latent.dimension" else None
     if not spec:
-        return "none that the study leaves does; loosen space.narrow, choose another space.base, or give other data"
-    narrowed = yaml.safe_dump({key: spec}, default_flow_style=True, width=10_000).strip()
-    return f"write space.narrow: {narrowed}, or give other data"
-
-
-def _at(trial: TrialConfig, place: str) -> Value:
-    found: Any = trial
-    for name in place.split("."):
-        found = getattr(found, name)
-    value: Value = found
-    return value
+        return "no value that the study allows fits; loosen space.narrow, choose another space.base, or use other data"
+    name = filling[0].name if len(filling) == 1 and filling[0].expands is None else key
+    narrowed = yaml.safe_dump({name: spec}, default_flow_style=True, width=10_000).strip()
+    return f"write space.narrow: {narrowed}, or use other data"
 
 
 def _shape(trial: TrialConfig, dataset: Dataset) -> str | None:

@@ -1,4 +1,4 @@
-"""What a Ray of our own does otherwise than Ray by itself while it starts."""
+"""Changes to how Ray starts its servers, for a local Ray of our own."""
 
 import signal
 import sys
@@ -18,11 +18,11 @@ _Server: Any = found(SERVER) or object
 
 
 class _OutOfReach(_Server):  # type: ignore[misc]
-    """A server of Ray's that no signal reaches which is for the driver.
+    """A Ray server that the driver's signals do not reach.
 
-    A SIGTERM to all of a process group (`timeout`) or of a job (systemd, Slurm), or a closed terminal, would end the
-    servers under a driver that is still ending cleanly; and Ray's library ends, in silence, the process of a driver
-    whose raylet is gone. Ray itself blocks Ctrl-C in them.
+    A SIGTERM to a whole process group (`timeout`) or job (systemd, Slurm), or a closed terminal, would end the servers
+    under a driver that is still ending cleanly; and Ray's library silently ends a driver whose raylet is gone. Ray
+    itself blocks Ctrl-C in them.
     """
 
     def __init__(self, command: list[str], preexec_fn: Callable[[], None], **options: Any) -> None:
@@ -34,7 +34,7 @@ class _OutOfReach(_Server):  # type: ignore[misc]
         super().__init__(command, preexec_fn=prepare, start_new_session=True, **options)
 
     def terminate(self) -> None:
-        """End it; the guard knows the driver's SIGTERM."""
+        """End the server; the guard takes the driver's SIGTERM."""
         if _GUARDED and self.args[: len(_GUARD)] != [*_GUARD]:
             self.kill()
         else:
@@ -43,9 +43,9 @@ class _OutOfReach(_Server):  # type: ignore[misc]
 
 @contextmanager
 def own_ray() -> Iterator[None]:
-    """Keep Ray from starting the server of its dashboard, and its servers from others' signals; guard its raylet.
+    """Start Ray without its dashboard's server, its other servers out of reach of signals, and its raylet guarded.
 
-    It starts that server without a dashboard too, and waits a second for it. Signals and the guard: on Linux.
+    Ray starts that server even without a dashboard, and waits a second for it. Signals and the guard: only on Linux.
     """
     start = found(START_PROCESS)
 

@@ -1,8 +1,6 @@
-"""What a study would do, without doing it: `ganstudy launch --dry-run`."""
+"""What a study would do and cost: `ganstudy launch --dry-run`."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -14,8 +12,9 @@ from study.analysis.summary import summary
 from study.ledger.earlier import Earlier
 from study.running.sampling import Sampling
 from study.study_file.config import StudyConfig
+from study.terminal.fitted import Fitted
 from study.terminal.say import say
-from study.views.tables import duration, plain_table
+from study.views.tables import duration
 from trainables.data import Dataset
 from trainables.gan.config import TrialConfig
 from trainables.gan.models import ImageShape
@@ -25,16 +24,8 @@ from trainables.gan.speed import images_per_second
 _SAMPLES = 200
 
 
-def parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[int, int]:
-    """Return the number of parameters of G and of D, without allocating them."""
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        networks = assemble(config, shape, classes)
-    g, d = (sum(p.numel() for p in module.parameters()) for module in networks)
-    return g, d
-
-
 @dataclass(frozen=True)
-class ExpectedCost:
+class Estimate:
     """What the study would take if all trials were like `trial` (in a few words)."""
 
     trial: str
@@ -52,19 +43,19 @@ class StudyPlan:
         sizes: parameters of G and of D, of each baseline and of the smallest, median and largest sample.
         kimg: expected training over all trials.
         costs: one for each kind of network, measured on one thread here.
-        earlier: what the sampler learns of earlier studies; a launch also compares the fingerprints of their FIDs.
+        earlier: what the sampler learns from earlier studies; a launch also compares the fingerprints of their FIDs.
     """
 
     config: StudyConfig
     slots: int
     sizes: dict[str, tuple[int, int]]
     kimg: float
-    costs: tuple[ExpectedCost, ...]
+    costs: tuple[Estimate, ...]
     earlier: tuple[Earlier, ...] = ()
 
     @property
     def kimg_of_all(self) -> int:
-        """What running every trial to the end would take."""
+        """The kimg of running every trial to the end."""
         return self.config.trials * self.config.schedule.max_kimg
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,11 +88,17 @@ def make_plan(config: StudyConfig, dataset: Dataset, slots: int, earlier: tuple[
     draws = [space.build(sampling.propose(number).params, **fixed) for number in range(_SAMPLES)]
     baselines = {b.name: space.build(b.params, **fixed) for b in space.baselines}
     shape, classes = ImageShape(dataset.channels, dataset.size), dataset.classes or 0
-    sizes = _sizes(baselines, draws, partial(parameter_count, shape=shape, classes=classes))
+    sizes = {f"baseline {name}": _parameter_count(trial, shape, classes) for name, trial in baselines.items()}
+    counts = [_parameter_count(draw, shape, classes) for draw in draws]
+    for label, pick in (("smallest", min), ("median", median), ("largest", max)):
+        sizes[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in counts)), int(pick(d for _, d in counts)))
     kimg = config.schedule.expected_kimg(config.trials)
-    first = {trial.model.name: trial for trial in reversed([*baselines.values(), *draws])}
-    costs = tuple(_cost(trial, dataset, kimg, slots) for trial in reversed(first.values()))
-    return StudyPlan(config, slots, sizes, kimg, costs, earlier)
+    costs: dict[str, Estimate] = {}
+    for trial in (*baselines.values(), *draws):
+        if trial.model.name not in costs:
+            speed = images_per_second(trial, dataset)
+            costs[trial.model.name] = Estimate(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+    return StudyPlan(config, slots, sizes, kimg, tuple(costs.values()), earlier)
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:
@@ -118,34 +115,25 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
             say(console, f"{one} fit this study; a launch also compares the fingerprints of the FIDs")
     console.rule("networks", align="left")
     rows = [[name, f"{g:,}", f"{d:,}"] for name, (g, d) in plan.sizes.items()]
-    console.print(plain_table([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
+    console.print(Fitted([("", "left"), ("parameters of G", "right"), ("of D", "right")], rows))
     console.rule("cost", align="left")
     console.print(
         f"about {plan.kimg:,.0f} kimg in {config.trials} trials ({plan.kimg / plan.kimg_of_all:.0%} of the "
-        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)",
+        f"{plan.kimg_of_all:,} kimg that running every trial to the end would take)"
     )
     for cost in plan.costs:
         console.print(
             f"  {duration(cost.seconds)} of training if all were {cost.trial}: "
-            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time",
+            f"{cost.images_per_second:,.0f} images/s on one thread here, {plan.slots} at a time"
         )
 
 
-def _sizes(
-    baselines: Mapping[str, TrialConfig],
-    draws: Sequence[TrialConfig],
-    size_of: Callable[[TrialConfig], tuple[int, int]],
-) -> dict[str, tuple[int, int]]:
-    found = {f"baseline {name}": size_of(trial) for name, trial in baselines.items()}
-    sizes = [size_of(draw) for draw in draws]
-    for label, pick in (("smallest", min), ("median", median), ("largest", max)):
-        found[f"{label} of {_SAMPLES} samples"] = (int(pick(g for g, _ in sizes)), int(pick(d for _, d in sizes)))
-    return found
-
-
-def _cost(trial: TrialConfig, dataset: Dataset, kimg: float, slots: int) -> ExpectedCost:
-    speed = images_per_second(trial, dataset)
-    return ExpectedCost(summary(trial.to_dict()), speed, kimg * 1000 / speed / slots)
+def _parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[int, int]:
+    """Return the number of parameters of G and of D, without allocating them."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        networks = assemble(config, shape, classes)
+    g, d = (sum(p.numel() for p in module.parameters()) for module in networks)
+    return g, d
 
 
 def _rungs(config: StudyConfig, bracket: int) -> str:

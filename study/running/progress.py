@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,13 +11,13 @@ from rich.text import Text
 
 from study.ledger.events import AttemptStarted, Ended, Event, Reported
 from study.running.board import Board, Line
-from study.terminal.fitted import Fitted
+from study.terminal.fitted import Column, Fitted
 from study.views.tables import STATE_STYLES, duration, number
 
 _SHOWN_FINISHED = 12
 
 
-class Progress(AbstractContextManager["Progress"]):
+class Display(AbstractContextManager["Display"]):
     """Base: follows the events of a study."""
 
     def __init__(self, console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> None:
@@ -29,24 +28,19 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __call__(self, event: Event) -> None:
         """Take an event and show it."""
-        self.show(event, self.board.take(event))
+        if (line := self.board.take(event)) is not None:
+            self.show(event, line)
 
-    def show(self, event: Event, line: Line | None) -> None:
+    def show(self, event: Event, line: Line) -> None:
         """Show what `event` changed."""
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End."""
 
     def headline(self) -> str:
         """Return how far the study is, in one line."""
-        board, parts = self.board, []
-        parts.append(f"{board.finished}/{board.total} {board.what} done")
+        board = self.board
+        parts = [f"{board.finished}/{board.total} {board.what} done"]
         if (best := board.best) is not None and not best.record.seed:
             parts.append(f"best FID {number(best.record.fid_best)} (trial {best.record.number})")
         parts.append(f"{duration(time.monotonic() - self._began)} elapsed")
@@ -58,37 +52,32 @@ class Progress(AbstractContextManager["Progress"]):
         return ", ".join(parts)
 
 
-class Lines(Progress):
+class Lines(Display):
     """One line per event, for logs and pipes."""
 
-    def show(self, event: Event, line: Line | None) -> None:
+    def show(self, event: Event, line: Line) -> None:
         """Print what happened."""
-        if line is None:
-            return
-        text = {AttemptStarted: self._started, Reported: self._reported, Ended: self._ended}.get(type(event))
-        if text:
-            self.console.print(f"{self.board.name(line.record.id)}  {text(line)}", soft_wrap=True)
-
-    def _started(self, line: Line) -> str:
-        if line.record.attempts > 1:
-            return f"started again (attempt {line.record.attempts}) from its last checkpoint"
-        return f"started    {line.what} [{line.record.group if line.record.seed else line.record.origin}]"
-
-    def _reported(self, line: Line) -> str:
-        return (
-            f"{line.record.kimg:4d} kimg  FID {number(line.record.fid)} (best {number(line.record.fid_best)})"
-            f"  {line.images_per_second:.0f} images/s"
-        )
-
-    def _ended(self, line: Line) -> str:
         trial = line.record
-        why = f" at rung {trial.rung} kimg" if trial.rung else f": {trial.cause}" if trial.cause else ""
-        if trial.test_fid is not None:
-            why = f": FID {number(trial.test_fid)} on test images, of its generator of {trial.chosen} kimg"
-        return f"{line.state}{why}; {self.headline()}"
+        if isinstance(event, AttemptStarted):
+            text = f"started    {line.what} [{trial.group if trial.seed else trial.origin}]"
+            if trial.attempts > 1:
+                text = f"started again (attempt {trial.attempts}) from its last checkpoint"
+        elif isinstance(event, Reported):
+            text = (
+                f"{trial.kimg:4d} kimg  FID {number(trial.fid)} (best {number(trial.fid_best)})"
+                f"  {line.images_per_second:.0f} images/s"
+            )
+        elif isinstance(event, Ended):
+            why = f" at rung {trial.rung} kimg" if trial.rung else f": {trial.cause}" if trial.cause else ""
+            if trial.test_fid is not None:
+                why = f": FID {number(trial.test_fid)} on test images, of its generator of {trial.chosen} kimg"
+            text = f"{line.state}{why}; {self.headline()}"
+        else:
+            return
+        self.console.print(f"{self.board.name(trial.id)}  {text}", soft_wrap=True)
 
 
-class LiveTable(Progress):
+class LiveTable(Display):
     """A table that is redrawn in place."""
 
     def __enter__(self) -> Self:
@@ -97,28 +86,16 @@ class LiveTable(Progress):
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the last table on the screen."""
         self._live.stop()
 
     def _draw(self) -> RenderableType:
-        rows: list[list[str | Text]] = [
-            [
-                self.board.name(line.record.id).removeprefix("trial").strip(),
-                Text(line.state, STATE_STYLES.get(line.state, "")),
-                str(line.record.kimg),
-                str(line.record.rung or ""),
-                number(line.record.fid),
-                number(line.record.fid_best),
-                f"{line.images_per_second:.0f}" if line.images_per_second else "",
-                duration(line.elapsed),
-                line.record.cause or line.what,
-            ]
-            for line in self._visible()
-        ]
-        return Group(Fitted(_COLUMNS, rows, _OPTIONAL), Text(self.headline(), "bold"))
+        columns: list[Column[Line]] = [("trial", "right", self._name), *_COLUMNS]
+        return Group(Fitted.of(self._visible(), columns, _OPTIONAL), Text(self.headline(), "bold"))
+
+    def _name(self, line: Line) -> str:
+        return self.board.name(line.record.id).removeprefix("trial").strip()
 
     def _visible(self) -> list[Line]:
         """Running trials and the newest finished ones."""
@@ -128,21 +105,20 @@ class LiveTable(Progress):
         return [line for line in lines if line.state == "running" or line.record.id in shown]
 
 
-_COLUMNS = [
-    ("trial", "right"),
-    ("state", "left"),
-    ("kimg", "right"),
-    ("rung", "right"),
-    ("FID", "right"),
-    ("best", "right"),
-    ("images/s", "right"),
-    ("time", "right"),
-    ("configuration", "left"),
+_COLUMNS: list[Column[Line]] = [
+    ("state", "left", lambda line: Text(line.state, STATE_STYLES.get(line.state, ""))),
+    ("kimg", "right", lambda line: str(line.record.kimg)),
+    ("rung", "right", lambda line: str(line.record.rung or "")),
+    ("FID", "right", lambda line: number(line.record.fid)),
+    ("best", "right", lambda line: number(line.record.fid_best)),
+    ("images/s", "right", lambda line: f"{line.images_per_second:.0f}" if line.images_per_second else ""),
+    ("time", "right", lambda line: duration(line.elapsed)),
+    ("configuration", "left", lambda line: line.record.cause or line.what),
 ]
 _OPTIONAL = ("images/s", "rung", "time", "best")  # what a narrow terminal does without, the least important first
 
 
-def progress(console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> Progress:
+def progress(console: Console, board: Board, halted: Callable[[], str | None] = lambda: None) -> Display:
     """Return the display that fits `console`; `halted` tells why the run is ending before its time, if it is."""
     redrawn = console.is_terminal and not console.is_dumb_terminal
     return (LiveTable if redrawn else Lines)(console, board, halted)

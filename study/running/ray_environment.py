@@ -1,4 +1,4 @@
-"""What Ray reads from the environment when it is imported; so it is set before, by whoever starts a driver."""
+"""The environment variables that Ray reads when it is imported: whoever starts a driver sets them first."""
 
 import os
 import secrets
@@ -15,33 +15,34 @@ _ALWAYS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon the end of a training is seen; by default after 2 s
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Tune's result files would only take time
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial whose report lacks the FID fails, and not the whole study
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a report without an FID fails its trial, not the whole study
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: finish cleanly and say how to go on
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are never read
     "TUNE_WARN_THRESHOLD_S": "10",
 }
 _LOCAL = {
-    # Ray's switch against firewall questions on laptops. Off, all its servers bind to 127.0.0.1; by default they
-    # listen on every interface, and `_node_ip_address="127.0.0.1"` is turned back into the host's own address.
+    # Ray's switch against firewall prompts on laptops. With 0 all its servers bind to 127.0.0.1; by default they listen
+    # on every interface, and `_node_ip_address="127.0.0.1"` is turned back into the host's own address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
 }
-_JOINED = {"RAY_gcs_server_port_wait_time_s": "1"}  # tries to join; of 20 each is a warning of its library
+_JOINED = {"RAY_gcs_server_port_wait_time_s": "1"}  # tries to join, each a warning of Ray's library; default 20
 _TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _ADDRESS = "RAY_ADDRESS"
 _MODES = ("token", "disabled", "k8s")
 _FOLDERS = ("RAY_TMPDIR", "TMPDIR") if sys.platform == "linux" else ("RAY_TMPDIR",)
 _SOCKET = "/ray/session_2026-01-02_03-04-05_678901_1234567/sockets/plasma_store"
 _SOCKET_MOST = 107 if sys.platform == "linux" else 103  # bytes of a socket's path
+_DASHBOARD = "the address of Ray's dashboard, for `ray job submit`; give the GCS's"
 _OTHERS = {
     "ray": "an address of Ray Client, through which no study runs; give the GCS's",
-    "http": "the address of Ray's dashboard, for `ray job submit`; give the GCS's",
-    "https": "the address of Ray's dashboard, for `ray job submit`; give the GCS's",
+    "http": _DASHBOARD,
+    "https": _DASHBOARD,
 }
 
 
 def cluster_address(given: str | None) -> str | None:
-    """Return the address of the cluster to use, None for a Ray of our own.
+    """Return the address of the cluster to use, None for a local Ray.
 
     Raises:
         InvalidInput: unless it is `auto`, `local` or `HOST:PORT`.
@@ -63,15 +64,15 @@ def cluster_address(given: str | None) -> str | None:
 
 
 def where_from(address: str | None) -> str:
-    """Say of an address that the environment gave it, if so."""
+    """Return a note that the environment gave the address, or "" if it did not."""
     return f" (from {_ADDRESS})" if address and address == os.environ.get(_ADDRESS) else ""
 
 
 def prepare_ray_environment(local: bool) -> None:
-    """Set Ray's variables where the user has not. Call before anything imports ray.
+    """Set Ray's variables unless the user has. Call before anything imports ray.
 
     Args:
-        local: whether a Ray of our own will be started, which nobody else should reach.
+        local: whether our own Ray will be started, which nobody else should reach.
 
     Raises:
         InvalidInput: if what the user has set cannot be used.
@@ -82,12 +83,12 @@ def prepare_ray_environment(local: bool) -> None:
     if local:
         _choose_folder()
     if local and not any(os.environ.get(name) for name in _TOKEN):
-        # One for each Ray of our own. Left to itself Ray writes one to ~/.ray/auth_token, which every user can read.
+        # One for each Ray. By default Ray writes one to ~/.ray/auth_token, which every user can read.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _check_authentication() -> None:
-    """Refuse a mode that Ray does not know, which would turn authentication off, and a token's file without a token."""
+    """Refuse an unknown mode, with which Ray would turn authentication off, and a token file without a token."""
     mode = os.environ.get("RAY_AUTH_MODE", "disabled")
     if mode.lower() not in _MODES:
         raise InvalidInput(f"RAY_AUTH_MODE {quoted(mode)}: use one of {', '.join(_MODES)}, or unset it")
@@ -95,19 +96,18 @@ def _check_authentication() -> None:
     if not file or os.environ.get("RAY_AUTH_TOKEN") or mode.lower() == "disabled":
         return
     try:
-        there = bool(Path(file).read_bytes().strip())
-        problem = "is empty"
+        problem = "" if Path(file).read_bytes().strip() else "is empty"
     except OSError as error:
-        there, problem = False, f"cannot be read: {error.strerror}"
-    if not there:
+        problem = f"cannot be read: {error.strerror}"
+    if problem:
         raise InvalidInput(f"RAY_AUTH_TOKEN_PATH {file}: {problem}; name the file of Ray's token, or unset it")
 
 
 def _choose_folder() -> None:
-    """Have Ray use an absolute folder for its sockets and logs.
+    """Give Ray an absolute folder for its sockets and logs.
 
     Raises:
-        InvalidInput: if it cannot, naming the variable that says so.
+        InvalidInput: if Ray cannot use it, naming the variable that chose it.
     """
     name = next((name for name in _FOLDERS if os.environ.get(name)), None)
     folder = Path(os.environ[name] if name else "/tmp").absolute()

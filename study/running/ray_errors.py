@@ -1,4 +1,4 @@
-"""What Ray raises while it starts or is joined, exceptions of every kind, in one line that says what to do."""
+"""Errors of every kind that Ray raises while it starts or is joined, in one line that says what to do."""
 
 import resource
 from collections.abc import Iterator
@@ -31,18 +31,18 @@ _LIMITS = {
     "f": (resource.RLIMIT_FSIZE, 1 << 10, 16 << 30),
     "u": (resource.RLIMIT_NPROC, 1, 1024),
 }
-"""Option of `ulimit` -> (limit, its unit, below what it may be why Ray does not start)."""
+"""Option of `ulimit` -> (limit, its unit, the least with which Ray starts for sure)."""
 
 
 def ray_failed(address: str | None, error: BaseException) -> GanStudyError:
     """Return the error to raise.
 
     Args:
-        address: of the cluster, None for a Ray of our own.
+        address: of the cluster, None for our own Ray.
         error: what Ray raised.
     """
     reason = reason_of(error, most=_MOST).rstrip(".")
-    said = " ".join(map(str, _chain(error)))  # what it came of may say more
+    said = " ".join(map(str, _chain(error)))  # its cause may say more
     known = next((advice for words, advice in _ADVICE.items() if words in said), None)
     if address:
         return GanStudyError(f"cannot join Ray at {address}{where_from(address)}: {reason}; {known or _JOINED}")
@@ -52,21 +52,18 @@ def ray_failed(address: str | None, error: BaseException) -> GanStudyError:
 
 
 def refuse_small_address_space() -> None:
-    """Refuse a limit of memory (`ulimit -v`) that a local Ray would exceed: its library ends the process there.
+    """Refuse a limit of memory (`ulimit -v`) that a local Ray would exceed, for Ray would end the process.
 
     Raises:
         GanStudyError: naming the limit, and what is enough.
     """
-    share, most = (
-        ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION,
-        ray_constants.DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES,
-    )
-    enough = min(share * ray._common.utils.get_system_memory(), most) + _ADDRESSES
+    share = ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION * ray._common.utils.get_system_memory()
+    enough = min(share, ray_constants.DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES) + _ADDRESSES
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < enough:
         raise GanStudyError(
-            f"a local Ray does not start: it shares a part of this machine's memory among its processes, for which the "
-            f"limit ulimit -v {limit >> 10} is too small; set {int(enough) >> 10} at least, or unlimited"
+            f"a local Ray does not start: its processes share a part of this machine's memory, for which the limit "
+            f"ulimit -v {limit >> 10} is too small; set {int(enough) >> 10} at least, or unlimited"
         )
 
 

@@ -1,4 +1,4 @@
-"""Ray's start in a thread of its own, so that a driver prepares its data meanwhile."""
+"""Starts Ray in a thread of its own, while the driver prepares its data."""
 
 import ctypes
 import logging
@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from types import TracebackType
 from typing import Any, Self
 
 import ray
@@ -24,14 +23,14 @@ _GREETING_SECONDS = 20.0  # a Ray may be busy
 _PATIENCE = 240.0  # seconds for Ray and a worker; Ray itself gives up after 30 on most of what it waits for
 _END_SECONDS = 10.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # HTTP/2's, and empty settings
-_SETTINGS = 4
+_SETTINGS = b"\x04"
 
 
 class RayStart:
     """Connects to a cluster or starts a local Ray (on loopback, see `study.running.ray_environment`).
 
-    Its thread lives until the end: Linux ends Ray's servers with the thread that started them. It also keeps Ray from
-    setting handlers of signals, and a Ctrl-C from breaking into Ray's own code.
+    Its thread lives until the end: Linux ends Ray's servers with the thread that started them. In that thread Ray also
+    sets no signal handlers, and no Ctrl-C breaks into its code.
     """
 
     def __init__(self, address: str | None, cpus: int | None = None) -> None:
@@ -53,12 +52,12 @@ class RayStart:
         self._thread = threading.Thread(target=self._live, name="ganstudy-ray-start", daemon=True)
 
     def begin(self) -> None:
-        """Begin, if that has not happened, and return at once."""
+        """Begin unless that has happened, and return at once."""
         if not self._begun:
             self._thread.start()
 
     def wait(self) -> None:
-        """Return when Ray is there, and its workers run the driver's code.
+        """Return once Ray is up and its workers run the driver's code.
 
         Raises:
             GanStudyError: if there is no Ray at `address`, none starts, or its workers would run other code.
@@ -72,20 +71,20 @@ class RayStart:
             raise ray_failed(self.address, self._error) from self._error
 
     def end(self) -> None:
-        """Disconnect, and end a Ray of our own; one that is still starting, or hangs, is left after some seconds."""
+        """Disconnect, and end our own Ray; one that is still starting or hangs is left after some seconds."""
         self._over.set()
         if self._begun:
             self._thread.join(_END_SECONDS)
 
     def leave(self) -> None:
-        """Leave Ray to end with this process: if it is dead or dying, its library ends whoever talks to it."""
+        """Let Ray end with this process: when Ray is dead or dying, its library ends a process that talks to it."""
         self._left = True
 
     def __enter__(self) -> Self:
         """Start nothing yet."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """End what has begun; at an interrupt leave it."""
         if kind is KeyboardInterrupt:
             self.leave()
@@ -113,9 +112,7 @@ class RayStart:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Put what the system does at SIGTERM back: Ray's library prints a stack first. Python's own calls need the main
-    thread.
-    """
+    """Restore the system's handling of SIGTERM: Ray's prints a stack. Python's own calls need the main thread."""
     libc = ctypes.CDLL(None)
     action = ctypes.create_string_buffer(1024)  # a `struct sigaction`, of whatever size
     libc.sigaction(signal.SIGTERM, None, action)
@@ -126,7 +123,7 @@ def _sigterm_kept() -> Iterator[None]:
 
 
 def _refuse_other(address: str | None) -> None:
-    """Refuse an address where nobody listens, or no Ray: Ray itself would go on trying for minutes.
+    """Refuse an address where no Ray listens: Ray itself would try for minutes.
 
     Raises:
         GanStudyError: naming the address.
@@ -136,8 +133,8 @@ def _refuse_other(address: str | None) -> None:
         return
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(connection):
-                raise ConnectionError("what listens there is no Ray; give the port of its GCS (6379 by default)")
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                _greet(connection)
     except OSError as error:
         raise GanStudyError(
             f"no Ray at {address}{where_from(address)}: {error.strerror or error}; check `ray status`, or leave "
@@ -145,12 +142,13 @@ def _refuse_other(address: str | None) -> None:
         ) from None
 
 
-def _speaks_http2(connection: socket.socket) -> bool:
-    """Whether it greets as every gRPC server does, Ray's GCS among them."""
+def _greet(connection: socket.socket) -> None:
+    """Refuse what does not greet as every gRPC server does, Ray's GCS among them."""
     connection.settimeout(_GREETING_SECONDS)
     connection.sendall(_PREFACE)
     try:
         head = connection.recv(9)  # of a frame: its length in three bytes, then its type
     except TimeoutError:
         raise ConnectionError(f"what listens there says nothing for {_GREETING_SECONDS:g} s") from None
-    return len(head) > 3 and head[3] == _SETTINGS
+    if head[3:4] != _SETTINGS:
+        raise ConnectionError("what listens there is not Ray; give the port of its GCS (6379 by default)")

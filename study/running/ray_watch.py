@@ -1,7 +1,7 @@
-"""Notices that Ray itself died. Ray tells a driver late, and by hanging or by ending its process without a word.
+"""Notices that Ray itself died, which a driver otherwise learns late.
 
-(Ray 2.60: a minute after the GCS is killed the process is ended from C++; after the node's raylet is killed Tune goes
-on with the workers it has for half a minute and then waits for ever.)
+(Ray 2.60: a minute after the GCS is killed, the driver is ended from C++ without a word. After the node's raylet is
+killed, Tune goes on with the workers it has for half a minute and then waits for ever.)
 """
 
 import os
@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from study.exit_codes import FAILED, INTERRUPTED
@@ -24,18 +23,18 @@ _TIME_TO_END = 5.0  # for the driver's main thread; what is in the ledger is saf
 
 
 class RayWatch:
-    """A thread that asks every half second whether Ray's servers still accept connections.
+    """A thread that checks every half second whether Ray's servers still accept connections.
 
-    A server that is busy or stopped does (the kernel answers); one that is dead does not. When one is gone for its
-    patience, the halt is told in one line. If the block has not been left 5 seconds later, the process ends with that
-    line: what waits for a dead Ray can wait for ever.
+    A busy or stopped server does (the kernel answers); a dead one does not. When one has been gone for its patience,
+    the halt is told in one line. If the block has not been left 5 seconds later, the process ends with that line:
+    waiting for a dead Ray can take for ever.
     """
 
     def __init__(self, servers: Mapping[str, tuple[Address, float]], halt: Halt) -> None:
         """Prepare the watch.
 
         Args:
-            servers: for each server's name its address and for how many seconds it may be gone.
+            servers: by name, each server's address and the seconds for which it may be gone.
             halt: told once, from the watch's thread.
         """
         self._servers = servers
@@ -48,13 +47,13 @@ class RayWatch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         """End."""
         self._ended.set()
         self._thread.join()
 
     def look(self) -> None:
-        """Tell the halt if a server is gone at this moment, whatever its patience: something has failed."""
+        """Tell the halt if a server is gone now, whatever its patience: something has failed."""
         for name, (address, _) in self._servers.items():
             if not _accepts(address):
                 self._lose(name)
@@ -84,7 +83,7 @@ def _accepts(address: Address) -> bool:
 
 
 def _leave(halt: Halt) -> None:
-    """End the process, for which a dead Ray's own threads would wait."""
+    """End the process: a dead Ray's own threads would keep it."""
     text, code = halt.lost, FAILED
     if halt.by_signal:
         text, code = f"{halt.reason}; nothing is lost: the same command goes on", INTERRUPTED

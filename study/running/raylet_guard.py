@@ -1,8 +1,8 @@
-"""Runs Ray's raylet, and ends with it, or with the driver, whatever it started. A program of its own, for Linux.
+"""Runs Ray's raylet, and kills what the raylet started when it or the driver ends. A program of its own, for Linux.
 
 A raylet dies with its driver, but what it started does not: Ray's agents go on for a minute, and so does a worker that
-is just starting (it waits for a GCS that is gone), on a busy machine for longer. Those orphans become this process's
-children, so it finds every one.
+is just starting (it waits for a GCS that is gone), longer on a busy machine. Those orphans become this process's
+children, so it finds them all.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ def _wait(raylet: int, driver: int, heard: set[signal.Signals]) -> int | None:
     """Return the raylet's exit status, None when it is to be killed."""
     while sign := signal.sigwaitinfo(heard):
         if sign.si_signo == _DRIVER_DIED or (sign.si_signo == signal.SIGTERM and sign.si_pid == driver):
-            return None  # a SIGTERM of others is for the driver, see `own_ray`
+            return None  # others send SIGTERM for the driver, see `own_ray`
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == raylet:
                 return ended[1]
@@ -46,7 +46,7 @@ def _wait(raylet: int, driver: int, heard: set[signal.Signals]) -> int | None:
 
 
 def _end_all(raylet: int, status: int | None) -> int:
-    """Kill every child; those of a dead child are ours then, so until there is none."""
+    """Kill every child until there is none: a dead child's children become ours."""
     while True:
         for child in _children():
             os.kill(child, signal.SIGKILL)

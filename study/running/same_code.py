@@ -1,7 +1,7 @@
-"""Holds the code that Ray's workers would run against the driver's, before anything is trained.
+"""Checks that Ray's workers would run the driver's code, before anything is trained.
 
-Ray puts the driver's working directory on its workers' path, in front: a folder of another checkout, or a file called
-`torch.py`, would go before what is installed. And a node of a cluster has what was installed there.
+Ray puts the driver's working directory first on its workers' path: another checkout there, or a file called `torch.py`,
+would hide what is installed. And each node of a cluster has its own installation.
 """
 
 import sys
@@ -31,31 +31,33 @@ def driver_code() -> source.Code:
 
 
 class DriverPath(JobConfig):
-    """Ray's settings of a job, which bring workers no folder to import from but the driver's own, if it needs one."""
+    """Ray's settings of a job, in which workers import from no folder of the driver's but that of our packages.
+
+    From that only if this process finds them by the folder that it was started in (`python -m`).
+    """
 
     def __init__(self) -> None:
-        super().__init__(_py_driver_sys_path=_own_place())
+        root, first = Path(__file__).resolve().parents[2], Path(sys.path[0] or ".").resolve()
+        super().__init__(_py_driver_sys_path=[str(root)] if root == first else [])
 
     def _runtime_env_has_working_dir(self) -> bool:
         """Keep Ray from adding the working directory, and the folder of the script that was started."""
         return True
 
 
-def _own_place() -> list[str]:
-    """Where our packages lie, if this process finds them only by the folder it was started with (`python -m`)."""
-    place, first = Path(__file__).resolve().parents[2], Path(sys.path[0] or ".").resolve()
-    return [str(place)] if place == first else []
+def live_nodes() -> list[dict[str, Any]]:
+    """Return what the connected Ray tells of each node that is alive."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def check_workers() -> None:
-    """Have a worker of each node of the connected Ray say what it would import.
+    """Ask a worker on each node of the connected Ray what it would import.
 
     Raises:
-        OtherCode: if that is not the driver's, naming the node, what differs and where it lies.
+        OtherCode: if that is not the driver's code, naming the node, what differs and where it is.
         GanStudyError: if no worker answers.
     """
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in known if node["Alive"]}
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in live_nodes()}
     here = nodes[ray.get_runtime_context().get_node_id()]
     asked = {_ask(node): address for node, address in nodes.items()}
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SECONDS)
@@ -76,7 +78,7 @@ def check_workers() -> None:
 
 
 def _ask(node: str) -> "ObjectRef[source.Code]":
-    """Ask a worker of a node, by a function that does not depend on what it has installed."""
+    """Ask a worker on a node, by a function that does not depend on what is installed there."""
     cloudpickle.register_pickle_by_value(source)  # type: ignore[no-untyped-call]
     try:
         task: Any = ray.remote(num_cpus=0, max_retries=0)(source.read_code)
@@ -88,24 +90,19 @@ def _ask(node: str) -> "ObjectRef[source.Code]":
 
 
 def _difference(there: source.Code, here: source.Code, same_host: bool) -> str | None:
-    """Say in what they differ and what to do, None if they are the same."""
-    for package, place in here["places"].items():
+    """Return what differs and what to do, None if nothing does."""
+    for package, path in here["places"].items():
         if package not in there["places"]:
             return f"there is no {package}; {_MEND}"
-        if same_host and there["places"][package] != place:
-            return f"{there['places'][package]}, and not {place}; start Ray with the driver's Python and PYTHONPATH"
+        if same_host and there["places"][package] != path:
+            return f"{there['places'][package]}, and not {path}; start Ray with the driver's Python and PYTHONPATH"
     for name, version in here["versions"].items():
         found = there["versions"].get(name)
-        if found is None or _public(found) != _public(version):
+        # `+cpu` and `+cu130` are builds of one version.
+        if found is None or found.partition("+")[0] != version.partition("+")[0]:
             return f"{name} {found or 'is missing'}, the driver has {version}; install the same there"
-    pairs = (there["files"], here["files"])
-    if differing := sorted({name for name, _ in pairs[0].items() ^ pairs[1].items()}):
+    if differing := sorted({name for name, _ in there["files"].items() ^ here["files"].items()}):
         more = f" and {len(differing) - 1} more files" if differing[1:] else ""
-        place = there["places"][differing[0].partition("/")[0]]
-        return f"{differing[0]}{more} in {place} {'are' if more else 'is'} not the driver's; {_MEND}"
+        path = there["places"][differing[0].partition("/")[0]]
+        return f"{differing[0]}{more} in {path} {'are' if more else 'is'} not the driver's; {_MEND}"
     return None
-
-
-def _public(version: str) -> str:
-    """Leave out by what it was built: `+cpu` and `+cu130` are one version."""
-    return version.partition("+")[0]

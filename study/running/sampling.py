@@ -1,4 +1,4 @@
-"""Optuna's part of a study: an in-memory history, rebuilt from the ledger, that proposes configurations."""
+"""Optuna's part of a study: its history, rebuilt in memory from the ledger, and the samplers that propose."""
 
 import logging
 import warnings
@@ -42,7 +42,7 @@ SAMPLERS: dict[str, SamplerFactory] = {"tpe": _tpe, "random": _random}
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to try: flat parameter values, and who thought of it."""
+    """A configuration to try: flat parameter values, and who proposed it."""
 
     params: dict[str, Any]
     origin: str
@@ -50,29 +50,26 @@ class Proposal:
 
 
 class Sampling:
-    """Proposes trial 0, 1, 2, ... of a study and learns from what became of them.
+    """Proposes trial 0, 1, 2, ... of a study and learns from their results.
 
     The sampler is made anew for each proposal from (study seed, trial number): what it proposes is a function of
-    these and of the history, so a resumed study does not ask the same points again.
+    these and of the history, so a resumed study does not ask for the same points again.
 
     FIDs are minimised. A completed trial is told its best FID, a stopped one is PRUNED with every FID it reported,
     a diverged one is told the ceiling (the FID of uniform noise), and so is one that did not fit in memory; one that
-    failed otherwise teaches nothing. What is told the ceiling is infeasible too: TPE ranks pruned trials behind all
-    complete ones, so where most are stopped a bare value would count these among the best.
+    failed otherwise teaches nothing. A trial that is told the ceiling is infeasible too: TPE ranks pruned trials behind
+    all complete ones, so where most are stopped the ceiling alone would count among the best.
     """
 
     def __init__(self, space: Space, sampler: str, seed: int, startup: int, ceiling: float) -> None:
-        self._space = space
-        self._make = SAMPLERS[sampler]
-        self._seed = seed
-        self._startup = startup
-        self._ceiling = ceiling
+        self._space, self._make = space, SAMPLERS[sampler]
+        self._seed, self._startup, self._ceiling = seed, startup, ceiling
         self._open: dict[int, optuna.Trial] = {}
         self._earlier = 0
         self.history = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
 
     def learn(self, lessons: Iterable[FrozenTrial]) -> None:
-        """Begin with the results of earlier studies: they come before trial 0 and count as startup trials."""
+        """Start from the results of earlier studies: they come before trial 0 and count as startup trials."""
         for lesson in lessons:
             self.history.add_trial(lesson)
         self._earlier = len(self.history.trials)
@@ -119,7 +116,7 @@ class Sampling:
         self._open[number].report(fid, kimg)
 
     def end(self, number: int, state: TrialState, fid_best: float | None, fid: float | None, cause: str | None) -> None:
-        """Tell what became of a trial."""
+        """Tell the sampler how a trial ended."""
         value, told = verdict(state, fid_best, fid, cause, self._ceiling)
         for name, by in infeasible(state, told).items():
             self._open[number].set_constraint(name, by)

@@ -1,6 +1,6 @@
 """`warm_start`: the results of earlier studies, from which a new study's sampler learns before its first trial.
 
-What fits is copied into the new ledger when the study is opened, and never looked up again.
+What fits is copied into the new ledger when the study is opened; the earlier studies are not read again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from trainables.gan.config import TrialConfig
 
 @dataclass(frozen=True)
 class Offer:
-    """What an earlier study has for a new one, and the fingerprint of its FIDs."""
+    """The results of an earlier study that fit a new one, and the fingerprint of its FIDs."""
 
     earlier: Earlier
     fingerprint: str
@@ -33,7 +33,7 @@ def offers(config: StudyConfig) -> tuple[Offer, ...]:
     """Read the earlier studies that a new study names.
 
     Raises:
-        InvalidInput: naming the first that is not there, has not ended a trial, or has none that fits.
+        InvalidInput: naming the first that does not exist, has no ended trial, or none that fits.
         GanStudyError: if its ledger is damaged or cannot be reached.
     """
     space = config.space.resolve()
@@ -41,7 +41,7 @@ def offers(config: StudyConfig) -> tuple[Offer, ...]:
 
 
 def planned(config: StudyConfig) -> tuple[Earlier, ...]:
-    """Return what a study learns of earlier ones: as its ledger has it, or as a launch would write it.
+    """Return what a study learns from earlier ones: as in its ledger, or as a launch would write it.
 
     Raises:
         GanStudyError: as `offers`.
@@ -52,16 +52,16 @@ def planned(config: StudyConfig) -> tuple[Earlier, ...]:
 
 
 def check_fingerprints(found: Sequence[Offer], fingerprint: str) -> None:
-    """Refuse FIDs that do not compare with the new study's.
+    """Refuse FIDs that cannot be compared with the new study's.
 
     Raises:
-        InvalidInput: naming the first study, and both fingerprints.
+        InvalidInput: naming the first such study, and both fingerprints.
     """
     for offer in found:
         if offer.fingerprint != fingerprint:
             raise InvalidInput(
-                f"warm_start {offer.earlier.name}: its FIDs are of {offer.fingerprint}, this study's of {fingerprint} "
-                "(other data, extractor or number of images), and do not compare; leave it out"
+                f"warm_start {offer.earlier.name}: its FIDs have fingerprint {offer.fingerprint}, this study's "
+                f"{fingerprint} (other data, extractor or number of images): they do not compare; leave it out"
             )
 
 
@@ -69,35 +69,32 @@ def lessons(
     earlier: Sequence[Earlier], space: Space, schedule: Schedule, ceiling: float, counts: ImageCounts
 ) -> Iterator[FrozenTrial]:
     """Yield what the sampler is told of earlier studies, in the order of `warm_start` and of trial numbers."""
-    for study in earlier:
-        for trial in study.trials:
-            yield lesson(trial, space, schedule, ceiling, counts)
+    return (lesson(trial, space, schedule, ceiling, counts) for study in earlier for trial in study.trials)
 
 
 def lesson(trial: EarlierTrial, space: Space, schedule: Schedule, ceiling: float, counts: ImageCounts) -> FrozenTrial:
-    """Return a trial as this study's sampler would know it had it run here; FIDs of two budgets are never compared.
+    """Return a trial as this study's sampler would know it, had it run here; FIDs of two budgets are never compared.
 
-    Only reports at budgets where this study reports too count, if they are by as many images (`counts`). A trial that
-    was evaluated at `max_kimg`, however far it went then, is complete with its best FID up to there. One that ended
-    sooner, also because its own study's end came sooner, is pruned at its last report: samplers rank these behind all
-    complete ones, and among themselves by budget first. One that diverged by `max_kimg` is told `ceiling`.
+    Only reports count at budgets where this study reports too, on as many images (`counts`). A trial that reported at
+    `max_kimg`, however far it went then, is complete with its best FID up to there. One that ended sooner, also because
+    its own study ended sooner, is pruned at its last report: samplers rank these behind all complete ones, and among
+    themselves by budget first. One that diverged by `max_kimg` is told `ceiling`.
 
     Raises:
-        InvalidInput: if it tells nothing, or Optuna does not take it.
+        InvalidInput: if it teaches nothing, or Optuna does not take it.
     """
     found = [FidEstimate(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
     due = [one for one in found if one.kimg <= schedule.max_kimg and one.kimg % schedule.report_every == 0]
     shared = [one for one in due if one.images == counts.at(one.kimg)]
-    reached = max(trial.curve, default=0)
     state = TrialState(trial.state)
     if any(one.kimg == schedule.max_kimg for one in shared):
         state = TrialState.COMPLETED
-    elif state == TrialState.COMPLETED or reached >= schedule.max_kimg:
+    elif state == TrialState.COMPLETED or max(trial.curve, default=0) >= schedule.max_kimg:
         state = TrialState.STOPPED
     if not shared and state != TrialState.DIVERGED:
         raise InvalidInput(
             f"it reported at {', '.join(map(str, trial.curve)) or 'no'} kimg, and this study reports every "
-            f"{schedule.report_every} kimg up to {schedule.max_kimg}{', by other numbers of images' if due else ''}"
+            f"{schedule.report_every} kimg up to {schedule.max_kimg}{', on other numbers of images' if due else ''}"
         )
     try:
         return told_trial(space, trial.params, shared, state, None, ceiling)
@@ -112,9 +109,7 @@ def _offer(name: str, config: StudyConfig, space: Space) -> Offer:
         raise type(error)(f"warm_start {name}: {error}") from error
     finished = [trial for trial in study.trials if not trial.unfinished]
     if not finished:
-        raise InvalidInput(
-            f"warm_start {name}: no trial of it has ended yet, so there is nothing to learn; leave it out"
-        )
+        raise InvalidInput(f"warm_start {name}: no trial of it has ended, so there is nothing to learn; leave it out")
     fitting: list[EarlierTrial] = []
     reason = ""
     for trial in finished:
@@ -131,7 +126,7 @@ def _fitting(trial: TrialRecord, config: StudyConfig, space: Space, ceiling: flo
     """Return the trial in this study's space: by what it trained, whatever its parameters were called there.
 
     Raises:
-        InvalidInput: saying why it is of no use here.
+        InvalidInput: saying why it cannot be used here.
     """
     if trial.state not in TEACHING:
         raise InvalidInput(f"it has {trial.state}, which teaches nothing")

@@ -1,7 +1,7 @@
-"""What a shell completes after `ganstudy`: asked at every Tab, so it imports nothing that takes time."""
+"""Shell completion for `ganstudy`. It runs at every Tab, so it imports nothing slow."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +16,26 @@ DEVICES = ("cpu", "cuda")
 
 
 def studies(ctx: Any, incomplete: str) -> list[str]:
-    """Names of the studies in the storage folder that is named already, or in the default one."""
+    """Return the names of the studies in the storage folder that is named already, or in the default one."""
     given = ctx.params.get("storage") or os.environ.get("GANSTUDY_STORAGE") or "runs"
     try:
-        entries = sorted(os.listdir(Path(given).expanduser()))  # noqa: PTH208 - names are all that is wanted
+        root = Path(given).expanduser()
+        entries = sorted(os.listdir(root))  # noqa: PTH208 - names are all that is wanted
     except (OSError, RuntimeError):
         return []
-    return [name for name in _beginning(entries, incomplete) if _is_study(Path(given).expanduser(), name)]
+    return [name for name in entries if name.startswith(incomplete) and _is_study(root, name)]
 
 
-def spaces(incomplete: str) -> list[str]:
-    """Names of the search spaces."""
-    return list(_beginning(SPACES, incomplete))
+def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes one of `names`."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
 
 
-def sources(incomplete: str) -> list[str]:
-    """Names of the data sources."""
-    return list(_beginning(SOURCES, incomplete))
-
-
-def splits(incomplete: str) -> list[str]:
-    """Splits that a generator may be evaluated on."""
-    return list(_beginning(SPLITS, incomplete))
-
-
-def devices(incomplete: str) -> list[str]:
-    """Where torch can compute."""
-    return list(_beginning(DEVICES, incomplete))
-
-
-def _beginning(names: Iterable[str], incomplete: str) -> Iterable[str]:
-    return (name for name in names if name.startswith(incomplete))
+spaces, sources, splits, devices = map(one_of, (SPACES, SOURCES, SPLITS, DEVICES))
 
 
 def _is_study(root: Path, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""How the command line says what went wrong: one line on standard error, and an exit code; no box, no traceback."""
+"""How the command line reports errors: one line on standard error, and an exit code; no box, no traceback."""
 
 import io
 import logging
@@ -24,7 +24,7 @@ PROGRAM = "ganstudy"
 
 
 class Commands(TyperGroup):
-    """The commands; Ctrl-C in any of them is an error of ours, which typer would end in silence."""
+    """The commands; Ctrl-C in any of them is an error of ours, about which typer would say nothing."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -40,7 +40,7 @@ def main(app: typer.Typer) -> NoReturn:
     code = run(app)
     if held_up():
         logging.shutdown()
-        os._exit(code)  # to wait for a Ray that is dead, or a server that hangs, can take for ever
+        os._exit(code)  # waiting for a dead Ray or a server that hangs can take for ever
     sys.exit(code)
 
 
@@ -48,7 +48,7 @@ def run(app: typer.Typer) -> int:
     """Run the command that was typed; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no name ends a command where the terminal lacks its letters
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no command
     try:
         with guarded_output(), _terminable(), _threads_told():
             return _run(app)
@@ -57,7 +57,7 @@ def run(app: typer.Typer) -> int:
 
 
 def held_up() -> bool:
-    """Whether Ray, or a thread of ours that was asked to end and waited for as long as makes sense, is still there."""
+    """Whether Ray is still there, or a thread of ours that was asked to end and given the time for it."""
     ray = sys.modules.get("ray")
     at_work = any(thread.name.startswith(f"{PROGRAM}-") for thread in threading.enumerate())
     return at_work or (ray is not None and ray.is_initialized())
@@ -65,13 +65,13 @@ def held_up() -> bool:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM, and a closed terminal, as Ctrl-C is taken, wherever a command stands; only the main thread may."""
+    """Treat SIGTERM and a closed terminal like Ctrl-C at any point of a command; only the main thread can."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    # What was told to be ignored (`nohup`, `trap '' TERM`) stays so.
+    # Ignored signals (`nohup`, `trap '' TERM`) stay ignored.
     numbers = [n for n in ENDING_SIGNALS if signal.getsignal(n) != signal.SIG_IGN] if in_main_thread else []
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
@@ -83,7 +83,7 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _threads_told() -> Iterator[None]:
-    """Tell in one line of an exception that ended a thread, too."""
+    """Report an exception that ends a thread in one line, too."""
 
     def tell(ended: threading.ExceptHookArgs) -> None:
         if isinstance(ended.exc_value, Exception):
@@ -107,7 +107,7 @@ def _run(app: typer.Typer) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
-        # Typer brings its own copy of click or uses the installed one, by version: told apart by what they offer.
+        # By version, Typer has its own copy of click or uses the installed one: its errors are known by what they have.
         if not hasattr(error, "format_message"):
             _tell(unexpected(error))
             return GanStudyError.exit_code
@@ -124,7 +124,7 @@ def _ended(error: GanStudyError) -> int:
 
 
 def _usage(error: Any) -> str:
-    """Click's message as ours are: where, what, and what to do next."""
+    """Return click's message in the form of ours: where, what, and what to do next."""
     text = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
@@ -133,4 +133,4 @@ def _usage(error: Any) -> str:
 
 def _tell(text: str) -> None:
     with suppress(OSError):
-        print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # whatever it quotes
+        print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # it may quote anything

@@ -1,6 +1,7 @@
-"""A table that leaves out its least important columns where a terminal is narrow, and never cuts a number."""
+"""A table that leaves out its least important columns on a narrow terminal, and never cuts a number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self, TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -9,16 +10,20 @@ from rich.text import Text
 
 from trainables.display import shown
 
+T = TypeVar("T")
+Column = tuple[str, str, Callable[[T], str | Text]]
+"""A column's title, "left" or "right", and what makes a thing's cell."""
+
 _GAP = 2
-_LEAST = 18  # what the last column must be left with, if it has so much to say; it may be cut
-_SHORTEST = 4  # of it; a shorter one says nothing
+_LEAST = 18  # width that the last column keeps if it has that much to say; it may be cut
+_SHORTEST = 4  # least width of a last column that says anything
 
 
 class Fitted:
     """A borderless table.
 
-    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis where it must be. Those titled
-    as in `optional` are left out where there is not enough room, in that order; the last one only if it is named there.
+    Columns are (title, "left" or "right"); the last one, prose, is cut with an ellipsis if need be. If there
+    is not enough room the columns titled as in `optional` are left out, in that order.
     """
 
     def __init__(
@@ -31,6 +36,12 @@ class Fitted:
             max(max(map(len, str(cell).split("\n"))) for cell in (title, *(row[index] for row in self.rows)))
             for index, (title, _) in enumerate(self.columns)
         ]
+
+    @classmethod
+    def of(cls, things: Iterable[T], columns: Sequence[Column[T]], optional: Sequence[str] = ()) -> Self:
+        """Return a table with a row for each thing."""
+        heads = [(title, justify) for title, justify, _ in columns]
+        return cls(heads, ([cell(thing) for _, _, cell in columns] for thing in things), optional)
 
     def shown(self, width: int) -> list[int]:
         """Return which columns fit into `width`, by index."""
@@ -67,9 +78,9 @@ class Fitted:
         yield table
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Between what the narrowest and the widest form takes."""
-        widest = sum(self._widths) + _GAP * (len(self._widths) - 1)
-        return Measurement(min(widest, options.max_width), min(widest, options.max_width))
+        """Return the width of all columns, or of the terminal if that is less."""
+        width = min(sum(self._widths) + _GAP * (len(self._widths) - 1), options.max_width)
+        return Measurement(width, width)
 
 
 def _cut(cell: str | Text, width: int) -> Text:

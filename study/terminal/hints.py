@@ -1,4 +1,4 @@
-"""Parts of messages: commands to type next, which can be pasted as they are, and counts in words."""
+"""Parts of messages: commands that can be pasted as they are, and counts in words."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ _NAME = "ganstudy"
 
 
 def shown_path(path: Path) -> str:
-    """Return `path`, relative where it lies below the current folder."""
+    """Return `path`, relative if it is below the current folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -23,7 +23,7 @@ def typed(*words: str | Path, folder: StudyFolder | None = None) -> str:
 
     Args:
         words: the command and its arguments.
-        folder: of the study that the command is about; adds --storage where it is not the default.
+        folder: of the study that the command is about; adds --storage if that is not the default.
     """
     storage = ["--storage", shown_path(folder.root)] if folder and folder.root != storage_root(None) else []
     return f"{_program()} {' '.join(_for_shell(str(word)) for word in (*words, *storage))}"
@@ -31,16 +31,14 @@ def typed(*words: str | Path, folder: StudyFolder | None = None) -> str:
 
 def again(file: Path, overrides: Sequence[str], storage: Path | None, address: str | None) -> str:
     """Return the launch that was typed, to resume it."""
-    words = ["launch", str(file)]
-    for override in overrides:
-        words += ["--set", override]
+    words = ["launch", str(file), *(word for override in overrides for word in ("--set", override))]
     words += ["--storage", str(storage)] if storage else []
     words += ["--address", address] if address else []
     return typed(*words)
 
 
 def _for_shell(word: str) -> str:
-    """Quote a word; one that cannot be shown as it is by its bytes, in the form of bash, zsh and POSIX since 2024."""
+    """Quote a word; one that is not printable by its bytes, in the form of bash, zsh and POSIX since 2024."""
     if word.isprintable():
         return shlex.quote(word)
     try:
@@ -52,7 +50,7 @@ def _for_shell(word: str) -> str:
 
 
 def _program() -> str:
-    """Return how this very program is called: by its name if the shell finds it, else by its path."""
+    """Return how to call this very program: by its name if the shell finds it, else by its path."""
     here = Path(sys.argv[0])
     if here.name != _NAME:
         return _NAME

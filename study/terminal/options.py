@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and the panels that `ganstudy --help` groups commands in."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,50 +20,48 @@ EPILOG = "Exit codes: " + ", ".join(f"{code} {text.split(':')[0].split(';')[0]}"
 """Under the help."""
 
 
-def home(path: Path | None) -> Path | None:
-    """Replace a leading `~`, which a shell leaves alone in `--out=~/x`; for each option or argument that is a path."""
+def _home(path: Path | None) -> Path | None:
+    """Replace a leading `~`, which a shell leaves alone in `--out=~/x`."""
     return None if path is None else expanded(path)
 
 
-StudyFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The study file (YAML).", show_default=False, callback=home)
-]
+path_option, path_argument = (partial(kind, callback=_home) for kind in (typer.Option, typer.Argument))
+"""`typer.Option` and `typer.Argument` for paths."""
+
+StudyFile = Annotated[Path, path_argument(metavar="FILE", help="The study file (YAML).", show_default=False)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", autocompletion=completion.studies)]
 Exported = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE", help="A file written by `ganstudy export`, or a trial configuration.", callback=home
-    ),
+    Path, path_argument(metavar="FILE", help="A file written by `ganstudy export`, or a trial configuration.")
 ]
 Generator = Annotated[
-    Path, typer.Argument(metavar="PATH", help="A training's folder, or its generator.safetensors.", callback=home)
+    Path, path_argument(metavar="PATH", help="The folder of a training, or its generator.safetensors.")
 ]
 DataPlace = Annotated[
-    Path | None, typer.Option("--data", help="Where the data lies; default: where the study had it.", callback=home)
+    Path | None, path_option("--data", help="Path of the data; default: the path in the study's configuration.")
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", help="Where Inception's weights lie; default: where the study had them.", callback=home),
+    path_option("--weights", help="Path of Inception's weights; default: the path in the study's configuration."),
 ]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set schedule.max_kimg=30")]
 StorageOption = Annotated[
-    Path | None,
-    typer.Option("--storage", help="The folder of studies; default: $GANSTUDY_STORAGE, or runs.", callback=home),
+    Path | None, path_option("--storage", help="The folder of studies; default: $GANSTUDY_STORAGE, or runs.")
 ]
 Address = Annotated[
     str | None,
     typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster: auto or HOST:PORT; default: a local Ray."),
 ]
-Trial = Annotated[int | None, typer.Option("--trial", help="This trial instead of the best one.")]
+Trial = Annotated[int | None, typer.Option("--trial", help="Use this trial; default: the best one.")]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="cpu or cuda; default: cuda where there is one.", autocompletion=completion.devices),
+    typer.Option("--device", help="cpu or cuda; default: cuda if there is one.", autocompletion=completion.devices),
 ]
+ModelName = Annotated[str | None, typer.Option("--as", help="The registered model's name; default: the study's.")]
 FromOlder = Annotated[
     bool,
     typer.Option(
         "--from-older-ledger",
-        help="Go on from a ledger that is older than its study, as a copy put back: what is newer is set aside.",
+        help="Go on from a ledger that is older than its study, such as a restored copy; newer results are set aside.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -1,4 +1,4 @@
-"""Standard output and standard error that fail as a command line's should: in one line, quietly, or not at all."""
+"""Standard output and standard error that fail in one line, in silence, or not at all."""
 
 import errno
 import os
@@ -17,19 +17,19 @@ class OutputFailed(GanStudyError):
 
 
 class OutputClosed(OutputFailed):
-    """Whoever read standard output has ended, as `head` does. A command then ends as SIGPIPE ends others: in silence.
+    """The reader of standard output has ended, as `head` does. A command then ends in silence, as SIGPIPE ends others.
 
-    Not with 0, for what it had to say was cut off; nor by the signal, which would also come of a server's socket.
+    Not with 0, as its output was cut off; nor by the signal, which a server's socket can raise as well.
     """
 
     exit_code = OUTPUT_CLOSED
 
 
 class _Stream:
-    """A text stream whose errors are those of its use.
+    """A text stream that raises only `OutputFailed`.
 
-    What is written to a terminal that was closed goes nowhere (SIGHUP tells of it, and the command ends cleanly), and
-    so does what standard error cannot take: no work ends for want of somebody to tell of it.
+    Text for a closed terminal is dropped (SIGHUP ends the command cleanly), and so is text that standard error cannot
+    take: no work ends because nobody can read about it.
     """
 
     def __init__(self, stream: TextIO, needed: bool) -> None:
@@ -65,7 +65,7 @@ class _Stream:
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """Have `sys.stdout` and `sys.stderr` raise nothing but `OutputFailed` while the block runs; flush at its end.
+    """Make `sys.stdout` and `sys.stderr` raise only `OutputFailed` while the block runs; flush them at its end.
 
     Raises:
         OutputFailed: if standard output could not be written.
@@ -82,7 +82,7 @@ def guarded_output() -> Iterator[None]:
 
 
 def open_standard_streams() -> None:
-    """Open what is closed (`>&-`) on nothing, or the next file, a ledger's, would become standard output."""
+    """Open closed streams (`>&-`) on /dev/null, or the next file, a ledger, would become standard output."""
     for number in range(3):
         try:
             os.fstat(number)

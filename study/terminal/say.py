@@ -1,4 +1,4 @@
-"""How commands talk: prose in one line, what to type next, and one line that tells what is being done."""
+"""How commands talk: one line of prose, what to type next, and a line of progress."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -17,16 +17,16 @@ from trainables.display import shown
 from trainables.files import is_standard_output
 
 Say = Callable[[str, bool], None]
-"""`say(text, done)` shows progress; `done` tells that what the text is about is complete."""
+"""`say(text, done)` shows progress; `done`: the step that the text describes is complete."""
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print prose of one line, which the terminal may break."""
+    """Print a line of prose, which the terminal may break."""
     console.print(text, soft_wrap=True, style=style)
 
 
 def say_written(console: Console, file: Path, text: str) -> None:
-    """Say what was written to a file that the user named: on standard error where that is standard output."""
+    """Say what was written to a file that the user named: on standard error if that file is standard output."""
     say(Screen(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")
 
 
@@ -38,28 +38,28 @@ def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
 
 @contextmanager
 def goes_on(command: str) -> Iterator[None]:
-    """Have who interrupts the block, or closes the output of its work, read which command goes on.
+    """Tell whoever interrupts the block, or closes its output, which command resumes it.
 
     Raises:
         Interrupted: instead of KeyboardInterrupt.
-        OutputClosed: the same with a text.
+        OutputClosed: with a text.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; no result is lost, go on with: {command}") from None
     except OutputClosed:
-        raise OutputClosed(f"nobody reads the output any more; no result is lost, go on with: {command}") from None
+        raise OutputClosed(f"the output was closed; no result is lost, go on with: {command}") from None
 
 
 def say_behind(console: Console, why: str | None, sync: str) -> None:
-    """Say that MLflow lacks something and `why`, if so, and that the command `sync` brings it."""
+    """If `why`, say that MLflow lacks something and why, and that the command `sync` brings it."""
     if why:
         say(console, f"MLflow is behind ({why}); nothing is lost: {sync}")
 
 
 def show_warnings(console: Console) -> None:
-    """Have the warnings of all libraries printed there, as lines between the others."""
+    """Print the warnings of all libraries to `console`, as lines between the others."""
     handler = RichHandler(console=console, show_path=False)
     handler.setFormatter(ShownFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -1,4 +1,4 @@
-"""The console that all commands print to: whatever text comes, a terminal obeys none of it, and no secret is in it."""
+"""The console that all commands print to: it escapes what a terminal would obey, and leaves secrets out."""
 
 import json
 import logging
@@ -20,22 +20,22 @@ class Screen(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Take a plain text; before it is measured and cut, for a part of a secret is not known for one."""
+        """Return plain text, with secrets hidden before it is cut: a part of a secret would not be recognised."""
         return super().render_str(shown(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Turn anything into what is written: the last place where foreign controls can be told from rich's own."""
+        """Escape control characters, here where they can still be told from rich's own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)
 
     def print_json(self, *, data: Any) -> None:  # type: ignore[override]
-        """Print plain data for scripts, in ASCII: all else is written as JSON's own escapes, so that it reads back."""
+        """Print plain data for scripts, in ASCII with JSON's own escapes, so that it reads back."""
         text = json.dumps(within(data, redacted), indent=2).replace("\x7f", "\\u007f")
         self.print(JSONHighlighter()(text), soft_wrap=True)
 
 
 class ShownFormatter(logging.Formatter):
-    """Shows records of all libraries as `display.shown`, tracebacks too."""
+    """Formats log records, tracebacks too, as `display.shown` does."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""

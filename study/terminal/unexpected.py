@@ -1,4 +1,4 @@
-"""An error that nobody foresaw, in one line: what it is, what to do about it, and the file that holds its traceback."""
+"""An unforeseen error in one line: what it is, what to do about it, and the file with its traceback."""
 
 import errno
 import os
@@ -22,35 +22,35 @@ _OF_THE_MACHINE = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EFBIG: "a file reached the limit of its size (ulimit -f); raise it",
-    errno.EROFS: "the file system is read-only; name another path",
+    errno.EROFS: "the file system is read-only; choose another folder",
 }
 
 
 def unexpected(error: BaseException) -> str:
-    """Return the line, and keep the traceback."""
-    kept = _keep(error)
-    traces = f"the traceback is in {kept}" if kept else f"the traceback ends at {_place(error)}"
+    """Return the line, and write the traceback to a file."""
+    if kept := _keep(error):
+        traces = f"the traceback is in {kept}"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        traces = f"the traceback ends at {last[0].filename}:{last[0].lineno}" if last else "there is no traceback"
+    reason = reason_of(error, most=_MOST)
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if advice := _advice(error):
-        return f"{_reason(error)}: {advice}; {traces}"
-    return f"unexpected {type(error).__name__}: {_reason(error)}; {traces}; please report it"
+        return f"{reason}: {advice}; {traces}"
+    return f"unexpected {type(error).__name__}: {reason}; {traces}; please report it"
 
 
 def _advice(error: BaseException) -> str | None:
-    """What to do about the machine, where the error is of it."""
+    """Return what to do about the machine, if that is the cause."""
     said = str(error).lower()
     if isinstance(error, MemoryError) or "allocate memory" in said or "out of memory" in said:
         return _MEMORY
     return _OF_THE_MACHINE.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return reason_of(error, most=_MOST)
-
-
 def _keep(error: BaseException) -> str | None:
-    """Write the traceback, without secrets, to a file of the user's alone, in the first temporary folder."""
+    """Write the traceback, without secrets, to a temporary file that only the user can read."""
     about = f"ganstudy {version('ganstudy')}, Python {platform.python_version()}, {platform.platform()}\n\n"
     try:
         number, path = tempfile.mkstemp(prefix="ganstudy-", suffix=".txt")
@@ -59,8 +59,3 @@ def _keep(error: BaseException) -> str | None:
     except (OSError, MemoryError):
         return None
     return path
-
-
-def _place(error: BaseException) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    return ", ".join(f"{frame.filename}:{frame.lineno}" for frame in last) or "no place known"

@@ -12,9 +12,10 @@ from study.analysis.summary import summary
 from study.folder import StudyFolder
 from study.ledger.outcomes import TrialState
 from study.ledger.records import StudyRecord
+from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
 from study.terminal.say import say
-from study.views.tables import number, plain_table
+from study.views.tables import number
 
 HEAD = (
     *(("trial", "right"), ("study FID", "right"), ("fresh seeds", "right"), ("bias", "right")),
@@ -45,7 +46,7 @@ def print_confirmation(study: StudyRecord, folder: StudyFolder, console: Console
     rows: list[list[str | Text]] = [
         [*cells(c), Text(summary(c.trial.config), overflow="ellipsis")] for c in evaluated.configurations
     ]
-    console.print(plain_table(HEAD, rows))
+    console.print(Fitted(HEAD, rows))
     for line in legend(study):
         say(console, line, "dim")
     for line in verdict(study, evaluated, folder):

@@ -14,9 +14,10 @@ from study.analysis.summary import summary
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
 from study.ledger.records import StudyRecord, TrialRecord
+from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
 from study.terminal.say import say
-from study.views.tables import number, plain_table
+from study.views.tables import number
 
 _FEW = 4  # degrees of freedom: fewer make the least difference large for want of seeds
 
@@ -63,7 +64,7 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
         _row(f"fresh seeds, trained again to {seeds.kimg} kimg", seeds),
     ]
     columns = [("best FID of", "left"), *((name, "right") for name in ("runs", "mean", "sd", "lowest", "highest"))]
-    console.print(plain_table(columns, rows))
+    console.print(Fitted(columns, rows))
     count = _images(study, trial, trial.kimg_best)
     say(console, f"sd: sample standard deviation; every FID is of {count:,} images ({study.fingerprint})", "dim")
     for line in _meaning(study, trial, seeds, folder):

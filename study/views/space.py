@@ -1,4 +1,4 @@
-"""Search spaces as people read them: parameters in groups that are active together, baselines with their sources."""
+"""Search spaces as tables: parameters in groups that are active together, baselines with their sources."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -12,13 +12,13 @@ from search_spaces.space import Space, SpaceRow
 
 
 def print_spaces(spaces: Iterable[Space], console: Console) -> None:
-    """Print the spaces' names and what they are for."""
+    """Print each space's name, number of parameters and purpose."""
     rows = [(space.name, str(len(space.parameters)), space.description) for space in spaces]
     _print(console, rows, titles=("space", "parameters", ""), right=1)
 
 
 def print_space(space: Space, console: Console) -> None:
-    """Print one space: its parameters in order, what is the same in every trial, the baselines."""
+    """Print a space: its parameters in order, what is the same in every trial, the baselines."""
     console.print(f"{space.name}: {space.description}")
     rows, count = space.rows(), len(space.parameters)
     widths = [max(map(len, column)) for column in zip(*((row.name, row.kind) for row in rows), strict=True)]
@@ -43,7 +43,7 @@ def _print(
     right: int | None = None,
     widths: Sequence[int] = (),
 ) -> None:
-    """Print a table whose last column is broken over lines where it is too long."""
+    """Print a table whose last column wraps."""
     table = Table(box=None, pad_edge=False, show_header=bool(titles), header_style="bold")
     last = len(rows[0]) - 1
     for index, column in enumerate(zip(*rows, strict=True)):

@@ -10,7 +10,7 @@ from study.analysis.noise import Noise
 from study.analysis.ranking import Ranked, tied_with_first
 from study.analysis.summary import summary
 from study.ledger.records import StudyRecord, TrialRecord
-from study.terminal.fitted import Fitted
+from study.terminal.fitted import Column, Fitted
 from trainables.display import shown
 
 STATE_STYLES = {
@@ -41,15 +41,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
-def plain_table(
-    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]], optional: Sequence[str] = ()
-) -> Fitted:
-    """Return a borderless table; see `Fitted`."""
-    return Fitted(columns, rows, optional)
-
-
 def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Return a borderless table whose cells are broken over lines where there is not enough room: nothing is cut."""
+    """Return a borderless table that wraps its cells if there is not enough room: nothing is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(title for title, _ in columns))
     for title, justify in columns:
         table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -59,57 +52,49 @@ def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str
 
 
 def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Fitted:
-    """Return trials in the order of their rank; where the noise is known with how far each is behind the first."""
+    """Return trials by rank; if the noise is known, with how far each is behind the first."""
     ties = tied_with_first(ranked, noise)
+    ranks = {r.trial.number: r for r in ranked}
+
+    def behind(trial: TrialRecord) -> str:
+        tied = ties.get(trial.number)
+        gap = "" if tied is None else f"+{number(ranks[trial.number].fid_best - ranked[0].fid_best)}"
+        return f"{gap} tied" if tied else gap
+
     trials = [r.trial for r in ranked]
-    behind = [("behind first", "left")] if ties else []
-    marks = _collapse_column(trials)
-    columns = [
-        *(("rank", "right"), ("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right"), *behind),
-        *(("at kimg", "right"), ("last FID", "right"), *marks, ("configuration", "left")),
-    ]
-    rows = []
-    for r in ranked:
-        cells = [str(r.rank), *_cells(r.trial, collapse=bool(marks))]
-        if ties:
-            tie = ties.get(r.trial.number)
-            gap = "" if tie is None else f"+{number(r.fid_best - ranked[0].fid_best)}"
-            cells.insert(5, f"{gap} tied" if tie else gap)
-        rows.append(cells)
-    return plain_table(columns, rows, _OPTIONAL)
+    rank: Column[TrialRecord] = ("rank", "right", lambda trial: str(ranks[trial.number].rank))
+    return Fitted.of(trials, [rank, *_columns(trials, [("behind first", "left", behind)] if ties else [])], _OPTIONAL)
 
 
 def trials_table(trials: Collection[TrialRecord]) -> Fitted:
     """Return trials in the order of their numbers."""
-    marks = _collapse_column(trials)
-    columns = [
-        *(("trial", "right"), ("state", "left"), ("kimg", "right"), ("best FID", "right")),
-        *(("at kimg", "right"), ("last FID", "right"), *marks, ("configuration", "left")),
-    ]
-    return plain_table(columns, (_cells(trial, collapse=bool(marks)) for trial in trials), _OPTIONAL)
+    return Fitted.of(trials, _columns(trials), _OPTIONAL)
 
 
-def _collapse_column(trials: Iterable[TrialRecord]) -> list[tuple[str, str]]:
-    """The column's head, if there is anything to say in it."""
-    return [("collapsed", "left")] if any(trial.collapsed or trial.collapsed_best for trial in trials) else []
-
-
-def _cells(trial: TrialRecord, collapse: bool) -> list[str | Text]:
-    state = f"{trial.state} at {trial.rung}" if trial.rung else str(trial.state)
+def _columns(
+    trials: Iterable[TrialRecord], after_best: Sequence[Column[TrialRecord]] = ()
+) -> list[Column[TrialRecord]]:
+    collapsed: Column[TrialRecord] = ("collapsed", "left", _collapse_mark)
     return [
-        str(trial.number),
-        Text(state, STATE_STYLES.get(str(trial.state), "")),
-        str(trial.kimg),
-        number(trial.fid_best),
-        "" if trial.kimg_best is None else str(trial.kimg_best),
-        number(trial.fid),
-        *([_collapse_mark(trial)] if collapse else []),
-        Text(trial.cause or summary(trial.config), overflow="ellipsis"),
+        ("trial", "right", lambda trial: str(trial.number)),
+        ("state", "left", _state),
+        ("kimg", "right", lambda trial: str(trial.kimg)),
+        ("best FID", "right", lambda trial: number(trial.fid_best)),
+        *after_best,
+        ("at kimg", "right", lambda trial: "" if trial.kimg_best is None else str(trial.kimg_best)),
+        ("last FID", "right", lambda trial: number(trial.fid)),
+        *([collapsed] if any(trial.collapsed or trial.collapsed_best for trial in trials) else []),
+        ("configuration", "left", lambda trial: Text(trial.cause or summary(trial.config), overflow="ellipsis")),
     ]
+
+
+def _state(trial: TrialRecord) -> Text:
+    state = f"{trial.state} at {trial.rung}" if trial.rung else str(trial.state)
+    return Text(state, STATE_STYLES.get(str(trial.state), ""))
 
 
 def _collapse_mark(trial: TrialRecord) -> Text:
-    """Whether the checkpoint of the best FID, which one keeps, is of a collapsed generator, or only the last one."""
+    """Whether the generator had collapsed at its best FID, whose checkpoint is kept, or only at its end."""
     if trial.collapsed_best:
         return Text("at its best", "red")
     return Text("at its end" if trial.collapsed else "", "yellow")

@@ -135,6 +135,6 @@ def test_a_commit_that_was_cut_off_cannot_be_brought_back_there(disk: Path, cli:
     remount(disk, "ro")
     code, said = cli("best", "toy", "--storage", str(copy))
     assert code == 1
-    assert "is on a read-only file system and must be brought back from within a commit" in said
+    assert "is on a read-only file system and an interrupted commit must be undone" in said
     remount(disk, "rw")
     assert cli("best", "toy", "--storage", str(copy))[0] == 0

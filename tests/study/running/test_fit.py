@@ -67,7 +67,7 @@ def test_the_advice_mends_the_study(base: str, dataset: Dataset, words: list[str
     message = refusal({"base": base}, dataset)
     for word in words:
         assert word in message
-    found = re.search(r"space\.narrow: (\{.*\}), or give other data", message)
+    found = re.search(r"space\.narrow: (\{.*\}), or use other data", message)
     assert found is not None
     advice = yaml.safe_load(found[1])
     assert {key: sorted(v) if isinstance(v, list) else v for key, v in advice.items()} == narrowed

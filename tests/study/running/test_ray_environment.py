@@ -89,7 +89,7 @@ def test_where_no_ray_listens(environment: pytest.MonkeyPatch) -> None:
     threading.Thread(target=web.serve_forever, daemon=True).start()
     with socket.create_server(("127.0.0.1", 0)) as silent, web:
         ports = web.server_port, silent.getsockname()[1]
-        for port, says in zip(ports, ("is no Ray; give the port of its GCS", "says nothing for 0.1 s"), strict=True):
+        for port, says in zip(ports, ("is not Ray; give the port of its GCS", "says nothing for 0.1 s"), strict=True):
             address = f"127.0.0.1:{port}"
             with pytest.raises(GanStudyError, match=f"no Ray at {address}: what listens there {says}"):
                 ray_start._refuse_other(address)

@@ -270,7 +270,7 @@ def test_a_warm_start_takes_reports_of_equally_many_images() -> None:
     raised = ImageCounts(FULL, RUNG, frozenset({3, 9}))
     assert lesson(mixed, space, schedule, CEILING, raised).intermediate_values == {1: 10.0, 9: 30.0}
     stopped = EarlierTrial(0, params, "stopped", {1: 10.0})
-    with pytest.raises(InvalidInput, match="by other numbers of images"):
+    with pytest.raises(InvalidInput, match="on other numbers of images"):
         lesson(stopped, space, schedule, CEILING, fewer)
 
 

@@ -31,10 +31,11 @@ from study.report.page import report
 from study.report.svg import Label, svg
 from study.report.svg import Path as Line
 from study.terminal import errors
+from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
 from study.terminal.say import say, show_warnings, suggest
 from study.terminal.screen import Screen
-from study.views.tables import folded_table, plain_table
+from study.views.tables import folded_table
 from trainables.display import in_markdown, one_line, printable, quoted, shown
 
 # Clear the screen, the terminal's title, one-byte CSI, overwrite a line, turn round, hide, break, no UTF-8, markup.
@@ -73,7 +74,7 @@ DOORS = {
     "rule": lambda screen, text: screen.rule(text),
     "say": say,
     "suggest": lambda screen, text: suggest(screen, [(typed("launch", text), "run it")]),
-    "table": lambda screen, text: screen.print(plain_table([("a", "left"), (text, "left")], [["1", text]])),
+    "table": lambda screen, text: screen.print(Fitted([("a", "left"), (text, "left")], [["1", text]])),
     "folded table": lambda screen, text: screen.print(folded_table([(text, "left")], [[text], [Text(text)]])),
     "log": warn,
 }
