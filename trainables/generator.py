@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from trainables.checkpoint import Checkpoint
 from trainables.data import DataFacts
-from trainables.data.places import is_file, is_folder
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
 from trainables.evaluation.image_counts import Judgement
 from trainables.files import write_atomically
@@ -29,6 +28,7 @@ from trainables.gan.models import ImageShape
 from trainables.gan.models.layout import lay_out
 from trainables.gan.networks import check_fit
 from trainables.images import to_bytes
+from trainables.paths import is_file, is_folder
 from trainables.streams import Streams
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads

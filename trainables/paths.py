@@ -14,11 +14,11 @@ from trainables.errors import InvalidInput
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
-DATA_PLACES = ("path", "root")
-"""Keys of data sources that say where the images lie on one machine; a source has one at most."""
+DATA_KEYS = ("path", "root")
+"""Keys of data sources that say where the images are on one machine; a source has one at most."""
 
-PLACES = (*(("data", key) for key in DATA_PLACES), ("evaluation", "extractor", "weights"))
-"""Settings of a trial, and of a study, that say where something lies, not what it is: the FID's fingerprint does."""
+PATH_KEYS = (*(("data", key) for key in DATA_KEYS), ("evaluation", "extractor", "weights"))
+"""Settings of a trial, and of a study, that say where files are, not what is in them: the FID's fingerprint does."""
 
 
 def expanded(path: Path) -> Path:
@@ -62,9 +62,9 @@ def located(model: M) -> M:
 
 
 def placed(config: Mapping[str, Any], study: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a trial's plain settings with `PLACES` as a study has them; without a study blank, to be compared."""
+    """Return a trial's plain settings with `PATH_KEYS` as a study has them; without a study blank, to be compared."""
     moved = copy.deepcopy(dict(config))
-    for *way, key in PLACES:
+    for *way, key in PATH_KEYS:
         here, there = _below(moved, way), _below(study or {}, way)
         if key in here and (study is None or key in there):
             here[key] = there.get(key)
@@ -94,3 +94,28 @@ def check_path(path: Path) -> Path:
     if is_address(path):
         raise ValueError("an address, and a folder on this machine is wanted; mount it, and give its path")
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False too for a name that is none (`Path.is_file` raises for one too long)."""
+    try:
+        return os.path.isfile(path)  # noqa: PTH113
+    except ValueError:  # a null character
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False too for a name that is none."""
+    try:
+        return os.path.isdir(path)  # noqa: PTH112
+    except ValueError:
+        return False
+
+
+def cache_folder() -> Path:
+    """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist.
+
+    Raises:
+        InvalidInput: if neither that variable nor a home is there.
+    """
+    return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "ganstudy"

@@ -14,7 +14,7 @@ from data_files import EXAMPLES, TinyCifar, md5, pixels, place, python2_pickle, 
 from pydantic import ValidationError
 
 from trainables.data import SOURCES, Cifar10, Dataset, DataSource, Split, cifar10
-from trainables.data.places import Places
+from trainables.data.published import PublishedFiles
 from trainables.errors import CorruptFile, CorruptInput, DataNotFound
 
 Source = Callable[..., DataSource]
@@ -250,6 +250,6 @@ def test_a_download_that_brings_too_little_is_said(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torchvision.datasets, "MNIST", lambda root, download: (Path(root) / "MNIST").mkdir())
-    places = Places("some", lambda _: ({}, ["a", "b"]), "MNIST", "MNIST", "two files")
+    places = PublishedFiles("some", lambda _: ({}, ["a", "b"]), "MNIST", "MNIST", "two files")
     with pytest.raises(DataNotFound, match="lacks a, b; try again"):
         places.find(None)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.data.images import Dataset, LabelledImages
-from trainables.data.places import Places, is_file, read
+from trainables.data.published import PublishedFiles, read
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize
 from trainables.errors import CorruptInput
+from trainables.paths import is_file
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
@@ -141,9 +142,9 @@ class Cifar10(DataSource, frozen=True, extra="forbid"):
         )
 
     @classmethod
-    def places(cls) -> Places:
+    def published(cls) -> PublishedFiles:
         """The user's cache, a download."""
-        return Places(
+        return PublishedFiles(
             name="cifar10",
             search=_search,
             torchvision="CIFAR10",
@@ -153,7 +154,7 @@ class Cifar10(DataSource, frozen=True, extra="forbid"):
 
 
 def _batches(root: Path | None) -> list[_Batch]:
-    found = Cifar10.places().find(root)
+    found = Cifar10.published().find(root)
     for layout in LAYOUTS:
         if layout.archive in found:
             return _from_archive(found[layout.archive], layout)

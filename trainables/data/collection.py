@@ -12,8 +12,8 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 from trainables.data.picture import SUFFIXES
-from trainables.data.places import is_file, is_folder
 from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
+from trainables.paths import is_file, is_folder
 
 LARGEST_FILE = 512 * 2**20
 """Bytes of one image file; a larger one is a mistake, or an attack."""

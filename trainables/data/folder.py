@@ -20,11 +20,11 @@ from trainables.data.array_cache import ArrayCache
 from trainables.data.collection import Collection, open_collection
 from trainables.data.images import Dataset, LabelledImages
 from trainables.data.picture import MODES, decode, strict_pillow
-from trainables.data.source import LARGEST, SMALLEST, DataSource, cache_folder
+from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import split_indices
 from trainables.display import shown
 from trainables.errors import InvalidInput
-from trainables.paths import absolute
+from trainables.paths import absolute, cache_folder
 from trainables.variants import KeyOf
 
 DECODING = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.places import read
+from trainables.data.published import read
 from trainables.errors import CorruptInput
 
 

@@ -12,10 +12,11 @@ from pydantic import Field
 
 from trainables.data.idx import read_idx
 from trainables.data.images import Dataset, LabelledImages
-from trainables.data.places import Places, is_file
+from trainables.data.published import PublishedFiles
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import pad, resize
 from trainables.errors import CorruptInput
+from trainables.paths import is_file
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class IdxSet:
 
     def load(self, root: Path | None, size: int) -> Dataset:
         """The three splits with their labels, at `size` pixels a side: 32 is padded by zeros, others are resized."""
-        arrays = {name: self._read(path, self.files[name]) for name, path in self.places().find(root).items()}
+        arrays = {name: self._read(path, self.files[name]) for name, path in self.published().find(root).items()}
         train, test = (_fit(arrays[f"{part}-images-idx3-ubyte"][:, None], size) for part in ("train", "t10k"))
         train_labels, test_labels = (arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k"))
         n = self.train_count
@@ -61,9 +62,9 @@ class IdxSet:
             classes=10,
         )
 
-    def places(self) -> Places:
+    def published(self) -> PublishedFiles:
         """Where it lies, and how it is brought."""
-        return Places(
+        return PublishedFiles(
             name=self.name,
             search=self._search,
             torchvision=self.torchvision,
@@ -109,9 +110,9 @@ class IdxSource(DataSource, ABC, frozen=True, extra="forbid"):
         return self.official().load(self.root, self.size)
 
     @classmethod
-    def places(cls) -> Places:
+    def published(cls) -> PublishedFiles:
         """The user's cache, Debian's folder if there is such a package, a download."""
-        return cls.official().places()
+        return cls.official().published()
 
 
 def _fit(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

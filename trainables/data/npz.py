@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.data.images import CHANNELS, Dataset, LabelledImages
-from trainables.data.places import is_file
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.data.transform import resize, split_indices
 from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
-from trainables.paths import absolute
+from trainables.paths import absolute, is_file
 
 _PREFIXES = ("", "validation_", "test_")
 _KEYS = tuple(f"{prefix}{what}" for prefix in _PREFIXES for what in ("images", "labels"))

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.data.images import Dataset
-from trainables.data.source import cache_folder
 from trainables.errors import CorruptFile, InvalidInput
 from trainables.evaluation import classifier
 from trainables.evaluation.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
 from trainables.evaluation.extractors_inception import InceptionExtractor
 from trainables.files import check_writable, write_atomically
+from trainables.paths import cache_folder
 from trainables.precision import PRECISIONS, Context
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads

@@ -19,8 +19,8 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
-from trainables.data.source import cache_folder
 from trainables.files import write_atomically
+from trainables.paths import cache_folder
 
 RECIPE = 1
 """Raise it when the code changes what is measured: the noise's seed, the floor's sample, the FID, an extractor."""

@@ -1,24 +1,22 @@
-"""Where a well-known data set lies: its `root`, the user's cache, Debian's folder, else torchvision's download."""
+"""Finds the files of a published data set: in its `root`, the user's cache or Debian's folder, else downloads them."""
 
 import importlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.data.source import cache_folder
 from trainables.errors import CorruptInput, DataNotFound, reason_of
-from trainables.paths import absolute
+from trainables.paths import absolute, cache_folder
 
 Search = Callable[[Path], tuple[dict[str, Path], list[str]]]
 """Looks into one folder: the paths of the files found there by their official names, and the names it lacks."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """The places of one data set, looked through in a fixed order.
+class PublishedFiles:
+    """The files of one published data set, and the folders that are searched for them, in order.
 
     Attributes:
         name: the source's name, and that of its folder in the cache.
@@ -38,10 +36,10 @@ class Places:
     package: str = ""
 
     def find(self, root: Path | None) -> dict[str, Path]:
-        """The files' paths in the first place that has all of them; with a `root`, there or nowhere.
+        """The files' paths in the first folder that has all of them; with a `root`, in it or nowhere.
 
         Raises:
-            DataNotFound: when they are nowhere; names every place and how to bring them.
+            DataNotFound: when they are nowhere; names every folder and how to get them.
         """
         if root is not None:
             return self._in_root(root)
@@ -55,7 +53,7 @@ class Places:
         return found
 
     def at_hand(self) -> dict[str, Path]:
-        """The files' paths in the first usual place that has all of them; nothing is downloaded, none may be there."""
+        """The files' paths in the first usual folder that has all of them, else none; nothing is downloaded."""
         for folder in (self._cache, self.debian):
             if folder is not None:
                 found, missing = self.search(folder)
@@ -80,10 +78,10 @@ class Places:
         try:
             self._fetch(cache)
         except Exception as error:  # torchvision lets through whatever its network layer raises
-            places = f"{cache}, or {self.debian}" if self.debian else f"or {cache}"
+            folders = f"{cache}, or {self.debian}" if self.debian else f"or {cache}"
             install = f"run `apt-get install {self.package}`, or " if self.package else ""
             raise DataNotFound(
-                f"{self.name}: not in the study's `root` (not given), {places}, and torchvision could not download it "
+                f"{self.name}: not in the study's `root` (not given), {folders}, and torchvision could not download it "
                 f"({reason_of(error, most=120)}); {install}copy {self.files} into one of these folders"
             ) from error
 
@@ -98,22 +96,6 @@ class Places:
             (partial / self.downloaded).replace(cache / self.downloaded)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; False too for a name that is none (`Path.is_file` raises for one too long)."""
-    try:
-        return os.path.isfile(path)  # noqa: PTH113
-    except ValueError:  # a null character
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; False too for a name that is none."""
-    try:
-        return os.path.isdir(path)  # noqa: PTH112
-    except ValueError:
-        return False
 
 
 def read(path: Path) -> bytes:
