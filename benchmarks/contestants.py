@@ -83,7 +83,8 @@ def fids(params: dict[str, Any], seed: int, prepared: Prepared) -> Iterator[tupl
         if all(map(math.isfinite, step.losses[-1])):
             generator.eval()
             with torch.no_grad():
-                fid = evaluator.judge(to_bytes(generator(torch.randn(500, LATENT))) for _ in range(COUNT // 500))["fid"]
+                batches = (to_bytes(generator(torch.randn(500, LATENT))) for _ in range(COUNT // 500))
+                fid = evaluator.evaluate(batches)["fid"]
             generator.train()
         yield kimg, fid
 

@@ -1,6 +1,6 @@
 """What an evaluation costs, and what cheaper ones change: `python benchmarks/evaluation.py`. About 4 minutes.
 
-Trains a few generators of different quality, then judges each several times with fresh latents: with 500, 1,000 and
+Trains a few generators of different quality, then evaluates each several times with fresh latents: with 500, 1,000 and
 5,000 images, in float32 and in bf16. Given are the time by phase (generate, extract, metrics, pictures, checkpoint),
 the FID's mean and deviation over latents, and how far bf16 moves it, in units of that deviation; from these
 benchmarks/plot.py works out the part of a trial's time that its reports take. Results go to
@@ -50,7 +50,7 @@ def begun(changes: dict[str, Any], prepared: Prepared, folder: Path) -> Trial:
 
 
 def again(session: Session, prepared: Prepared, evaluator: Evaluator) -> Session:
-    """The same networks, to be judged by another evaluation."""
+    """The same networks, for another evaluation."""
     evaluation = prepared.evaluation.model_dump(mode="json")
     config = TrialConfig.from_dict(session.config.to_dict() | {"evaluation": evaluation})
     other = Session(config, prepared, evaluator=evaluator)
@@ -69,7 +69,7 @@ def phases(trial: Trial) -> dict[str, float]:
     works: dict[str, Callable[[], object]] = {
         "generate": generate,
         "extract": lambda: [evaluator._extractor(batch) for batch in images],
-        "judge": lambda: evaluator.judge(images),
+        "evaluate": lambda: evaluator.evaluate(images),
         "pictures": trial._draw,
         "checkpoint": lambda: trial._checkpoints.save(session.kimg, trial.checkpoint()),
     }
@@ -77,8 +77,8 @@ def phases(trial: Trial) -> dict[str, float]:
         work()  # the first one is slower
     rounds = [{name: _seconds(work) for name, work in works.items()} for _ in range(5)]
     fastest = {name: min(times[name] for times in rounds) for name in works}
-    judge = fastest.pop("judge")
-    return fastest | {"metrics": max(0.0, judge - fastest["extract"])}
+    evaluate = fastest.pop("evaluate")
+    return fastest | {"metrics": max(0.0, evaluate - fastest["extract"])}
 
 
 def main() -> None:

@@ -36,8 +36,8 @@ def main() -> None:
             train = split_images(sampled(prepared.dataset.train, count), evaluation.batch)
             noise = noise_images(evaluation, prepared.extractor.input_shape)
             for name, images in (("train", train), ("noise", noise)):
-                judged = evaluator.judge(images)
-                print(f"| {count:,} | {name} | " + " | ".join(f"{judged[key]:.3g}" for key in evaluator.keys) + " |")
+                measured = evaluator.evaluate(images)
+                print(f"| {count:,} | {name} | " + " | ".join(f"{measured[key]:.3g}" for key in evaluator.keys) + " |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How many images a second one GPU trains: `python benchmarks/gpu.py`. One, two, four and eight trials on it at once.
 
 Each trial is a process, as under Ray with a fraction of a GPU each. For each network, in float32 and in bf16: steps as
-they come (eager) against steps recorded as CUDA graphs (`resources: {cuda_graphs: true}`), and the floor: the bare
-products of benchmarks/bound.py, themselves recorded, so that nothing is lost between them. Where NVIDIA's MPS can be
+they come (eager) against steps captured as CUDA graphs (`resources: {cuda_graphs: true}`), and the floor: the bare
+products of benchmarks/bound.py, themselves captured, so that nothing is lost between them. Where NVIDIA's MPS can be
 started its processes take turns with the others; no setting of the device is touched. Results go to
 benchmarks/results/gpu.json. About 8 minutes.
 

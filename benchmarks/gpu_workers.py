@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from trainables.gan.batches import Batches
-from trainables.gan.captured import EAGER, RECORDED, STATIC, STEPS, Steps
+from trainables.gan.captured import CAPTURED, EAGER, STATIC, STEPS, Steps
 from trainables.gan.config import TrialConfig
 from trainables.gan.ema import Ema
 from trainables.gan.models import ImageShape
@@ -23,8 +23,8 @@ from trainables.gan.step import MEANS, Stepper
 from trainables.streams import Streams
 
 HOW = ("eager", "graphs")
-_ROWS = {("cuda", "eager"): EAGER, ("cuda", "graphs"): RECORDED, ("cpu", "eager"): EAGER, ("cpu", "graphs"): STATIC}
-_WARM_UP_STEPS = 64  # every kind of step of these networks is recorded by then
+_ROWS = {("cuda", "eager"): EAGER, ("cuda", "graphs"): CAPTURED, ("cpu", "eager"): EAGER, ("cpu", "graphs"): STATIC}
+_WARM_UP_STEPS = 64  # every kind of step of these networks is captured by then
 _STEPS_A_LOOK = 16  # from one look at the sums to the next: a kimg of batches of 64
 _PATIENCE = 300.0
 
@@ -47,7 +47,7 @@ def steps_of(trial: Trial, how: str) -> tuple[TrialConfig, Steps, torch.Tensor]:
     generator, discriminator = (net.to(device) for net in build_networks(config, shape, dataset.classes or 0))
     streams = Streams(config.seed, torch.device(device))
     batches = Batches.of(config, dataset, device)
-    stepper = Stepper(batches, generator, discriminator, streams, recorded=row.recorded)  # type: ignore[arg-type]
+    stepper = Stepper(batches, generator, discriminator, streams, captured=row.captured)  # type: ignore[arg-type]
     sums = torch.zeros(len(MEANS), dtype=torch.float64, device=device)
     ema = Ema(generator, config.ema_kimg) if config.ema_kimg else None
     return config, row(config, stepper, generator, ema, sums), sums

@@ -45,7 +45,7 @@ def ours(seconds: float, seed: int, folder: Path, settings: Sequence[str]) -> Re
         {"seconds": r.written_at - began, "trial": str(trial.number), "kimg": r.kimg, "fid": r.fid, "images": images}
         for trial in record.trials
         for r in trial.reports
-        for images in [r.judgement.images or COUNT]
+        for images in [r.estimate.images or COUNT]
     ]
 
 

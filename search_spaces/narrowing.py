@@ -7,9 +7,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import choice, kind_of
+from search_spaces.dotted import GIVEN_BY_STUDY, check_settable, flatten, full_path
 from search_spaces.hints import Value, as_number, is_one_of, nearest
 from search_spaces.parameter import Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, full_place
 from search_spaces.structure import simplified, situations
 from trainables.display import quoted
 from trainables.errors import InvalidInput
@@ -99,7 +99,7 @@ def _keys(parameters: Sequence[Parameter]) -> set[str]:
 
 
 def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
-    place = full_place(key)
+    place = full_path(key)
     at = tuple(p for p in parameters if place in p.paths)
     if not at:
         return _Target(key, (key,)) if any(p.name == key for p in parameters) else None
@@ -239,12 +239,12 @@ def _settle(
 
 
 def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
-    place = full_place(key)
+    place = full_path(key)
     field = place.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
         raise InvalidInput(f"{quoted(key)}: no such parameter or place; {nearest(key, known)}")
-    return check_place(place)
+    return check_settable(place)
 
 
 def _constant(key: str, value: object) -> Value:

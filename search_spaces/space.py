@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution
 
 from search_spaces.distributions import kind_of, suggest_with
+from search_spaces.dotted import GIVEN_BY_STUDY, check_settable, flatten, nest
 from search_spaces.hints import Value, is_one_of, nearest
 from search_spaces.narrowing import fix, narrow
 from search_spaces.parameter import Baseline, Condition, Parameter
-from search_spaces.places import GIVEN_BY_STUDY, check_place, flatten, nest
 from search_spaces.probing import pairwise
 from search_spaces.structure import possible, situations
 from trainables.data import SOURCES
@@ -18,13 +18,13 @@ from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.gan.config import TrialConfig
 
-__all__ = ["Baseline", "Condition", "Parameter", "Row", "Space", "Suggest", "Value", "suggest_with"]
+__all__ = ["Baseline", "Condition", "Parameter", "Space", "SpaceRow", "Suggest", "Value", "suggest_with"]
 
 Suggest = Callable[[str, BaseDistribution], Any]
 """Asked for the value of one active parameter; must return one of its distribution."""
 
 
-class Row(NamedTuple):
+class SpaceRow(NamedTuple):
     """A line of the table that a space prints."""
 
     name: str
@@ -92,7 +92,7 @@ class Space:
             InvalidInput: if `params` are not in the space, or the whole is no valid configuration.
         """
         given = {"data": dict(data), "evaluation": dict(evaluation), "seed": seed}
-        return TrialConfig.from_dict(nest(self.places_of(params)) | given, f"space {self.name}")
+        return TrialConfig.from_dict(nest(self.settings_of(params)) | given, f"space {self.name}")
 
     def distributions(self, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:
         """Return the distributions of the active parameters, which are the keys of `params`.
@@ -122,9 +122,9 @@ class Space:
         Raises:
             InvalidInput: naming the first that is missing, inactive, unknown or out of range.
         """
-        self.places_of(params)
+        self.settings_of(params)
 
-    def places_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
+    def settings_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return every place that the constants and `params` fill.
 
         Raises:
@@ -217,7 +217,7 @@ class Space:
     def _refitted(self, smaller: "Space", new: Mapping[str, Value]) -> Iterator[Baseline]:
         seen: list[Mapping[str, Value]] = []
         for baseline in self.baselines:
-            before = self.places_of(baseline.params)
+            before = self.settings_of(baseline.params)
             try:
                 params = smaller._params_at({**before, **new})
             except InvalidInput:
@@ -225,17 +225,17 @@ class Space:
             if params in seen:
                 continue
             seen.append(params)
-            after = smaller.places_of(params)
+            after = smaller.settings_of(params)
             changed = [f"{place} = {after[place]}" for place in new if before.get(place) != after.get(place)]
             source = "; with ".join([baseline.source, ", ".join(changed)]) if changed else baseline.source
             yield Baseline(baseline.name, source, params)
 
     # -- description ----------------------------------------------------------------------------------------
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SpaceRow]:
         """Return a table: parameters in order, then constants."""
         varying = [
-            Row(
+            SpaceRow(
                 name=p.name,
                 kind=kind_of(p.distribution).label,
                 range=kind_of(p.distribution).describe(p.distribution),
@@ -243,7 +243,7 @@ class Space:
             )
             for p in self.parameters
         ]
-        return varying + [Row(place, "constant", str(value), "") for place, value in self.constants.items()]
+        return varying + [SpaceRow(place, "constant", str(value), "") for place, value in self.constants.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types; equal exactly for equal spaces."""
@@ -310,7 +310,7 @@ class Space:
     def _check_places(self) -> None:
         places = {*self.constants, *(path for p in self.parameters for path in p.paths)}
         for place in sorted(places):
-            check_place(place)
+            check_settable(place)
             inside = [other for other in places if other.startswith(f"{place}.")]
             if inside:
                 raise InvalidInput(

@@ -14,7 +14,7 @@ from trainables.data.source import DataSource
 from trainables.errors import DataNotFound, InvalidInput
 from trainables.evaluation.config import Evaluation
 from trainables.gan.config import TrialConfig
-from trainables.paths import DATA_PLACES
+from trainables.paths import DATA_KEYS
 
 BY_OPTION = "--data PATH names another place, --weights FILE that of Inception's weights"
 BY_LAUNCH = "if it was moved, launch the study again with --set KEY=PATH: the new place is recorded"
@@ -30,7 +30,7 @@ class Places:
     @classmethod
     def of(cls, study: Mapping[str, Any]) -> "Places":
         """The places in a study's newest settings."""
-        data = next((study["data"][key] for key in DATA_PLACES if study["data"].get(key)), None)
+        data = next((study["data"][key] for key in DATA_KEYS if study["data"].get(key)), None)
         weights = study.get("evaluation", {}).get("extractor", {}).get("weights")
         return cls(data and Path(data), weights and Path(weights))
 

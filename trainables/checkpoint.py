@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trainables.errors import CorruptFile, reason_of
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 
 NETWORKS = ("generator", "discriminator", "ema")
 _MANIFEST = "manifest.json"
@@ -133,14 +133,14 @@ class CheckpointStore:
             shutil.rmtree(self.path(kimg))
 
     def _best(self, kimgs: list[int]) -> int | None:
-        best = best_of(map(self._judgement, kimgs))
+        best = best_of(map(self._estimate, kimgs))
         return best.kimg if best else None
 
-    def _judgement(self, kimg: int) -> Judgement:
+    def _estimate(self, kimg: int) -> FidEstimate:
         try:
-            return Judgement.of(kimg, json.loads((self.path(kimg) / "report.json").read_text()))
+            return FidEstimate.of(kimg, json.loads((self.path(kimg) / "report.json").read_text()))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return Judgement(kimg, float("inf"))
+            return FidEstimate(kimg, float("inf"))
 
 
 def _sha256(path: Path) -> str:

@@ -35,7 +35,7 @@ _ALMOST_FULL = 1 << 20  # bytes
 _PR_SET_PDEATHSIG = 1
 
 
-class Fenced(GanStudyError):
+class StaleAttempt(GanStudyError):
     """A later attempt at the same trial has begun: this one must leave its files alone."""
 
 
@@ -81,7 +81,7 @@ class Fence:
         """Take the folder over.
 
         Raises:
-            Fenced: if a later attempt has it.
+            StaleAttempt: if a later attempt has it.
         """
         self._file = folder / "attempt"
         self._attempt = attempt
@@ -93,14 +93,14 @@ class Fence:
         """Refuse if a later attempt took over.
 
         Raises:
-            Fenced: naming both attempts.
+            StaleAttempt: naming both attempts.
         """
         try:
             newest = int(self._file.read_text())
         except (FileNotFoundError, ValueError):
             return
         if newest > self._attempt:
-            raise Fenced(f"attempt {self._attempt} was given up: attempt {newest} has begun")
+            raise StaleAttempt(f"attempt {self._attempt} was given up: attempt {newest} has begun")
 
 
 class Watchdog:

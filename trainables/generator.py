@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from trainables.checkpoint import Checkpoint
 from trainables.data import DataFacts
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput, reason_of
-from trainables.evaluation.image_counts import Judgement
+from trainables.evaluation.image_counts import FidEstimate
 from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
 from trainables.gan.latents import NormalLatent
@@ -196,7 +196,7 @@ class Generator:
             raise InvalidInput(f"class {label}: this generator has the classes 0 to {self.facts.classes - 1}")
 
 
-def judged(
+def from_checkpoint(
     checkpoint: Checkpoint, trial: TrialConfig, data: DataFacts, fid_fingerprint: str, threads: int
 ) -> tuple[GeneratorFacts, dict[str, Tensor]]:
     """Return facts and weights of the generator that a checkpoint's report is about.
@@ -216,7 +216,7 @@ def judged(
         class_counts=data.class_counts,
         kimg=int(checkpoint.report["kimg"]),
         fid=checkpoint.report["fid"],
-        fid_images=Judgement.of(0, checkpoint.report).images or None,
+        fid_images=FidEstimate.of(0, checkpoint.report).images or None,
         fid_fingerprint=fid_fingerprint,
         threads=threads,
         weights=weights_digest(weights),

@@ -12,7 +12,7 @@ TEST = "test/"
 """Before the names of test metrics in a result; Tune flattens what is nested, with this separator."""
 
 
-def judge_best(
+def evaluate_best(
     config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu"
 ) -> tuple[int, dict[str, float]]:
     """Judge the generator of a training's best FID by `evaluation.count` images.

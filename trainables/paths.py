@@ -61,7 +61,7 @@ def located(model: M) -> M:
     return model.model_copy(update=changes)
 
 
-def placed(config: Mapping[str, Any], study: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_paths_of(config: Mapping[str, Any], study: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a trial's plain settings with `PATH_KEYS` as a study has them; without a study blank, to be compared."""
     moved = copy.deepcopy(dict(config))
     for *way, key in PATH_KEYS:

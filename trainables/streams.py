@@ -22,7 +22,7 @@ class Streams:
     def __init__(self, seed: int, device: torch.device) -> None:
         self._seed = seed
         self.generator = torch.Generator(device)
-        """What `at` last returned: one object all along, which a recorded step keeps drawing from."""
+        """What `at` last returned: one object all along, which a captured step keeps drawing from."""
 
     def at(self, purpose: str, step: int) -> torch.Generator:
         """Return the generator for `purpose` at `step`; valid until the next call."""

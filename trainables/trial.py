@@ -15,7 +15,7 @@ from trainables.errors import CorruptFile, CorruptInput, reason_of
 from trainables.evaluation.collapse import collapsed
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.evaluator import FID_OF_FIRST, Evaluator
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts, best_of
 from trainables.evaluation.prepare import Prepared
 from trainables.faults import Fence
 from trainables.gan.captured import steps_for
@@ -72,12 +72,12 @@ class Trial:
             evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
             full_count_at: budgets (kimg) that are judged by `evaluation.count` images, the others by its `rung_count`;
                 None: all of them are, as where there is no study.
-            cuda_graphs: record and replay training steps where that is possible; of no effect elsewhere.
+            cuda_graphs: take training steps as CUDA graphs where that is possible; of no effect elsewhere.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
             CorruptFile: if none of the checkpoints checks or fits, or there are none where there was a report.
-            Fenced: if a later attempt has begun.
+            StaleAttempt: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
         steps = steps_for(config, device, cuda_graphs, world.world_size)
@@ -104,7 +104,7 @@ class Trial:
 
         Raises:
             Diverged: if training or evaluation became non-finite.
-            Fenced: if a later attempt at this trial has begun.
+            StaleAttempt: if a later attempt at this trial has begun.
         """
         if self.unreported:
             report, self.unreported = self.unreported, None
@@ -112,16 +112,16 @@ class Trial:
         drawing = 0.0 if self._last else self._draw()
         training = self.session.train(kimg)
         before = time.perf_counter()
-        judged, alike = self._judge()
+        measured, alike = self._evaluate()
         self._fence.check()
         self._draw()
         eval_seconds = drawing + time.perf_counter() - before
         last, means = self._last or {"train_seconds": 0.0, "eval_seconds": 0.0}, asdict(training)
         self._last = {
             "kimg": self.session.kimg,
-            **judged,
+            **measured,
             "fid_best": self._fid_best(),
-            "collapsed": float(collapsed(judged | {"fid": alike.fid}, self._least[alike.images], self._classes)),
+            "collapsed": float(collapsed(measured | {"fid": alike.fid}, self._least[alike.images], self._classes)),
             **{name: means[name] for name in MEANS},
             "images_per_second": training.images / training.seconds,
             "train_seconds": last["train_seconds"] + training.seconds,
@@ -132,7 +132,7 @@ class Trial:
         self._checkpoints.save(self.session.kimg, self.checkpoint())
         return self._last
 
-    def _judge(self) -> tuple[dict[str, float], Judgement]:
+    def _evaluate(self) -> tuple[dict[str, float], FidEstimate]:
         """Return the metrics, and the FID of the number of images that every report has: for what looks at its rise.
 
         Where a report judges by more images that is the FID of the first of them.
@@ -140,14 +140,14 @@ class Trial:
         kimg = self.session.kimg
         images = self._counts.at(kimg)
         fewer = self._counts.rung or images
-        judged = self.session.evaluate(images=images, first=fewer if fewer < images else 0)
-        alike = Judgement(kimg, judged.pop(FID_OF_FIRST, judged["fid"]), fewer)
-        for one in (alike, Judgement(kimg, judged["fid"], images)):
+        measured = self.session.evaluate(images=images, first=fewer if fewer < images else 0)
+        alike = FidEstimate(kimg, measured.pop(FID_OF_FIRST, measured["fid"]), fewer)
+        for one in (alike, FidEstimate(kimg, measured["fid"], images)):
             self._least[one.images] = min(self._least.get(one.images, one.fid), one.fid)
-        return judged, alike
+        return measured, alike
 
     def _fid_best(self) -> float:
-        best = best_of(Judgement(0, fid, images) for images, fid in self._least.items())
+        best = best_of(FidEstimate(0, fid, images) for images, fid in self._least.items())
         assert best is not None, "a generator was judged"
         return best.fid
 

@@ -19,7 +19,7 @@ from trainables.evaluation.evaluator import Evaluator
 from trainables.evaluation.prepare import Prepared
 from trainables.faults import DIVERGED, FAILED, HALT, Watchdog, cause_of, disk_remedy, end_with_raylet, is_disk_shut
 from trainables.gan.config import TrialConfig
-from trainables.held_out import TEST, judge_best
+from trainables.held_out import TEST, evaluate_best
 from trainables.source import digest, read_code
 from trainables.threads import use_threads
 from trainables.trial import METRICS, Trial
@@ -34,13 +34,13 @@ def own_code() -> str:
 class GanTrainable(tune.Trainable):
     """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
 
-    With `test`, the same for the test split, the result at `judged_at` kimg also has `chosen`, the kimg of the best
+    With `test`, the same for the test split, the result at `test_at` kimg also has `chosen`, the kimg of the best
     FID, and `test/fid` and so on, the metrics of the generator of that kimg on test images.
 
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
     `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
     `reported` (kimg of the newest report that is known), `deadline_seconds` (between two reports, or None),
-    `judged_at` (only with `test`), `full_count_at` and `cuda_graphs` (see `Trial`), `code` (`own_code` of the driver).
+    `test_at` (only with `test`), `full_count_at` and `cuda_graphs` (see `Trial`), `code` (`own_code` of the driver).
 
     Results hold `trainables.trial.METRICS` and `attempt`; and `ended` and `cause` when the trial came to its own end:
     `fid` is NaN then, since Tune wants the metric in every result.
@@ -95,17 +95,17 @@ class GanTrainable(tune.Trainable):
         try:
             with self._watchdog.watching():
                 report = self._trial.next_report(self.config["report_kimg"])
-                return report | self._judged(report["kimg"]) | {"attempt": self.config["attempt"]}
+                return report | self._on_test(report["kimg"]) | {"attempt": self.config["attempt"]}
         except Diverged as error:
             return self._ended(DIVERGED, f"Diverged: {error}", self._trial.session.kimg)
         except Exception as error:
             return self._failed(error, self._trial.session.kimg)
 
-    def _judged(self, kimg: float) -> dict[str, Any]:
-        if self._test is None or kimg < self.config["judged_at"]:
+    def _on_test(self, kimg: float) -> dict[str, Any]:
+        if self._test is None or kimg < self.config["test_at"]:
             return {}
         config = TrialConfig.from_dict(self.config["trial"])
-        chosen, test = judge_best(config, self._test, self._folder, self.config["device"])
+        chosen, test = evaluate_best(config, self._test, self._folder, self.config["device"])
         return {"chosen": chosen, **{TEST + name: value for name, value in test.items()}}
 
     def _failed(self, error: Exception, kimg: int = 0) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def progress(study: StudyRecord) -> list[Progress]:
         kimg += report.kimg - (last.kimg if last else 0)
         before[trial.number] = report
         lower = not points or report.fid < points[-1].fid
-        if trial.state not in _UNRANKED and report.judgement.images == most and lower:
+        if trial.state not in _UNRANKED and report.estimate.images == most and lower:
             points.append(
                 Progress(max(0.0, report.written_at - study.opened_at), compute, kimg, report.fid, trial.number)
             )

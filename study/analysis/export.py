@@ -15,7 +15,7 @@ from study.ledger.records import StudyRecord, TrialRecord
 from study.study_file.yaml_file import read_yaml
 from trainables.errors import InvalidInput
 from trainables.files import write_named
-from trainables.paths import placed
+from trainables.paths import with_paths_of
 from trainables.validation import validated
 
 _HEAD = """\
@@ -96,7 +96,7 @@ def exported(study: StudyRecord, trial: TrialRecord, name: str) -> bytes:
     if confirmation := _confirmation(study, trial):
         origin["confirmation"] = confirmation
     text = _HEAD.format(file=name, kimg=trial.kimg)
-    text += yaml.safe_dump({"trial": placed(trial.config, study.config), "origin": origin}, sort_keys=False)
+    text += yaml.safe_dump({"trial": with_paths_of(trial.config, study.config), "origin": origin}, sort_keys=False)
     return text.encode()
 
 

@@ -5,7 +5,7 @@ from study.ledger.records import Report, StudyRecord
 
 def images_of(study: StudyRecord, report: Report | None) -> int:
     """Return by how many generated images a report judges; without one `evaluation.count`."""
-    return (report.judgement.images if report else 0) or int(study.config["evaluation"]["count"])
+    return (report.estimate.images if report else 0) or int(study.config["evaluation"]["count"])
 
 
 def images_judged(study: StudyRecord) -> str:

@@ -18,7 +18,7 @@ from study.ledger.records import StudyRecord, TrialState
 from study.running.conductor import Running
 from study.running.taking import BadReport, Over, Reached, read_metrics, take
 from study.study_file.config import StudyConfig
-from trainables.evaluation.image_counts import Judgement
+from trainables.evaluation.image_counts import FidEstimate
 from trainables.faults import ERROR
 from trainables.held_out import TEST
 from trainables.trial import report_keys
@@ -52,7 +52,7 @@ class Confirmer:
             found = study.confirmation.find(trial, index, budget)
             if found is None or found.due:
                 changed = study.trials[trial].config | {"seed": confirmation_seed(config.seed, index)}
-                reports = {report.kimg: report.judgement for report in found.reports} if found else {}
+                reports = {report.kimg: report.estimate for report in found.reports} if found else {}
                 self._waiting.append(Running(number, changed, found.attempts if found else 0, reports))
         self.count = len(self._waiting)
         """How many there are to hand out."""
@@ -99,10 +99,10 @@ class Confirmer:
         if taken.kimg < budget:
             if taken.kimg not in running.reports:
                 self._write(self._report_of(running, taken))
-                running.reports[taken.kimg] = Judgement.of(taken.kimg, taken.metrics)
+                running.reports[taken.kimg] = FidEstimate.of(taken.kimg, taken.metrics)
             return True
         last = self._report_of(running, taken)
-        running.reports.setdefault(budget, Judgement.of(budget, taken.metrics))  # one that failed there has it already
+        running.reports.setdefault(budget, FidEstimate.of(budget, taken.metrics))  # a failed one has it
         self._finish(running, result, last)
         return False
 

@@ -285,7 +285,7 @@ def _source(source: str, path: Path | None, options: Mapping[str, int | str | No
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if source in SOURCES:
         variant = SOURCES[source]
-        place = variant.place_key()
+        place = variant.path_key()
         if path is not None and place is None:
             raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
         if path is not None and place is not None:

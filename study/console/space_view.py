@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.space import Row, Space
+from search_spaces.space import Space, SpaceRow
 
 
 def print_spaces(spaces: Iterable[Space], console: Console) -> None:
@@ -23,7 +23,7 @@ def print_space(space: Space, console: Console) -> None:
     rows, count = space.rows(), len(space.parameters)
     widths = [max(map(len, column)) for column in zip(*((row.name, row.kind) for row in rows), strict=True)]
 
-    def show(title: str, group: Iterable[Row]) -> None:
+    def show(title: str, group: Iterable[SpaceRow]) -> None:
         console.print(f"\n{title}", style="bold")
         _print(console, [(f"  {row.name}", row.kind, row.range) for row in group], widths=[2 + widths[0], widths[1]])
 

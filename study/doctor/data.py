@@ -13,15 +13,15 @@ def check_data(patient: Patient) -> Iterator[Finding]:
     """Every source of the registry: where it lies, without bringing it."""
     del patient
     for name, source in SOURCES.items():
-        places = source.places()
+        published = source.published()
         what = f"data {name}"
-        if places is None:
+        if published is None:
             needs = [key for key, field in source.model_fields.items() if field.is_required()]
             yield ok(what, f"yours: name its {' and '.join(needs)}" if needs else "comes with a library")
-        elif found := places.at_hand():
+        elif found := published.at_hand():
             yield ok(what, str(_common(found.values())))
         else:
-            install = f"apt-get install {places.package}, or " if places.package else ""
+            install = f"apt-get install {published.package}, or " if published.package else ""
             yield ok(what, "not on this machine", f"{install}its first use downloads it where there is internet")
 
 

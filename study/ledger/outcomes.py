@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trainables.evaluation.image_counts import Judgement
+from trainables.evaluation.image_counts import FidEstimate
 
 
 class TrialState(StrEnum):
@@ -32,9 +32,9 @@ class Report:
         return self.metrics["fid"]
 
     @property
-    def judgement(self) -> Judgement:
+    def estimate(self) -> FidEstimate:
         """The FID with the number of images that it is of."""
-        return Judgement.of(self.kimg, self.metrics)
+        return FidEstimate.of(self.kimg, self.metrics)
 
     @property
     def collapsed(self) -> bool | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from study.ledger.events import StudyOpened
 from trainables.data.images import DataFacts
 from trainables.display import redacted
-from trainables.paths import DATA_PLACES
+from trainables.paths import DATA_KEYS
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -45,7 +45,7 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
     asked, facts = dict(opened.config.get("data", {})), opened.versions.get(DATA, {})
     name = str(asked.get("name", "unknown"))
     # Of places on one machine at most their last part is told.
-    source = {key: PurePath(value).name if key in DATA_PLACES else value for key, value in asked.items() if value}
+    source = {key: PurePath(value).name if key in DATA_KEYS else value for key, value in asked.items() if value}
     evaluation = opened.config.get("evaluation", {})
     judged = {"fid_split": evaluation.get("split"), "fid_generated_images": evaluation.get("count")}
     images = facts.get("images", {})

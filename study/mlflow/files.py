@@ -13,7 +13,7 @@ from study.mlflow.runs import ProjectedRun
 from study.mlflow.values import flatten
 from study.study_file.config import is_changeable
 from trainables.display import redacted
-from trainables.paths import DATA_PLACES
+from trainables.paths import DATA_KEYS
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -29,7 +29,7 @@ _TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".md"})  # may hold an addr
 def study_params(config: Mapping[str, Any]) -> dict[str, str]:
     """Return what of a study cannot change, as MLflow's parameters cannot, and says nothing of the machine."""
     kept = {name: config[name] for name in _LASTING if name in config}
-    kept["data"] = {name: value for name, value in config.get("data", {}).items() if name not in DATA_PLACES}
+    kept["data"] = {name: value for name, value in config.get("data", {}).items() if name not in DATA_KEYS}
     kept["schedule"] = {name: value for name, value in config.get("schedule", {}).items() if name != "max_kimg"}
     return {name: value for name, value in flatten(kept).items() if not is_changeable(name)}
 

@@ -33,7 +33,7 @@ from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
 from study.running.trial_resources import device_seconds, trial_resources
 from trainables.errors import GanStudyError
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -61,9 +61,9 @@ class _Fold:
     kimg: dict[int, int] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
     order: dict[int, tuple[int, float]] = field(default_factory=dict)  # kimg of the last report, best FID up to there
-    bests: dict[int, Judgement] = field(default_factory=dict)  # by trial
+    bests: dict[int, FidEstimate] = field(default_factory=dict)  # by trial
     ended: set[int] = field(default_factory=set)  # at least once
-    best: Judgement | None = None
+    best: FidEstimate | None = None
     param_names: set[str] = field(default_factory=set)
 
 
@@ -397,7 +397,7 @@ class MlflowProjection:
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
         opened = self._fold.opened
         assert opened is not None, "the first row opens the study"
-        judged = Judgement.of(event.kimg, event.metrics)
+        judged = FidEstimate.of(event.kimg, event.metrics)
         best = self._fold.bests[event.trial] = best_of([self._fold.bests.get(event.trial, judged), judged]) or judged
         place = self._fold.order[event.trial] = event.kimg, best.fid
         if self._news(run, row):
@@ -406,7 +406,7 @@ class MlflowProjection:
             run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
             run.tags[ORDER] = order(*place)
         self._fold.kimg[event.trial] = max(event.kimg, self._fold.kimg.get(event.trial, 0))
-        before = self._fold.best or Judgement(0, math.inf)
+        before = self._fold.best or FidEstimate(0, math.inf)
         if best_of([before, judged]) is judged and (judged.fid, judged.images) != (before.fid, before.images):
             self._fold.best = judged
             parent = self._parent()

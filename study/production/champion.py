@@ -27,7 +27,7 @@ from study.production.champion_text import ALIAS, Registered, about, description
 from trainables.data import DataFacts
 from trainables.errors import GanStudyError
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, judged
+from trainables.generator import Generator, GeneratorFacts, from_checkpoint
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -107,7 +107,9 @@ def _generator(folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> t
     if data is None:
         with saying(BY_LAUNCH):
             data = Places.of(study.config).found(config)[0].load().facts
-    return Generator(*judged(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))), data
+    return Generator(
+        *from_checkpoint(checkpoint, config, data, study.fingerprint, threads_per_trial(study.config))
+    ), data
 
 
 def _run(client: "MlflowClient", folder: StudyFolder, study: StudyRecord, trial: TrialRecord) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from trainables.errors import CorruptInput, GanStudyError, InvalidInput
 from trainables.files import check_writable, write_atomically
 from trainables.gan.config import TrialConfig
 from trainables.generator import FILE
-from trainables.paths import placed
+from trainables.paths import with_paths_of
 
 _CHOOSE = "choose another folder with --out"
 _PATIENCE = 60.0  # seconds until Ray's processes have noticed the end of the one that started them
@@ -141,7 +141,7 @@ class ProductionFolder:
                 found = TrialConfig.from_dict(read_yaml(self.config).get("trial"), f"{self.config}: trial")
             except InvalidInput as error:
                 raise InvalidInput(f"--out {self.path}: is no training to go on with ({error}); {_CHOOSE}") from None
-            if placed(found.to_dict(), None) != placed(trial, None):
+            if with_paths_of(found.to_dict(), None) != with_paths_of(trial, None):
                 raise InvalidInput(f"--out {self.path}: is the training of another configuration; {_CHOOSE}")
         elif self.path.exists() and any(not found.name.startswith(".") for found in self.path.iterdir()):
             raise InvalidInput(f"--out {self.path}: holds other files; {_CHOOSE}, new or empty")

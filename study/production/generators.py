@@ -17,11 +17,11 @@ from study.production.product import picture
 from trainables.data import Split
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.evaluate_generator import evaluate_generator
 from trainables.evaluation.prepare import prepare
 from trainables.files import check_named, write_named
 from trainables.generator import Generator, Samples
 from trainables.images import as_png
-from trainables.judging import judge
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
 _LARGEST_PICTURE = 10_000  # images
@@ -93,7 +93,7 @@ def evaluate(
     evaluation = own if split is None else own.model_copy(update={"split": Split(split)})
     with saying(BY_OPTION):
         prepared = prepare(data, evaluation, cached=True)
-    metrics = judge(generator, prepared)
+    metrics = evaluate_generator(generator, prepared)
     if as_json:
         plain: dict[str, Any] = {
             "generator": str(path),

@@ -14,13 +14,13 @@ from study.production.model_card import model_card
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.data import Split
 from trainables.errors import CorruptFile, Diverged
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluate_generator import evaluate_generator
+from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.evaluation.prepare import Prepared
 from trainables.files import write_atomically
 from trainables.gan.config import TrialConfig
-from trainables.generator import Generator, GeneratorFacts, judged, write_generator
+from trainables.generator import Generator, GeneratorFacts, from_checkpoint, write_generator
 from trainables.images import sample_grid, save_png
-from trainables.judging import judge
 
 GRID_IMAGES, GRID_SEED = 64, 0
 """The model card's picture: what `ganstudy sample` shows without options."""
@@ -82,7 +82,7 @@ def picture(images: torch.Tensor, columns: int = 8) -> Any:
 
 def _chosen(measured: Measured, choice: Choice) -> dict[str, float]:
     reports = {int(report["kimg"]): report for report in measured.reports}
-    best = best_of(Judgement.of(kimg, report) for kimg, report in reports.items())
+    best = best_of(FidEstimate.of(kimg, report) for kimg, report in reports.items())
     assert best is not None, "it has reported"
     return reports[{Choice.BEST: best.kimg, Choice.LAST: max(reports)}[choice]]
 
@@ -96,12 +96,14 @@ def _taken(training: Finished, report: dict[str, float]) -> tuple[GeneratorFacts
     if checkpoint.report.get("fid") != report["fid"]:
         raise CorruptFile(f"{path}: is not the checkpoint of FID {report['fid']}; --last takes the last one")
     prepared = training.prepared
-    return judged(checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads)
+    return from_checkpoint(
+        checkpoint, training.config, prepared.dataset.facts, prepared.fingerprint, training.origin.threads
+    )
 
 
 def _on_test(training: Finished, generator: Generator) -> dict[str, Any] | None:
     prepared = training.prepared.on(Split.TEST)
     try:
-        return {"fid_fingerprint": prepared.fingerprint} | judge(generator, prepared)
+        return {"fid_fingerprint": prepared.fingerprint} | evaluate_generator(generator, prepared)
     except Diverged as error:
         raise CorruptFile(f"{training.folder.generator}: {error}") from error

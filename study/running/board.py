@@ -7,7 +7,7 @@ from typing import Any
 
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, TrialProposed
 from study.study_file.schedule import Schedule
-from trainables.evaluation.image_counts import IMAGES, Judgement, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, best_of
 
 
 def summary(config: Mapping[str, Any]) -> str:
@@ -46,9 +46,9 @@ class Line:
     ended: float | None = None
 
     @property
-    def judgement(self) -> Judgement:
+    def estimate(self) -> FidEstimate:
         """Its best FID."""
-        return Judgement(self.kimg, self.fid_best or 0.0, self.images)
+        return FidEstimate(self.kimg, self.fid_best or 0.0, self.images)
 
     @property
     def elapsed(self) -> float:

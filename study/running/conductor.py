@@ -17,7 +17,7 @@ from study.running.sampling import Sampling
 from study.running.taking import Over, take
 from study.running.warm_start import lessons
 from study.study_file.config import StudyConfig
-from trainables.evaluation.image_counts import ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, ImageCounts, best_of
 from trainables.streams import derive_seed
 from trainables.trial import report_keys
 
@@ -31,7 +31,7 @@ class Running:
     number: int
     config: dict[str, Any]
     attempt: int
-    reports: dict[int, Judgement] = field(default_factory=dict)
+    reports: dict[int, FidEstimate] = field(default_factory=dict)
 
     @property
     def kimg(self) -> int:
@@ -49,7 +49,7 @@ class Running:
         return None if (best := self.best) is None else best.fid
 
     @property
-    def best(self) -> Judgement | None:
+    def best(self) -> FidEstimate | None:
         """The report of the best FID."""
         return best_of(self.reports.values())
 
@@ -100,7 +100,7 @@ class Conductor:
             finished = self._is_finished(trial)
             self._sampling.restore(trial, finished)
             if not finished:
-                reports = {report.kimg: report.judgement for report in trial.reports}
+                reports = {report.kimg: report.estimate for report in trial.reports}
                 running = Running(trial.number, trial.config, trial.attempts, reports)
                 self._running[trial.number] = running
                 self._settle_or_queue(running, goes_on, reopened=trial.state == TrialState.COMPLETED)
@@ -213,7 +213,7 @@ class Conductor:
         kimg, metrics = taken.kimg, taken.metrics
         if kimg in running.reports:
             return True
-        running.reports[kimg] = Judgement.of(kimg, metrics)
+        running.reports[kimg] = FidEstimate.of(kimg, metrics)
         self._sampling.report(number, kimg, metrics["fid"])
         ended = self._decide(running, self._asha.goes_on(number, kimg, metrics["fid"]))
         reported = Reported(number, kimg, running.attempt, metrics)

@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search_spaces.space import Space, suggest_with
 from study.ledger.records import TrialRecord, TrialState
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.faults import OUT_OF_MEMORY
 from trainables.streams import derive_seed
 
@@ -99,7 +99,7 @@ class Sampling:
     def restore(self, record: TrialRecord, finished: bool) -> None:
         """Add a trial of the ledger to the history; trials come in the order of their numbers."""
         if finished:
-            reports = [report.judgement for report in record.reports]
+            reports = [report.estimate for report in record.reports]
             self.history.add_trial(
                 told_trial(self._space, record.params, reports, record.state, record.cause, self._ceiling)
             )
@@ -129,7 +129,7 @@ class Sampling:
 def told_trial(
     space: Space,
     params: Mapping[str, Any],
-    reports: Sequence[Judgement],
+    reports: Sequence[FidEstimate],
     state: TrialState,
     cause: str | None,
     ceiling: float,

@@ -243,7 +243,7 @@ def run_trainings(director: Director, work: Work, slots: Slots, halt: Halt) -> N
             "trial": running.config,
             "folder": str(work.folder_of(running.number)),
             "report_kimg": config.schedule.report_every,
-            "judged_at": config.schedule.max_kimg,
+            "test_at": config.schedule.max_kimg,
             "full_count_at": list(work.full_count_at),
             "threads": slots.threads,
             "device": slots.device,

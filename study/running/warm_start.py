@@ -17,7 +17,7 @@ from study.running.sampling import told_trial
 from study.study_file.config import StudyConfig
 from study.study_file.schedule import Schedule
 from trainables.errors import GanStudyError, InvalidInput
-from trainables.evaluation.image_counts import ImageCounts, Judgement
+from trainables.evaluation.image_counts import FidEstimate, ImageCounts
 from trainables.gan.config import TrialConfig
 
 
@@ -85,7 +85,7 @@ def lesson(trial: EarlierTrial, space: Space, schedule: Schedule, ceiling: float
     Raises:
         InvalidInput: if it tells nothing, or Optuna does not take it.
     """
-    found = [Judgement(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
+    found = [FidEstimate(k, fid, trial.images.get(k, counts.full)) for k, fid in trial.curve.items()]
     due = [one for one in found if one.kimg <= schedule.max_kimg and one.kimg % schedule.report_every == 0]
     shared = [one for one in due if one.images == counts.at(one.kimg)]
     reached = max(trial.curve, default=0)
@@ -136,7 +136,7 @@ def _fitting(trial: TrialRecord, config: StudyConfig, space: Space, ceiling: flo
     if trial.state not in TEACHING:
         raise InvalidInput(f"it has {trial.state}, which teaches nothing")
     params = space.params_of(TrialConfig.from_dict(trial.config, f"trial {trial.number}"))
-    images = {report.kimg: report.judgement.images for report in trial.reports}
+    images = {report.kimg: report.estimate.images for report in trial.reports}
     known = images if all(images.values()) else {}
     fitting = EarlierTrial(trial.number, params, str(trial.state), trial.curve, known)
     counts = ImageCounts.of(config.evaluation, [config.schedule.max_kimg])

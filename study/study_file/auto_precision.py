@@ -25,5 +25,5 @@ def settled_precision(space: Space, gpus: float | Literal["auto"]) -> str:
     `bf16` where the processor multiplies it and every model of the space trains no worse with it, else `float32`.
     """
     device = "cuda" if gpus and torch.cuda.is_available() else "cpu"
-    models = {space.places_of(params)["model.name"] for params in space.probes()}
+    models = {space.settings_of(params)["model.name"] for params in space.probes()}
     return "bf16" if has_bf16(device) and models <= NO_LOSS[device] else "float32"

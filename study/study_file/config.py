@@ -22,7 +22,7 @@ from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
-from trainables.paths import PLACES, absolute, check_path, located
+from trainables.paths import PATH_KEYS, absolute, check_path, located
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 
@@ -36,7 +36,7 @@ CHANGEABLE = (
     "storage",
     "resources.cuda_graphs",
     "sampler.ask_ahead",
-    *(".".join(place) for place in PLACES),
+    *(".".join(way) for way in PATH_KEYS),
 )
 """Keys that may differ when a study is launched again, with all below them; `schedule.max_kimg` may grow."""
 
@@ -82,7 +82,7 @@ class Resources(Variant):
     cpus: float | Literal["auto"] = Field(default="auto", description="auto: 1")
     gpus: float | Literal["auto"] = Field(default="auto", description="auto: 1 where the cluster has any, else 0")
     cuda_graphs: bool = Field(
-        default=False, description="on a GPU, record training steps as CUDA graphs and replay them; not measured yet"
+        default=False, description="on a GPU, capture training steps as CUDA graphs and replay them; not measured yet"
     )
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from study.folder import StudyFolder
 from study.ledger.records import StudyRecord, TrialRecord
 from study.older.newer import kimg_of, newer_trainings
 from study.verify.check import Discrepancy
-from trainables.evaluation.image_counts import Judgement, best_of
+from trainables.evaluation.image_counts import FidEstimate, best_of
 from trainables.repeats import may_repeat
 
 _TIMINGS = frozenset({"images_per_second", "train_seconds", "eval_seconds"})
@@ -58,7 +58,7 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
             counts["checkpoints"] += 1
     if trial.kimg <= may_repeat(place.parent):  # nothing reported, or what was set aside is yet to be trained again
         return
-    ahead = [Judgement.of(kimg, report) for kimg, report in found.items() if kimg > trial.kimg]
+    ahead = [FidEstimate.of(kimg, report) for kimg, report in found.items() if kimg > trial.kimg]
     last_two = [report.kimg for report in trial.reports[-2:]]
     if max(found, default=0) < last_two[0]:
         raise Discrepancy(
@@ -66,7 +66,7 @@ def check_training(place: Path, what: str, trial: TrialRecord | Retraining, step
             f"{f'of {max(found)} kimg' if found else 'gone'}"
         )
     best = trial.kimg_best
-    known = best_of([*(report.judgement for report in trial.reports), *ahead])
+    known = best_of([*(report.estimate for report in trial.reports), *ahead])
     better = known is not None and known.kimg > trial.kimg
     # The last one may be missing, for an instant, while it is written again; the best never is.
     if best not in found and best != trial.kimg and not better:

@@ -71,7 +71,7 @@ def _check_reports(study: StudyRecord, retraining: Retraining, counts: Counter[s
         raise Discrepancy(f"{what} reported at {list(retraining.curve)} kimg, every {step} kimg were due")
     evaluation = Evaluation.model_validate(study.config["evaluation"])
     images = ImageCounts.of(evaluation, study.full_count_at)
-    for found in (report.judgement for report in retraining.reports):
+    for found in (report.estimate for report in retraining.reports):
         if found.images != images.told_at(found.kimg):
             raise Discrepancy(
                 f"{what} was judged by {found.images} images at {found.kimg} kimg, not {images.told_at(found.kimg)}"

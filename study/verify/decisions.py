@@ -35,7 +35,7 @@ from study.study_file.config import StudyConfig, refuse_changes
 from study.verify.check import Discrepancy
 from study.verify.warm_start import check_earlier, check_named
 from trainables.errors import GanStudyError
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts, best_of
 from trainables.faults import OUT_OF_MEMORY
 from trainables.gan.config import TrialConfig
 from trainables.streams import derive_seed
@@ -44,7 +44,7 @@ from trainables.validation import validated
 
 @dataclass
 class _Trial:
-    reports: dict[int, Judgement] = field(default_factory=dict)
+    reports: dict[int, FidEstimate] = field(default_factory=dict)
     ended: Ended | None = None
     goes_on: bool = True  # what ASHA said of its newest report
 
@@ -169,7 +169,7 @@ class Replay:
         if event.kimg != expected or event.metrics.get("kimg", event.kimg) != event.kimg:
             raise Discrepancy(f"trial {event.trial} reported at {trial.kimg} kimg and next at {event.kimg}")
         self._check_images(event)
-        trial.reports[event.kimg] = Judgement.of(event.kimg, event.metrics)
+        trial.reports[event.kimg] = FidEstimate.of(event.kimg, event.metrics)
         trial.goes_on = self._judged(event)
         self._reports.append(event)
         self._counts["reports"] += 1

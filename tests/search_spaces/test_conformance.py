@@ -12,7 +12,7 @@ from draws import DATA, drawing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.places import flatten
+from search_spaces.dotted import flatten
 from search_spaces.registry import SPACES
 from search_spaces.space import Space, suggest_with
 from trainables.gan.augmentation import AUGMENTATIONS
@@ -174,7 +174,7 @@ def test_every_row_of_every_registry_is_in_a_space(place: str) -> None:
 @pytest.mark.parametrize("place", [place for place in REGISTRIES if place != "conditioning.name"])
 def test_gan28_samples_every_row_that_needs_no_labels(place: str) -> None:
     space = SPACES["gan28"]
-    samples = [space.places_of(space.sample(drawing(seed))) for seed in range(400)]
+    samples = [space.settings_of(space.sample(drawing(seed))) for seed in range(400)]
     seen = Counter(places[place] for places in samples if place in places)
     assert set(seen) == {name for name, row in REGISTRIES[place].items() if not getattr(row, "uses_labels", False)}
     assert min(seen.values()) >= 5

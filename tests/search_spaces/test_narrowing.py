@@ -271,7 +271,7 @@ def test_trials_of_a_fixed_space_are_in_the_space(space: Space, data: st.DataObj
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_fixing_places_keeps_a_space_closed(space: Space, data: st.DataObject, seed: int) -> None:
-    places = space.places_of(space.sample(drawing(seed)))
+    places = space.settings_of(space.sample(drawing(seed)))
     varying = [
         p.paths[0] if p.expands is None else data.draw(st.sampled_from(p.paths))
         for p in space.parameters
@@ -281,7 +281,7 @@ def test_fixing_places_keeps_a_space_closed(space: Space, data: st.DataObject, s
     fixed = space.fixed({place: places[place]})
     fixed.check_closed()
     for turn in range(5):
-        assert fixed.places_of(fixed.sample(drawing(turn))).get(place, places[place]) == places[place]
+        assert fixed.settings_of(fixed.sample(drawing(turn))).get(place, places[place]) == places[place]
 
 
 @every_space

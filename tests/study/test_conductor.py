@@ -19,7 +19,7 @@ from study.running.board import Board
 from study.running.conductor import Conductor
 from study.running.sampling import Sampling, told_trial
 from study.study_file.config import StudyConfig
-from trainables.evaluation.image_counts import Judgement
+from trainables.evaluation.image_counts import FidEstimate
 
 
 def outcome(study: StudyRecord) -> list[tuple[Any, ...]]:
@@ -188,7 +188,7 @@ def test_the_sampler_keeps_away_from_where_trials_diverge_though_all_others_were
         for number in range(12):
             for lr, state in ((2e-4, TrialState.STOPPED), (3e-3, TrialState.DIVERGED)):
                 params = {**settings, "generator_optimiser.lr": lr}
-                sampling.learn([told_trial(space, params, [Judgement(1, 60.0 + number)], state, None, CEILING)])
+                sampling.learn([told_trial(space, params, [FidEstimate(1, 60.0 + number)], state, None, CEILING)])
         proposed.append(sampling.propose(0).params["generator_optimiser.lr"])
     assert sum(lr < 8e-4 for lr in proposed) > 5, proposed  # 8e-4: half-way between the two
 

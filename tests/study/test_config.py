@@ -46,7 +46,7 @@ def test_overrides_reach_nested_keys_and_are_read_as_yaml(tmp_path: Path) -> Non
     config = read_study(path, ["schedule.max_kimg=9", "space.fix.generator_optimiser.lr=1e-4", "trials=5"])
     assert (config.schedule.max_kimg, config.trials) == (9, 5)
     space = config.space.resolve()
-    places = space.places_of(space.sample(lambda name, d: d.choices[0] if hasattr(d, "choices") else d.low))
+    places = space.settings_of(space.sample(lambda name, d: d.choices[0] if hasattr(d, "choices") else d.low))
     assert places["generator_optimiser.lr"] == pytest.approx(1e-4)
 
 

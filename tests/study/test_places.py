@@ -32,7 +32,7 @@ from trainables.errors import DataNotFound, InvalidInput
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.prepare import prepare
 from trainables.gan.config import TrialConfig
-from trainables.paths import placed
+from trainables.paths import with_paths_of
 
 STUDY: dict[str, Any] = {
     "name": "toy",
@@ -162,7 +162,7 @@ def test_a_trial_is_the_same_wherever_its_data_lies() -> None:
     weights = {"extractor": {"name": "inception", "weights": "/a/w.pth"}}
     trial = TrialConfig.from_dict(PLAIN | {"data": source, "evaluation": weights})
     study = {"data": source | {"path": "/b/x.npz"}, "evaluation": {"extractor": {"name": "inception", "weights": None}}}
-    moved = placed(trial.to_dict(), study)
+    moved = with_paths_of(trial.to_dict(), study)
     assert (moved["data"]["path"], moved["evaluation"]["extractor"]["weights"]) == ("/b/x.npz", None)
     again = TrialConfig.from_dict(moved)
     assert again.digest == trial.digest
@@ -171,7 +171,7 @@ def test_a_trial_is_the_same_wherever_its_data_lies() -> None:
     assert trial.has_digest(older)
     assert not again.has_digest(older)
     assert not trial.has_digest(trial.model_copy(update={"seed": 6}).digest)
-    assert placed({"seed": 1}, {}) == placed({"seed": 1}, None) == {"seed": 1}
+    assert with_paths_of({"seed": 1}, {}) == with_paths_of({"seed": 1}, None) == {"seed": 1}
 
 
 def _as_before(config: dict[str, Any]) -> dict[str, Any]:

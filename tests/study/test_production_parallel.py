@@ -1,6 +1,6 @@
 """`ganstudy train --devices 2`: real processes under Ray Train, joined by gloo, against one; and over deaths.
 
-That two processes train as one is held row by row, in float64, by tests/trainables/test_peers.py; here it is the
+That two processes train as one is held row by row, in float64, by tests/trainables/test_world.py; here it is the
 product's own float32, whose rounding differs with the order of sums and grows from step to step.
 """
 

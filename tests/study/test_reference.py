@@ -103,7 +103,7 @@ def test_what_init_writes_is_accepted(
     config = StudyConfig.model_validate(yaml.safe_load((here / "mine.yaml").read_text()))
     assert (config.name, config.data.name) == ("mine", data)
     assert "launch mine.yaml" in capfd.readouterr().out
-    places = SOURCES[data].places()
+    places = SOURCES[data].published()
     if places is not None and not places.at_hand():
         pytest.skip(f"{data} is not on this machine")
     monkeypatch.setattr("study.running.plan.images_per_second", lambda *arguments: 1000.0)

@@ -38,7 +38,7 @@ from study.verify.check import Discrepancy
 from study.verify.confirmation import check_confirmation
 from study.verify.decisions import Replay, check_sampler
 from trainables.errors import InvalidInput
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts
 
 FULL, RUNG = 300, 200
 
@@ -168,7 +168,7 @@ def test_a_report_without_the_number_fails_its_trial(tmp_path: Path) -> None:
 def test_without_the_key_reports_tell_no_number(tmp_path: Path) -> None:
     with first_trial(tmp_path) as (_, conductor, running):
         assert conductor.report(0, result_of(running.config, 1))
-        assert running.reports == {1: Judgement(1, fid_of(running.config, 1))}
+        assert running.reports == {1: FidEstimate(1, fid_of(running.config, 1))}
         assert conductor.full_count_at == (9,)
 
 
@@ -193,7 +193,7 @@ def test_a_raised_budget_keeps_the_old_top_in_full_for_old_and_new_trials(tmp_pa
     reached = [trial for trial in after.trials if 3 in trial.curve]
     assert {trial.number < 6 for trial in reached} == {True, False}, "of both"
     for trial in reached:
-        assert [report.judgement.images for report in trial.reports if report.kimg in (3, 9)] == [FULL] * (
+        assert [report.estimate.images for report in trial.reports if report.kimg in (3, 9)] == [FULL] * (
             1 + (trial.kimg == 9)
         )
         full = [trial.curve[kimg] for kimg in (3, 9) if kimg in trial.curve]

@@ -186,7 +186,7 @@ def fold_of(folder: StudyFolder) -> StudyRecord:
 
 def places(study: StudyRecord, config: StudyConfig) -> dict[int, Mapping[str, Any]]:
     space = config.space.resolve()
-    return {trial.number: space.places_of(trial.params) for trial in study.trials}
+    return {trial.number: space.settings_of(trial.params) for trial in study.trials}
 
 
 def used(config: StudyConfig) -> set[int]:

@@ -17,13 +17,13 @@ from small_trials import EVERYTHING, ROWS, example, global_randomness_untouched,
 from trainables.data import SOURCES, Dataset, LabelledImages
 from trainables.data.licences import LICENCES
 from trainables.errors import CorruptFile, CorruptInput, InvalidInput
+from trainables.evaluate_generator import evaluate_generator
 from trainables.evaluation.prepare import Prepared
 from trainables.gan.config import TrialConfig
 from trainables.gan.latents import LATENTS
 from trainables.gan.session import Session
 from trainables.generator import FILE, Generator, GeneratorFacts, write_generator
 from trainables.images import to_bytes
-from trainables.judging import judge
 from trainables.tensors import weights_digest
 
 CONDITIONAL = small(conditioning={"name": "projection"})
@@ -40,7 +40,7 @@ def facts_of(session: Session, prepared: Prepared, fid: float = 1.0) -> Generato
         kimg=session.kimg,
         fid=fid,
         fid_fingerprint=prepared.fingerprint,
-        weights=weights_digest(session.judged.state_dict()),
+        weights=weights_digest(session.evaluated.state_dict()),
     )
 
 
@@ -48,7 +48,7 @@ def written(config: TrialConfig, prepared: Prepared, file: Path, kimg: int = 1) 
     """Train a little and write the judged generator."""
     session = Session(config, prepared)
     session.train(kimg)
-    write_generator(file, facts_of(session, prepared), session.judged.state_dict())
+    write_generator(file, facts_of(session, prepared), session.evaluated.state_dict())
     return session
 
 
@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_written(prepared: Prepared, tmp_path: Path) ->
     for path in (tmp_path, tmp_path / FILE):
         found = Generator.read(path)
         assert found.facts == facts_of(session, prepared)
-        assert same(weights(found.network), weights(session.judged))
+        assert same(weights(found.network), weights(session.evaluated))
         assert not same(weights(found.network), weights(session.generator))  # the average, not the trained one
         assert not found.network.training
 
@@ -98,7 +98,7 @@ def test_every_row_of_every_registry_is_judged_from_its_file_as_in_training(
 ) -> None:
     session = written(ROWS[row], prepared, tmp_path / FILE)
     found = Generator.read(tmp_path / FILE)
-    assert judge(found, prepared) == session.evaluate()
+    assert evaluate_generator(found, prepared) == session.evaluate()
     assert found.sample(5).images.shape == (5, 1, 8, 8)
 
 
@@ -208,7 +208,7 @@ def test_images_that_are_not_finite_are_no_images(prepared: Prepared, tmp_path: 
     session = Session(small(), prepared)
     with torch.no_grad():
         next(session.generator.parameters()).fill_(float("nan"))
-    write_generator(tmp_path / FILE, facts_of(session, prepared), session.judged.state_dict())
+    write_generator(tmp_path / FILE, facts_of(session, prepared), session.evaluated.state_dict())
     with pytest.raises(CorruptFile, match="not finite"):
         Generator.read(tmp_path).sample(1)
 
@@ -276,7 +276,7 @@ def test_other_data_than_it_was_trained_on_is_refused(plain: Path, prepared: Pre
     unlabelled = [LabelledImages(part.images) for part in (dataset.train, dataset.validation, dataset.test)]
     other = Prepared(**(vars(prepared) | {"dataset": Dataset("other", *unlabelled)}))
     with pytest.raises(InvalidInput, match="bring back the data"):
-        judge(Generator.read(plain), other)
+        evaluate_generator(Generator.read(plain), other)
 
 
 def test_every_source_has_a_word_on_its_licence() -> None:

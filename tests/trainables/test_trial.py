@@ -15,7 +15,7 @@ from small_trials import example, global_randomness_untouched, same, small, weig
 from trainables.checkpoint import CheckpointStore
 from trainables.errors import CorruptFile, Diverged
 from trainables.evaluation.prepare import Prepared
-from trainables.faults import Fenced
+from trainables.faults import StaleAttempt
 from trainables.gan.config import TrialConfig
 from trainables.gan.histograms import histogram_picture
 from trainables.gan.models import MODELS
@@ -116,7 +116,7 @@ def test_the_best_fid_stays_when_the_fid_rises(prepared: Prepared, tmp_path: Pat
     trial = Trial(CONFIG, prepared, tmp_path)
     first = trial.next_report(1)
     with torch.no_grad():
-        for parameter in trial.session.judged.parameters():
+        for parameter in trial.session.evaluated.parameters():
             parameter.zero_()
     second = trial.next_report(1)
     assert second["fid"] > first["fid"]
@@ -272,7 +272,7 @@ def test_every_model_resumes_from_its_files(model: str, prepared: Prepared, tmp_
     trial = Trial(config, prepared, tmp_path)
     trial.next_report(1)
     found = Trial(config, prepared, tmp_path)
-    for net in ("generator", "discriminator", "judged"):
+    for net in ("generator", "discriminator", "evaluated"):
         assert same(weights(getattr(found.session, net)), weights(getattr(trial.session, net)))
 
 
@@ -314,6 +314,6 @@ def test_checkpoints_that_are_gone_are_missed_where_there_was_a_report(prepared:
 def test_a_folder_that_a_later_attempt_took_over_is_left_alone(prepared: Prepared, tmp_path: Path) -> None:
     stale = Trial(small(), prepared, tmp_path, attempt=1)
     Trial(small(), prepared, tmp_path, attempt=2)
-    with pytest.raises(Fenced, match="attempt 2 has begun"):
+    with pytest.raises(StaleAttempt, match="attempt 2 has begun"):
         stale.next_report(1)
     assert not list((tmp_path / "checkpoints").glob("kimg-*"))

@@ -13,7 +13,7 @@ from trainables.evaluation.prepare import Prepared
 from trainables.tensors import as_tensor
 
 FID_OF_FIRST = "fid_of_first"
-"""What `Evaluator.judge` calls the FID of the first images."""
+"""What `Evaluator.evaluate` calls the FID of the first images."""
 
 
 class Evaluator:
@@ -23,7 +23,7 @@ class Evaluator:
         """Build the extractor and take what the metrics need of the real images."""
         evaluation = prepared.evaluation
         self.keys = evaluation.keys
-        """Names of the numbers that `judge` gives, `fid` first."""
+        """Names of the numbers that `evaluate` gives, `fid` first."""
         self._reference = prepared.reference()
         self._extractor = prepared.build_extractor(device)
         real = as_tensor(prepared.features).to(device)
@@ -31,7 +31,7 @@ class Evaluator:
         self._metrics = [METRICS[name](looks, evaluation) for name in evaluation.metrics]
 
     @torch.no_grad()
-    def judge(self, batches: Iterable[Tensor], first: int = 0) -> dict[str, float]:
+    def evaluate(self, batches: Iterable[Tensor], first: int = 0) -> dict[str, float]:
         """Measure images.
 
         Args:
@@ -50,17 +50,17 @@ class Evaluator:
             seen = self._extractor(images)
             moments.update(seen)
             features.append(seen)
-        judged = {"fid": self._reference.distance(moments)}
+        measured = {"fid": self._reference.distance(moments)}
         if first:
             alone = FeatureMoments(self._extractor.dimension)
             alone.update(torch.cat(features)[:first])
-            judged[FID_OF_FIRST] = self._reference.distance(alone)
+            measured[FID_OF_FIRST] = self._reference.distance(alone)
         if self._metrics:
             whole = torch.cat(features)
             looks = Looks(whole, self._extractor.logits(whole))
             for metric in self._metrics:
-                judged |= metric(looks)
-        bad = [name for name, value in judged.items() if not math.isfinite(value)]
+                measured |= metric(looks)
+        bad = [name for name, value in measured.items() if not math.isfinite(value)]
         if bad:
-            raise Diverged(f"{bad[0]} of the generated images is {judged[bad[0]]}")
-        return judged
+            raise Diverged(f"{bad[0]} of the generated images is {measured[bad[0]]}")
+        return measured

@@ -15,7 +15,7 @@ IMAGES = "images_judged"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class FidEstimate:
     """An FID at `kimg`, of `images` generated images; 0 stands for `evaluation.count` where all reports have that."""
 
     kimg: int
@@ -28,33 +28,33 @@ class Judgement:
         return cls(kimg, float(report["fid"]), int(report.get(IMAGES, 0)))
 
     @property
-    def judgement(self) -> "Judgement":
-        """Itself: see `Judged`."""
+    def estimate(self) -> "FidEstimate":
+        """Itself: see `Estimated`."""
         return self
 
 
-class Judged(Protocol):
+class Estimated(Protocol):
     """What has an FID."""
 
     @property
-    def judgement(self) -> Judgement:
+    def estimate(self) -> FidEstimate:
         """That FID."""
 
 
-_Judged = TypeVar("_Judged", bound=Judged)
+_Estimated = TypeVar("_Estimated", bound=Estimated)
 
 
-def most_images(found: Iterable[Judged]) -> int:
+def most_images(found: Iterable[Estimated]) -> int:
     """Return the largest number of images that any was judged by, 0 of none."""
-    return max((one.judgement.images for one in found), default=0)
+    return max((one.estimate.images for one in found), default=0)
 
 
-def best_of(found: Iterable[_Judged]) -> _Judged | None:
+def best_of(found: Iterable[_Estimated]) -> _Estimated | None:
     """Return the lowest FID of those of the most images, of equals that of the fewest kimg; None of none."""
     known = list(found)
     most = most_images(known)
-    alike = (one for one in known if one.judgement.images == most)
-    return min(alike, key=lambda one: (one.judgement.fid, one.judgement.kimg), default=None)
+    alike = (one for one in known if one.estimate.images == most)
+    return min(alike, key=lambda one: (one.estimate.fid, one.estimate.kimg), default=None)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _ARRAYS = ("mean", "covariance", "root", "features", "noise_mean", "noise_covari
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ReferenceMeasurements:
     """What is measured of a study's real images and of noise: the part of `Prepared` that takes seconds.
 
     Attributes:
@@ -63,7 +63,7 @@ class Measured:
     noise_covariance: NDArray[np.float64]
 
 
-def kept(fingerprint: str, batch: int, measure: Callable[[], Measured]) -> Measured:
+def kept(fingerprint: str, batch: int, measure: Callable[[], ReferenceMeasurements]) -> ReferenceMeasurements:
     """Return what was measured before of the same on such a machine, else `measure` and keep it.
 
     Args:
@@ -99,21 +99,21 @@ def _forget_old(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _bytes(measured: Measured) -> bytes:
+def _bytes(measured: ReferenceMeasurements) -> bytes:
     facts = asdict(measured)
     arrays = {name: np.ascontiguousarray(facts.pop(name)) for name in _ARRAYS}
     facts["sha256"] = _digest(arrays, facts)
     return safetensors.numpy.save(arrays, metadata={"ganstudy": json.dumps(facts)})
 
 
-def _read(path: Path) -> Measured | None:
+def _read(path: Path) -> ReferenceMeasurements | None:
     try:
         with safetensors.safe_open(path, framework="numpy") as opened:
             facts: dict[str, Any] = json.loads(opened.metadata()["ganstudy"])
             arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
         if facts.pop("sha256") != _digest(arrays, facts):
             return None
-        return Measured(**arrays, **facts)
+        return ReferenceMeasurements(**arrays, **facts)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError):
         return None
 

@@ -21,7 +21,7 @@ from trainables.evaluation import extractors
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.extractors_base import Extractor, ExtractorState
 from trainables.evaluation.fid import FeatureMoments, Reference
-from trainables.evaluation.measured_cache import Measured, kept
+from trainables.evaluation.measured_cache import ReferenceMeasurements, kept
 from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
@@ -29,7 +29,7 @@ _NOISE_SEED, _FLOOR_SEED = 1, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared(Measured):
+class Prepared(ReferenceMeasurements):
     """A study's shared part as plain values and numpy arrays, so that Ray's object store maps it uncopied.
 
     Attributes:
@@ -102,12 +102,14 @@ def prepare(
     return _prepared(dataset, evaluation, state, kept(fingerprint, evaluation.batch, measure) if cached else measure())
 
 
-def _prepared(dataset: Dataset, evaluation: Evaluation, state: ExtractorState, measured: Measured) -> Prepared:
+def _prepared(
+    dataset: Dataset, evaluation: Evaluation, state: ExtractorState, measured: ReferenceMeasurements
+) -> Prepared:
     fingerprint = _fingerprint(dataset, evaluation, state)
     return Prepared(dataset=dataset, evaluation=evaluation, extractor=state, fingerprint=fingerprint, **vars(measured))
 
 
-def _measure(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> Measured:
+def _measure(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> ReferenceMeasurements:
     with fixed_threads(1):
         extractor = extractors.build_extractor(state, precision=evaluation.precision)
         noise = _moments(extractor, noise_images(evaluation, state.input_shape))
@@ -124,11 +126,11 @@ def _of_split(
     extractor: Extractor,
     noise: tuple[Tensor, Tensor],
     floor: tuple[float, int],
-) -> Measured:
+) -> ReferenceMeasurements:
     """Measure the real images of the evaluation split; the rest does not depend on it."""
     seen = [extractor(images) for images in split_images(dataset.split(evaluation.split), evaluation.batch)]
     real, features = Reference.of(_moments_of(extractor.dimension, seen)), torch.cat(seen)
-    return Measured(
+    return ReferenceMeasurements(
         mean=real.mean.numpy(),
         covariance=real.covariance.numpy(),
         root=real.root.numpy(),

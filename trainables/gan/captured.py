@@ -1,14 +1,14 @@
-"""Steps of a trial one after the other: as they come, or on a GPU recorded once as a CUDA graph and replayed.
+"""Steps of a trial one after the other: as they come, or on a GPU captured once as a CUDA graph and replayed.
 
 On a GPU a step of these networks is hundreds of short operations and the time goes into launching them; a graph is
-launched as one. What is recorded is an ordinary function over tensors that stay where they are: all that differs from
+launched as one. What is captured is an ordinary function over tensors that stay where they are: all that differs from
 step to step is set before it, the seeds in generators that are registered with the graph, rates and the weight of the
 moving average in scalars on the device. Called again instead of replayed (`StaticSteps`) it is the same on a CPU, where
 it is tested.
 
 Steps of a trial differ in more than numbers where G moves in some only (n_critic) and where a penalty is lazy: each
 kind has a graph of its own. A step in which the host must read from the device (a controller at the end of its window)
-is never recorded. The numbers drawn are those of the step as it comes, to the last bit: a replay takes a generator's
+is never captured. The numbers drawn are those of the step as it comes, to the last bit: a replay takes a generator's
 seed as it is then. Rates are rounded to float32 on the device, and the average adds up in another order.
 """
 
@@ -25,13 +25,13 @@ from trainables.gan.config import TrialConfig
 from trainables.gan.ema import Ema
 from trainables.gan.step import StepKind, Stepper
 
-EAGER, STATIC, RECORDED = "eager", "static", "recorded"
+EAGER, STATIC, CAPTURED = "eager", "static", "captured"
 
 
 class Steps:
     """Steps as they come, each operation launched by itself; the moving average follows G."""
 
-    recorded: ClassVar[bool] = False
+    captured: ClassVar[bool] = False
     """The stepper must read its rates from the device."""
 
     def __init__(
@@ -70,16 +70,16 @@ class Steps:
 
 
 class StaticSteps(Steps):
-    """Steps of a few kinds, each recorded after some of its kind were taken as they come, and replayed from then on.
+    """Steps of a few kinds, each captured after some of its kind were taken as they come, and replayed from then on.
 
     Those warm up what torch makes at the first call (optimisers' moments, handles, workspaces). They are steps of the
     trial as any other, so nothing has to be undone.
 
-    Here to record a step is to keep its number, and to replay it to do the same work again under that old number: all
+    Here to capture a step is to keep its number, and to replay it to do the same work again under that old number: all
     that a graph does, on any device.
     """
 
-    recorded = True
+    captured = True
     WARM_UPS = 3
 
     def __init__(
@@ -90,7 +90,7 @@ class StaticSteps(Steps):
         self.forget()
 
     def forget(self) -> None:
-        """Record anew."""
+        """Capture anew."""
         self._replays: dict[StepKind, Callable[[], None]] = {}
         self._taken: Counter[StepKind] = Counter()
 
@@ -103,7 +103,7 @@ class StaticSteps(Steps):
             self._run_as_it_comes(step)
         else:
             if kind not in self._replays:
-                self._replays[kind] = self._record(step)
+                self._replays[kind] = self._capture(step)
             self._replays[kind]()
         if kind is not None:
             self._taken[kind] += 1
@@ -111,12 +111,12 @@ class StaticSteps(Steps):
     def _run_as_it_comes(self, step: int) -> None:
         self._work(step)
 
-    def _record(self, step: int) -> Callable[[], None]:
+    def _capture(self, step: int) -> Callable[[], None]:
         """Return what does the work of the steps of step number `step`'s kind; do nothing yet."""
         return partial(self._work, step)
 
 
-class RecordedSteps(StaticSteps):
+class CapturedSteps(StaticSteps):
     """CUDA graphs."""
 
     def __init__(
@@ -133,14 +133,14 @@ class RecordedSteps(StaticSteps):
         self._pool = torch.cuda.graph_pool_handle()
 
     def _run_as_it_comes(self, step: int) -> None:
-        """On the stream on which graphs are recorded, since autograd and cuBLAS keep things by stream."""
+        """On the stream on which graphs are captured, since autograd and cuBLAS keep things by stream."""
         here = torch.cuda.current_stream(self._sums.device)
         self._beside.wait_stream(here)
         with torch.cuda.stream(self._beside):
             self._work(step)
         here.wait_stream(self._beside)
 
-    def _record(self, step: int) -> Callable[[], None]:
+    def _capture(self, step: int) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         for generator in self._stepper.generators:
             graph.register_generator_state(generator)
@@ -151,21 +151,21 @@ class RecordedSteps(StaticSteps):
             raise
         except RuntimeError as error:
             raise GanStudyError(
-                f"a training step cannot be recorded as a CUDA graph: {reason_of(error, most=200)}; "
+                f"a training step cannot be captured as a CUDA graph: {reason_of(error, most=200)}; "
                 "set resources.cuda_graphs to false"
             ) from error
         return graph.replay
 
 
-STEPS: dict[str, type[Steps]] = {EAGER: Steps, STATIC: StaticSteps, RECORDED: RecordedSteps}
+STEPS: dict[str, type[Steps]] = {EAGER: Steps, STATIC: StaticSteps, CAPTURED: CapturedSteps}
 
 
-def reason_not_recorded(config: TrialConfig, device: str | torch.device, processes: int = 1) -> str | None:
+def reason_not_captured(config: TrialConfig, device: str | torch.device, processes: int = 1) -> str | None:
     """Return why steps of a trial cannot be CUDA graphs, in a few words; None if they can."""
     if (kind := torch.device(device).type) != "cuda":
         return f"device {kind}: CUDA graphs need a GPU"
     if processes > 1:
-        return f"{processes} processes: what they send each other in a step is not recorded"
+        return f"{processes} processes: what they send each other in a step is not captured"
     if config.rate_control.reads(0):
         return f"rate_control {config.rate_control.name!r}: the host reads from the device at every step"
     return None
@@ -173,5 +173,5 @@ def reason_not_recorded(config: TrialConfig, device: str | torch.device, process
 
 def steps_for(config: TrialConfig, device: str | torch.device, cuda_graphs: bool, processes: int = 1) -> str:
     """Return the row of `STEPS` for a trial: graphs where they are asked for and possible."""
-    possible = reason_not_recorded(config, device, processes) is None
-    return RECORDED if cuda_graphs and possible else EAGER
+    possible = reason_not_captured(config, device, processes) is None
+    return CAPTURED if cuda_graphs and possible else EAGER

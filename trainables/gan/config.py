@@ -24,7 +24,7 @@ from trainables.gan.models.normalisation import NORMALISATIONS
 from trainables.gan.optimisers import OPTIMISERS, Adam, Optimiser
 from trainables.gan.penalties import PENALTIES, NoPenalty, Penalty
 from trainables.gan.rate_control import RATE_CONTROLS, NoRateControl, RateControl
-from trainables.paths import placed
+from trainables.paths import with_paths_of
 from trainables.validation import validated
 from trainables.variants import KeyOf, OneOf, Variant
 from trainables.yaml_reason import yaml_reason
@@ -119,7 +119,7 @@ class TrialConfig(Variant):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the configuration, wherever its data lies: what a checkpoint belongs to."""
-        return _digest(placed(self.to_dict(), None))
+        return _digest(with_paths_of(self.to_dict(), None))
 
     def has_digest(self, digest: object) -> bool:
         """Whether that is the configuration's; of an older ganstudy it told of where the data lay."""

@@ -1,6 +1,6 @@
 """How a trial sets an optimiser's learning rate from step to step, and keeps its state.
 
-A step that is recorded once and replayed (trainables/gan/captured.py) cannot take a new plain number: it reads its rate
+A step that is captured once and replayed (trainables/gan/captured.py) cannot take a new plain number: it reads its rate
 from the device, where the host writes it beforehand.
 """
 

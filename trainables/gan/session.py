@@ -12,7 +12,7 @@ from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.evaluator import Evaluator
 from trainables.evaluation.prepare import Prepared
 from trainables.gan.batches import Batches
-from trainables.gan.captured import EAGER, RECORDED, STEPS, reason_not_recorded
+from trainables.gan.captured import CAPTURED, EAGER, STEPS, reason_not_captured
 from trainables.gan.conditioning import Scores
 from trainables.gan.config import TrialConfig
 from trainables.gan.ema import Ema
@@ -82,11 +82,11 @@ class Session:
 
         Raises:
             InvalidInput: if the architecture does not fit the images, a batch is larger than the data or does not
-                divide by the processes, the trial needs labels and the data has none, or its steps cannot be recorded.
+                divide by the processes, the trial needs labels and the data has none, or its steps cannot be captured.
         """
         check_divides(config.batch_size, world.world_size)
-        if steps == RECORDED and (reason := reason_not_recorded(config, device, world.world_size)):
-            raise InvalidInput(f"steps {RECORDED!r}: {reason}; use {EAGER!r}")
+        if steps == CAPTURED and (reason := reason_not_captured(config, device, world.world_size)):
+            raise InvalidInput(f"steps {CAPTURED!r}: {reason}; use {EAGER!r}")
         self.config, self._world = config, world
         self.device = torch.device(device)
         self.kimg = 0
@@ -103,7 +103,7 @@ class Session:
         self._streams = Streams(config.seed, self.device)
         how = STEPS[steps]
         self._stepper = Stepper(
-            self._batches, self.generator, self.discriminator, self._streams, world, recorded=how.recorded
+            self._batches, self.generator, self.discriminator, self._streams, world, captured=how.captured
         )
         self._ema = Ema(self.generator, config.ema_kimg) if config.ema_kimg else None
         self._sums = torch.zeros(len(MEANS), device=self.device, dtype=torch.float64)
@@ -117,7 +117,7 @@ class Session:
         return -(-self.kimg * 1000 // self.config.batch_size)
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated(self) -> nn.Module:
         """The generator whose images are judged: the moving average where there is one."""
         return self._ema.module if self._ema else self.generator
 
@@ -153,7 +153,7 @@ class Session:
 
     def _generated(self, count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield batches of the judged generator's images in [-1, 1] and their classes, `count` in all, in float32."""
-        return self._batches.generated(self.judged.eval(), count, self.config.evaluation, rng)
+        return self._batches.generated(self.evaluated.eval(), count, self.config.evaluation, rng)
 
     def generate(self, count: int, rng: torch.Generator) -> Tensor:
         """Return `count` images of the judged generator, uint8 (count, C, H, W) on the session's device."""
@@ -181,7 +181,7 @@ class Session:
         """
         purpose = f"evaluate-draw-{draw}" if draw else "evaluate"
         rng = self._streams.at(purpose, self.kimg)
-        return self._evaluator.judge(self._finite_bytes(rng, images), first)
+        return self._evaluator.evaluate(self._finite_bytes(rng, images), first)
 
     def _finite_bytes(self, rng: torch.Generator, count: int | None = None) -> Iterator[Tensor]:
         for images, _ in self._generated(count or self.config.evaluation.count, rng):

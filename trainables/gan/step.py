@@ -45,7 +45,7 @@ class Stepper:
     DCGAN tutorial; otherwise each draws latents of its own (Goodfellow et al. 2014, algorithm 1).
 
     A step is in two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is all that the
-    device does. With `recorded`, `work` may be recorded and replayed: it takes no plain number that changes.
+    device does. With `captured`, `work` may be captured and replayed: it takes no plain number that changes.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Stepper:
         discriminator: Discriminator,
         streams: Streams,
         world: World = SINGLE,
-        recorded: bool = False,
+        captured: bool = False,
     ) -> None:
         config = batches.config
         device = batches.images.device
@@ -63,7 +63,7 @@ class Stepper:
         self._generator, self._discriminator = generator, discriminator
         self._g_optimiser = config.generator_optimiser.build(generator.parameters())
         self._d_optimiser = config.discriminator_optimiser.build(discriminator.parameters())
-        rates_at = device if recorded else None
+        rates_at = device if captured else None
         self._g_rate, self._d_rate = RateDial(self._g_optimiser, rates_at), RateDial(self._d_optimiser, rates_at)
         self._loss = LOSSES[config.loss]
         self._discriminator_loss = self._smoothed_loss()
@@ -125,7 +125,7 @@ class Stepper:
         multiplier = self._rate_control.multiplier
         self._step_discriminator(step, real, labels, shared, rng, sums)
         if g_moves and not self._g_first:
-            if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a recorded step
+            if self._rate_control.multiplier != multiplier:  # only where it `reads`, so never in a captured step
                 self._dial_generator(step)
             self._step_generator(real, labels, shared, rng, sums)
 
@@ -142,7 +142,7 @@ class Stepper:
         with torch.no_grad():
             fake, fake_labels = shared or self._fakes(rng)
         real, fake = config.augmentation(real, rng, world), config.augmentation(fake.detach(), rng, world)
-        on_real, on_fake = self._judge(real, real_labels), self._judge(fake, fake_labels)
+        on_real, on_fake = self._discriminate(real, real_labels), self._discriminate(fake, fake_labels)
         real_logits, fake_logits = world.all_gather(on_real.logits, on_fake.logits)
         loss = self._discriminator_loss(real_logits, fake_logits)
         extra = config.conditioning.discriminator_loss(on_real, on_fake, real_labels, fake_labels)
@@ -168,11 +168,13 @@ class Stepper:
         config, world = self._config, self._world
         self._discriminator.requires_grad_(False)
         fake, labels = shared or self._fakes(rng)
-        on_fake = self._judge(config.augmentation(fake, rng, world), labels)
+        on_fake = self._discriminate(config.augmentation(fake, rng, world), labels)
         (fake_logits,) = world.all_gather(on_fake.logits)
         real_logits = fake_logits.new_empty(0)
         if self._loss.generator_uses_real:
-            (real_logits,) = world.all_gather(self._judge(config.augmentation(real, rng, world), real_labels).logits)
+            (real_logits,) = world.all_gather(
+                self._discriminate(config.augmentation(real, rng, world), real_labels).logits
+            )
         loss = self._loss.generator(real_logits, fake_logits)
         extra = config.conditioning.generator_loss(on_fake, labels)
         loss = loss if extra is None else loss + extra
@@ -191,7 +193,7 @@ class Stepper:
             images: Tensor = self._generator(inputs)
         return images.float(), labels
 
-    def _judge(self, images: Tensor, labels: Tensor | None) -> Scores:
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> Scores:
         with self._precision():
             scores: Scores = self._discriminator(images, labels)
         return Scores(scores.logits.float(), None if scores.classes is None else scores.classes.float())

@@ -1,4 +1,4 @@
-"""Steps that are recorded and replayed train as steps that are taken as they come."""
+"""Steps that are captured and replayed train as steps that are taken as they come."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.errors import Diverged, GanStudyError, InvalidInput
 from trainables.evaluation.prepare import Prepared
-from trainables.gan.captured import EAGER, RECORDED, STATIC, StaticSteps, Steps, reason_not_recorded, steps_for
+from trainables.gan.captured import CAPTURED, EAGER, STATIC, StaticSteps, Steps, reason_not_captured, steps_for
 from trainables.gan.config import TrialConfig
 from trainables.gan.finite import FiniteCheck
 from trainables.gan.models.dropout import Dropout
@@ -49,7 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
     **{name: {"optimisers": name} for name in ("adam", "adamw", "rmsprop", "sgd")},
     "clipped": {"optimisers": "adam", "clip_norm": 0.05},
 }
-"""What a recorded step could get wrong, a knob at a time."""
+"""What a captured step could get wrong, a knob at a time."""
 
 
 def case(name: str, **more: Any) -> TrialConfig:
@@ -97,7 +97,7 @@ def test_replayed_steps_train_to_the_last_bit_as_steps_that_come_where_the_rate_
     assert same(nets(plain), nets(replayed))
     assert not same(nets(plain), before)
     assert plain.state_dict().keys() == replayed.state_dict().keys()
-    assert_close(weights(plain.judged), weights(replayed.judged))  # the average adds up in another order
+    assert_close(weights(plain.evaluated), weights(replayed.evaluated))  # the average adds up in another order
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -106,7 +106,7 @@ def test_replayed_steps_train_every_row_alike(name: str, prepared: Prepared) -> 
     one, other = (trained(ROWS[name], prepared, steps, kimg=1) for steps in (EAGER, STATIC))
     loose = {"rtol": 2e-2, "atol": 1e-3} if ROWS[name].precision == "bf16" else {}
     assert_close(nets(one), nets(other), **loose)
-    assert_close(weights(one.judged), weights(other.judged), **loose)
+    assert_close(weights(one.evaluated), weights(other.evaluated), **loose)
 
 
 def test_a_replay_really_repeats_the_work_of_an_old_step(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +119,8 @@ def test_a_replay_really_repeats_the_work_of_an_old_step(prepared: Prepared, mon
     first: dict[tuple[int, bool], list[int]] = {}
     for step, kind in kinds.items():
         first.setdefault(kind, []).append(step)
-    recorded_at = {kind: steps[StaticSteps.WARM_UPS] for kind, steps in first.items()}
-    assert worked == [min(step, recorded_at[kinds[step]]) for step in range(40)]
+    captured_at = {kind: steps[StaticSteps.WARM_UPS] for kind, steps in first.items()}
+    assert worked == [min(step, captured_at[kinds[step]]) for step in range(40)]
 
 
 @pytest.mark.parametrize("name", ["controlled", "average", "adam", "adamw", "rmsprop", "sgd"])
@@ -130,7 +130,7 @@ def test_goes_on_from_a_checkpoint_of_either_kind(name: str, before: str, after:
     straight = trained(config, prepared, EAGER, kimg=2)
     resumed = Session(config, prepared, steps=after)
     if after == STATIC:
-        resumed.train(1)  # has recorded, and is now given other moments
+        resumed.train(1)  # has captured, and is now given other moments
     resumed.load_state_dict(trained(config, prepared, before, kimg=1).state_dict())
     resumed.train(1)
     assert same(nets(straight), nets(resumed))
@@ -139,7 +139,7 @@ def test_goes_on_from_a_checkpoint_of_either_kind(name: str, before: str, after:
         assert repr(saved[key]) == repr(expected[key])
 
 
-# ------------------------------------------------------------------------------------------ what can be recorded
+# ------------------------------------------------------------------------------------------ what can be captured
 
 READS = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "_pin_memory")
 """Operations for which the host would wait, or whose result has a size that it must wait for."""
@@ -207,7 +207,7 @@ def places(session: Session) -> dict[str, int]:
         **_all("g", session.generator),
         **_all("d", session.discriminator),
     }
-    found |= _all("judged", session.judged)
+    found |= _all("evaluated", session.evaluated)
     for name in ("_g_optimiser", "_d_optimiser"):
         optimiser = getattr(session._stepper, name)
         for number, values in enumerate(optimiser.state.values()):
@@ -257,7 +257,7 @@ def test_a_penalty_looks_at_nothing_but_the_phase_of_a_step(name: str) -> None:
         ({}, "cuda", 1, None),
         ({"rate_control": CONTROL}, "cuda", 1, None),
         ({}, "cpu", 1, "device cpu: CUDA graphs need a GPU"),
-        ({}, "cuda:1", 4, "4 processes: what they send each other in a step is not recorded"),
+        ({}, "cuda:1", 4, "4 processes: what they send each other in a step is not captured"),
         (
             {"rate_control": CONTROL | {"window": 1}},
             "cuda",
@@ -266,25 +266,25 @@ def test_a_penalty_looks_at_nothing_but_the_phase_of_a_step(name: str) -> None:
         ),
     ],
 )
-def test_says_why_steps_cannot_be_recorded(
+def test_says_why_steps_cannot_be_captured(
     changes: dict[str, Any], device: str, processes: int, reason: str | None
 ) -> None:
     config = small(**changes)
-    assert reason_not_recorded(config, device, processes) == reason
-    assert steps_for(config, device, True, processes) == (EAGER if reason else RECORDED)
+    assert reason_not_captured(config, device, processes) == reason
+    assert steps_for(config, device, True, processes) == (EAGER if reason else CAPTURED)
     assert steps_for(config, device, False, processes) == EAGER
 
 
 def test_graphs_without_a_gpu_are_refused_in_one_line(prepared: Prepared) -> None:
-    with pytest.raises(InvalidInput, match=r"^steps 'recorded': device cpu: CUDA graphs need a GPU; use 'eager'$"):
-        Session(small(), prepared, steps=RECORDED)
+    with pytest.raises(InvalidInput, match=r"^steps 'captured': device cpu: CUDA graphs need a GPU; use 'eager'$"):
+        Session(small(), prepared, steps=CAPTURED)
 
 
 # -------------------------------------------------------------------------- the recording itself, CUDA made up
 
 
 class Cuda:
-    """Stands in for `torch.cuda`: work done while a graph is recorded is kept for its replay, and not done."""
+    """Stands in for `torch.cuda`: work done while a graph is captured is kept for its replay, and not done."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.graphs: list[Any] = []
@@ -326,19 +326,19 @@ class Cuda:
         }
         for name, value in made.items():
             patch.setattr(torch.cuda, name, value)
-        patch.setattr("trainables.gan.session.reason_not_recorded", lambda *about: None)
+        patch.setattr("trainables.gan.session.reason_not_captured", lambda *about: None)
 
 
 @pytest.mark.parametrize("name", ["lazy", "controlled", "average", "dropout"])
-def test_each_kind_of_step_is_recorded_once_with_all_generators(
+def test_each_kind_of_step_is_captured_once_with_all_generators(
     name: str, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = case(name)
     plain, static = (trained(config, prepared, steps, kimg=2) for steps in (EAGER, STATIC))
     cuda = Cuda(monkeypatch)
-    session = trained(config, prepared, RECORDED, kimg=2)
+    session = trained(config, prepared, CAPTURED, kimg=2)
     assert same(nets(plain), nets(session))
-    assert same(weights(static.judged), weights(session.judged))
+    assert same(weights(static.evaluated), weights(session.evaluated))
     kinds = [session._stepper.kind(step) for step in range(40)]
     assert len(cuda.graphs) == len(set(kinds) - {None})
     assert sum(graph.replays for graph in cuda.graphs) == 40 - len(cuda.beside)
@@ -353,7 +353,7 @@ def test_each_kind_of_step_is_recorded_once_with_all_generators(
     assert len(cuda.graphs) == 2 * len(set(kinds) - {None})  # moments lie elsewhere now
 
 
-def test_a_step_that_cannot_be_recorded_is_told_in_one_line(
+def test_a_step_that_cannot_be_captured_is_told_in_one_line(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Cuda(monkeypatch)
@@ -365,11 +365,11 @@ def test_a_step_that_cannot_be_recorded_is_told_in_one_line(
 
     monkeypatch.setattr(torch.cuda, "graph", failing)
     message = (
-        r"^a training step cannot be recorded as a CUDA graph: operation not permitted when stream is capturing; "
+        r"^a training step cannot be captured as a CUDA graph: operation not permitted when stream is capturing; "
         r"set resources\.cuda_graphs to false$"
     )
     with pytest.raises(GanStudyError, match=message):
-        Session(case("hinge"), prepared, steps=RECORDED).train(1)
+        Session(case("hinge"), prepared, steps=CAPTURED).train(1)
 
 
 # ----------------------------------------------------------------------------------------------- still finite?
@@ -394,11 +394,11 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU
 def test_a_graph_trains_as_steps_that_come_on_a_gpu(name: str, prepared: Prepared) -> None:
     # 40 steps of D: bf16 adds up in other orders from run to run, so it gets more room.
     config = case(name)
-    plain, graphed = (trained(config, prepared, steps, device="cuda") for steps in (EAGER, RECORDED))
+    plain, graphed = (trained(config, prepared, steps, device="cuda") for steps in (EAGER, CAPTURED))
     loose = {"rtol": 2e-2, "atol": 2e-3} if config.precision == "bf16" else {"rtol": 1e-4, "atol": 1e-5}
     assert graphed._steps._replays  # type: ignore[attr-defined]
     assert_close(nets(plain), nets(graphed), **loose)
-    assert_close(weights(plain.judged), weights(graphed.judged), **loose)
+    assert_close(weights(plain.evaluated), weights(graphed.evaluated), **loose)
 
 
 @on_a_gpu
@@ -406,8 +406,8 @@ def test_a_graph_trains_as_steps_that_come_on_a_gpu(name: str, prepared: Prepare
 def test_a_graph_goes_on_from_a_checkpoint_on_a_gpu(name: str, prepared: Prepared) -> None:
     config = case(name)
     straight = trained(config, prepared, EAGER, device="cuda")
-    resumed = trained(config, prepared, RECORDED, kimg=1, device="cuda")
-    resumed.load_state_dict(trained(config, prepared, RECORDED, kimg=1, device="cuda").state_dict())
+    resumed = trained(config, prepared, CAPTURED, kimg=1, device="cuda")
+    resumed.load_state_dict(trained(config, prepared, CAPTURED, kimg=1, device="cuda").state_dict())
     resumed.train(1)
     loose = {"rtol": 2e-2, "atol": 2e-3} if config.precision == "bf16" else {"rtol": 1e-4, "atol": 1e-5}
     assert_close(nets(straight), nets(resumed), **loose)
@@ -416,7 +416,7 @@ def test_a_graph_goes_on_from_a_checkpoint_on_a_gpu(name: str, prepared: Prepare
 @on_a_gpu
 def test_evaluating_between_replays_changes_no_training_on_a_gpu(prepared: Prepared) -> None:
     config = case("average")
-    quiet, watched = (Session(config, prepared, "cuda", steps=RECORDED) for _ in range(2))
+    quiet, watched = (Session(config, prepared, "cuda", steps=CAPTURED) for _ in range(2))
     quiet.train(2)
     for _ in range(2):
         watched.train(1)

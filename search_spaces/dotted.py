@@ -33,7 +33,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def check_place(place: str) -> str:
+def check_settable(place: str) -> str:
     """Return `place` if a space may fill it.
 
     Raises:
@@ -48,7 +48,7 @@ def check_place(place: str) -> str:
     return place
 
 
-def full_place(key: str) -> str:
+def full_path(key: str) -> str:
     """Return the place that `key` means: "penalty" is short for "penalty.name"."""
     field = TrialConfig.model_fields.get(key)
     named = field is not None and any(isinstance(note, OneOf) for note in field.metadata)

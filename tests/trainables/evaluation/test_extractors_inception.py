@@ -151,7 +151,7 @@ def judge(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float
         noise_mean=np.zeros(DIMENSION),  # the noise is of no matter here
         noise_covariance=np.zeros((DIMENSION, DIMENSION)),
     )
-    return Evaluator(prepared).judge(fake.split(evaluation.batch))
+    return Evaluator(prepared).evaluate(fake.split(evaluation.batch))
 
 
 @pytest.mark.slow

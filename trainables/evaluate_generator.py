@@ -14,7 +14,7 @@ from trainables.streams import Streams
 from trainables.threads import fixed_threads
 
 
-def judge(generator: Generator, prepared: Prepared) -> dict[str, float]:
+def evaluate_generator(generator: Generator, prepared: Prepared) -> dict[str, float]:
     """Return all metrics of `prepared.evaluation`, `fid` first.
 
     With the trial's own evaluation, data, device and version they are those of its report at `facts.kimg`, if that was
@@ -37,7 +37,7 @@ def judge(generator: Generator, prepared: Prepared) -> dict[str, float]:
             f"{(facts.channels, facts.size, facts.classes)}; bring back the data that it was trained on"
         )
     with fixed_threads(facts.threads):
-        return Evaluator(prepared, generator.device).judge(_generated(generator, prepared))
+        return Evaluator(prepared, generator.device).evaluate(_generated(generator, prepared))
 
 
 def _generated(generator: Generator, prepared: Prepared) -> Iterator[Tensor]:

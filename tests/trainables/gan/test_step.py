@@ -222,7 +222,7 @@ def test_bf16_runs_the_networks_in_bf16_and_the_rest_in_float32(prepared: Prepar
     watcher = Watcher()
     config = one_step(precision="bf16", ema_kimg=1).model_copy(update={"penalty": watcher})
     session, plain = Session(config, prepared), Session(one_step(ema_kimg=1), prepared)
-    kinds: dict[str, set[torch.dtype]] = {"generator": set(), "discriminator": set(), "judged": set()}
+    kinds: dict[str, set[torch.dtype]] = {"generator": set(), "discriminator": set(), "evaluated": set()}
 
     def watch(net: str) -> None:
         def hook(module: nn.Module, args: object, output: Tensor) -> None:
@@ -249,7 +249,7 @@ def test_bf16_runs_the_networks_in_bf16_and_the_rest_in_float32(prepared: Prepar
     assert training.loss_g == pytest.approx(exact.loss_g, rel=0.02)
     assert training.loss_d != exact.loss_d
     session.evaluate()
-    assert kinds["judged"] == {torch.float32}  # images are judged as the exported weights make them
+    assert kinds["evaluated"] == {torch.float32}  # images are judged as the exported weights make them
 
 
 def _tensors(state: dict[str, Any]) -> list[Tensor]:

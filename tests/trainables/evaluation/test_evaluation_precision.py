@@ -5,12 +5,12 @@ import torch
 from small_trials import EVALUATION, small
 
 from trainables.data import Digits
+from trainables.evaluate_generator import evaluate_generator
 from trainables.evaluation import classifier
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.prepare import Prepared, prepare
 from trainables.gan.session import Session
 from trainables.generator import Generator, GeneratorFacts
-from trainables.judging import judge
 from trainables.tensors import weights_digest
 
 
@@ -49,7 +49,7 @@ def test_a_trial_is_judged_in_bf16_and_trained_as_ever(prepared: Prepared, lower
 def test_its_file_is_judged_as_the_trial_was_to_the_last_bit(lowered: Prepared) -> None:
     session = Session(small(evaluation=lowered.evaluation.model_dump(mode="json")), lowered)
     session.train(1)
-    expected, weights = session.evaluate(), session.judged.state_dict()
+    expected, weights = session.evaluate(), session.evaluated.state_dict()
     facts = GeneratorFacts(
         trial=session.config,
         channels=1,
@@ -60,4 +60,4 @@ def test_its_file_is_judged_as_the_trial_was_to_the_last_bit(lowered: Prepared) 
         fid_fingerprint=lowered.fingerprint,
         weights=weights_digest(weights),
     )
-    assert judge(Generator(facts, weights), lowered) == expected
+    assert evaluate_generator(Generator(facts, weights), lowered) == expected

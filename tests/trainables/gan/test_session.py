@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 def all_weights(session: Session) -> dict[str, Tensor]:
     """Every tensor of all networks, the judged one too."""
-    nets = {"generator": session.generator, "discriminator": session.discriminator, "judged": session.judged}
+    nets = {"generator": session.generator, "discriminator": session.discriminator, "evaluated": session.evaluated}
     return {f"{net}.{name}": value for net, module in nets.items() for name, value in weights(module).items()}
 
 
@@ -315,19 +315,19 @@ def test_the_average_follows_its_formula(prepared: Prepared) -> None:
         for name, value in plain.generator.named_parameters():
             expected[name] = kept * expected[name] + (1 - kept) * value.detach().double()
     assert same(weights(averaged.generator), weights(plain.generator))  # the average changes no training
-    for name, value in averaged.judged.named_parameters():
+    for name, value in averaged.evaluated.named_parameters():
         torch.testing.assert_close(value.double(), expected[name].detach(), rtol=1e-5, atol=1e-7)
 
 
 def test_images_are_judged_from_the_average_where_there_is_one(prepared: Prepared) -> None:
     plain, averaged = Session(small(), prepared), Session(small(ema_kimg=100), prepared)
-    assert plain.judged is plain.generator
+    assert plain.evaluated is plain.generator
     plain.train(1)
     averaged.train(1)
-    assert averaged.judged is not averaged.generator
+    assert averaged.evaluated is not averaged.generator
     assert same(weights(averaged.generator), weights(plain.generator))
     assert averaged.evaluate() != plain.evaluate()
-    averaged.judged.load_state_dict(averaged.generator.state_dict())
+    averaged.evaluated.load_state_dict(averaged.generator.state_dict())
     assert averaged.evaluate() == plain.evaluate()
 
 
@@ -457,7 +457,7 @@ def test_an_absurd_rate_diverges(prepared: Prepared) -> None:
 
 def test_a_generator_that_makes_no_numbers_has_no_fid(prepared: Prepared) -> None:
     session = Session(small(ema_kimg=1), prepared)
-    break_weight(session.judged, math.nan)
+    break_weight(session.evaluated, math.nan)
     with pytest.raises(Diverged, match="generator's output became non-finite by 0 kimg"):
         session.evaluate()
 

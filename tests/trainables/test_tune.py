@@ -293,7 +293,7 @@ def test_restores_every_weight(build: Build, tmp_path: Path) -> None:
     other.load_checkpoint(str(tmp_path / "saved"))
     assert one._trial is not None
     assert other._trial is not None
-    for net in ("generator", "discriminator", "judged"):
+    for net in ("generator", "discriminator", "evaluated"):
         assert same(weights(getattr(one._trial.session, net)), weights(getattr(other._trial.session, net)))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from peer import PRECISE, outcome
 from small_trials import small
 from torch import Tensor, nn
+from world_process import PRECISE, outcome
 
 from trainables.errors import InvalidInput
 from trainables.evaluation.prepare import Prepared
@@ -29,12 +29,12 @@ def together(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> li
     """What each of two processes has after training every row: by rank, by the row's name."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "prepared.pickle").write_bytes(pickle.dumps(prepared))
-    script = Path(__file__).with_name("peer.py")
+    script = Path(__file__).with_name("world_process.py")
     commands = [[sys.executable, script, folder, str(rank), str(COUNT)] for rank in range(COUNT)]
     world = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    for peer in world:
-        _, error = peer.communicate(timeout=550)
-        assert peer.returncode == 0, error
+    for process in world:
+        _, error = process.communicate(timeout=550)
+        assert process.returncode == 0, error
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(COUNT)]
 
 

@@ -28,8 +28,12 @@ def batches(prepared: Prepared, size: int) -> list[torch.Tensor]:
 def test_gives_what_the_evaluation_promises_without_randomness(prepared: Prepared) -> None:
     evaluator = Evaluator(prepared)
     with global_randomness_untouched():
-        found = evaluator.judge(batches(prepared, 64))
-        assert evaluator.judge(iter(batches(prepared, 64))) == found == Evaluator(prepared).judge(batches(prepared, 64))
+        found = evaluator.evaluate(batches(prepared, 64))
+        assert (
+            evaluator.evaluate(iter(batches(prepared, 64)))
+            == found
+            == Evaluator(prepared).evaluate(batches(prepared, 64))
+        )
     assert tuple(found) == evaluator.keys == EVALUATION.keys
     assert set(found) == {
         *("fid", "kid", "kid_std", "precision", "recall", "density", "coverage"),
@@ -44,21 +48,21 @@ def test_the_fid_is_the_same_to_the_last_bit_whatever_else_is_measured(prepared:
         moments.update(extractor(images))
     expected = prepared.reference().distance(moments)
     for names in ((), ("kid",), tuple(METRICS)):
-        found = Evaluator(with_metrics(prepared, *names)).judge(batches(prepared, 64))
+        found = Evaluator(with_metrics(prepared, *names)).evaluate(batches(prepared, 64))
         assert found["fid"] == expected
         assert len(found) == 1 + sum(len(METRICS[name].keys) for name in names)
 
 
 def test_how_the_images_are_cut_into_batches_changes_nothing_but_rounding(prepared: Prepared) -> None:
     evaluator = Evaluator(prepared)
-    whole, cut = (evaluator.judge(batches(prepared, size)) for size in (300, 7))
+    whole, cut = (evaluator.evaluate(batches(prepared, size)) for size in (300, 7))
     assert cut == pytest.approx(whole, rel=1e-4, abs=0.01)
 
 
 def test_real_images_are_judged_well_and_noise_badly(prepared: Prepared) -> None:
     evaluator = Evaluator(prepared)
-    real = evaluator.judge(batches(prepared, 100))
-    noise = evaluator.judge([torch.randint(0, 256, (300, 1, 8, 8), generator=torch.Generator(), dtype=torch.uint8)])
+    real = evaluator.evaluate(batches(prepared, 100))
+    noise = evaluator.evaluate([torch.randint(0, 256, (300, 1, 8, 8), generator=torch.Generator(), dtype=torch.uint8)])
     for key in ("fid", "kid", "class_kl"):
         assert real[key] < noise[key] / 3
     for key in ("precision", "recall", "density", "coverage"):
@@ -83,4 +87,4 @@ def test_a_number_that_is_not_finite_is_divergence(prepared: Prepared, monkeypat
     evaluator = Evaluator(with_metrics(prepared, "broken"))
     assert evaluator.keys == ("fid", "broken")
     with pytest.raises(Diverged, match="broken of the generated images is inf"):
-        evaluator.judge(batches(prepared, 100))
+        evaluator.evaluate(batches(prepared, 100))

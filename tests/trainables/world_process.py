@@ -1,4 +1,4 @@
-"""One of several processes that train every small trial together: `python peer.py FOLDER RANK COUNT`.
+"""One of several processes that train every small trial together: `python world_process.py FOLDER RANK COUNT`.
 
 FOLDER holds `prepared.pickle`; what came out is left there as `rank-RANK.pt`. `outcome` is also what the test compares
 with: a session of one process. Networks are in float64, where a training is not chaotic.
@@ -30,8 +30,8 @@ def outcome(config: TrialConfig, prepared: Prepared, world: World = SINGLE) -> d
     session = Session(config, prepared, world=world)
     for network in (session.generator, session.discriminator):
         network.double().register_forward_pre_hook(_doubled)
-    if session.judged is not session.generator:
-        session.judged.double()
+    if session.evaluated is not session.generator:
+        session.evaluated.double()
     values = [vars(session.train(1)) for _ in range(2)]
     for value in values:
         del value["seconds"]

@@ -14,11 +14,11 @@ from trainables.errors import CorruptFile, InvalidInput
 from trainables.evaluation.collapse import RISE_FEW_CLASSES, collapsed
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.evaluator import FID_OF_FIRST
-from trainables.evaluation.image_counts import IMAGES, ImageCounts, Judgement, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, ImageCounts, best_of
 from trainables.evaluation.prepare import Prepared, _fingerprint, check
 from trainables.gan.config import TrialConfig
 from trainables.gan.session import Session
-from trainables.held_out import judge_best
+from trainables.held_out import evaluate_best
 from trainables.trial import Report, Trial, report_keys
 
 FULL, RUNG = EVALUATION.count, 200
@@ -42,12 +42,12 @@ def run(folder: Path, prepared: Prepared, kimg: int, config: TrialConfig = WITH,
 # ------------------------------------------------------------------------------------------ which FIDs compare
 
 judgements = st.lists(
-    st.builds(Judgement, st.integers(1, 9), st.floats(0, 100), st.sampled_from([0, 1000, 5000])), max_size=8
+    st.builds(FidEstimate, st.integers(1, 9), st.floats(0, 100), st.sampled_from([0, 1000, 5000])), max_size=8
 )
 
 
 @given(judgements)
-def test_the_best_is_never_taken_across_numbers_of_images(found: list[Judgement]) -> None:
+def test_the_best_is_never_taken_across_numbers_of_images(found: list[FidEstimate]) -> None:
     best = best_of(found)
     if not found:
         assert best is None
@@ -61,7 +61,7 @@ def test_the_best_is_never_taken_across_numbers_of_images(found: list[Judgement]
 
 
 @given(judgements, st.integers(0, 8))
-def test_the_best_of_bests_is_the_best_of_all(found: list[Judgement], cut: int) -> None:
+def test_the_best_of_bests_is_the_best_of_all(found: list[FidEstimate], cut: int) -> None:
     """So that what is kept on the way (checkpoints, displays) is what is found at the end."""
     parts = (best_of(found[:cut]), best_of(found[cut:]))
     assert best_of([part for part in parts if part is not None]) == best_of(found)
@@ -122,7 +122,7 @@ def test_training_and_the_reports_in_full_are_those_without_the_key(prepared: Pr
             assert {name: found[name] for name in alike} == {name: expected[name] for name in alike}
         else:
             assert found["fid"] != expected["fid"]
-    for net in ("generator", "discriminator", "judged"):
+    for net in ("generator", "discriminator", "evaluated"):
         assert same(weights(getattr(trial.session, net)), weights(getattr(plain.session, net)))
 
 
@@ -161,11 +161,11 @@ def test_a_checkpoint_that_cannot_be_read_is_no_best(prepared: Prepared, tmp_pat
 
 def test_the_generator_that_is_judged_on_other_images_is_the_best_in_full(prepared: Prepared, tmp_path: Path) -> None:
     trial = run(tmp_path, prepared, 3)
-    chosen, judged = judge_best(WITH, prepared, tmp_path)
+    chosen, judged = evaluate_best(WITH, prepared, tmp_path)
     assert chosen == 3
     assert judged == trial.session.evaluate()
     with pytest.raises(CorruptFile, match="are gone"):
-        judge_best(WITH, prepared, tmp_path / "nowhere")
+        evaluate_best(WITH, prepared, tmp_path / "nowhere")
 
 
 def test_a_rise_is_seen_between_equally_many_images(prepared: Prepared, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_rise_is_seen_between_equally_many_images(prepared: Prepared, tmp_path
     trial.next_report(1)
     before = trial.next_report(1)
     with torch.no_grad():  # every latent gives the same image from here on
-        for judged in (trial.session.judged, trial.session.generator):
+        for judged in (trial.session.evaluated, trial.session.generator):
             for name, value in judged.named_parameters():
                 value.fill_(5.0 if "bias" in name else 0.0)
     trial.session.train = Session(WITHOUT, prepared).train  # type: ignore[method-assign]
