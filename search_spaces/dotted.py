@@ -1,4 +1,4 @@
-"""Dotted places of a `TrialConfig` ("penalty.weight") and the nested dictionaries that they stand for."""
+"""Dotted paths of a `TrialConfig` ("penalty.weight") and the nested dictionaries that they stand for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ GIVEN_BY_STUDY = ("data", "evaluation", "seed")
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted place."""
+    """Return the leaves of nested mappings by dotted path."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -22,10 +22,10 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `flatten`; no place may lie inside another."""
+    """Undo `flatten`; no path may lie inside another."""
     nested: dict[str, Any] = {}
-    for place, value in flat.items():
-        *parents, leaf = place.split(".")
+    for path, value in flat.items():
+        *parents, leaf = path.split(".")
         inner = nested
         for parent in parents:
             inner = inner.setdefault(parent, {})
@@ -33,23 +33,23 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def check_settable(place: str) -> str:
-    """Return `place` if a space may fill it.
+def check_settable(path: str) -> str:
+    """Return `path` if a space may fill the setting there.
 
     Raises:
         InvalidInput: if it lies in no field of `TrialConfig`, or in one that the study gives.
     """
-    field = place.split(".")[0]
+    field = path.split(".")[0]
     if field in GIVEN_BY_STUDY:
-        raise InvalidInput(f"{quoted(place)}: no space fills {field}; set it in the study file's own {field}")
+        raise InvalidInput(f"{quoted(path)}: no space fills {field}; set it in the study file's own {field}")
     if field not in TrialConfig.model_fields:
         known = [name for name in TrialConfig.model_fields if name not in GIVEN_BY_STUDY]
-        raise InvalidInput(f"{quoted(place)}: no such place in a trial configuration; {nearest(field, known)}")
-    return place
+        raise InvalidInput(f"{quoted(path)}: no such setting in a trial configuration; {nearest(field, known)}")
+    return path
 
 
 def full_path(key: str) -> str:
-    """Return the place that `key` means: "penalty" is short for "penalty.name"."""
+    """Return the path that `key` means: "penalty" is short for "penalty.name"."""
     field = TrialConfig.model_fields.get(key)
     named = field is not None and any(isinstance(note, OneOf) for note in field.metadata)
     return f"{key}.name" if named else key

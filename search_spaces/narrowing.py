@@ -20,11 +20,11 @@ Reduce = Callable[[BaseDistribution, object], BaseDistribution]
 
 @dataclass(frozen=True)
 class _Target:
-    """What a key of the study file means: one parameter, or all choices that fill one place."""
+    """What a key of the study file means: one parameter, or all choices that fill one path."""
 
     key: str
     names: tuple[str, ...]
-    place: str | None = None
+    path: str | None = None
 
 
 def narrow(
@@ -35,8 +35,8 @@ def narrow(
     Args:
         parameters: of the space.
         constants: of the space.
-        changes: by parameter name or place: {"low": .., "high": ..} (either may be left out) or a list of
-            choices. A place that several choices fill under different conditions is narrowed in all of them;
+        changes: by parameter name or path: {"low": .., "high": ..} (either may be left out) or a list of
+            choices. A path that several choices fill under different conditions is narrowed in all of them;
             one that has nothing left takes the conditions' values with it.
 
     Raises:
@@ -57,13 +57,13 @@ def narrow(
 def fix(
     parameters: Sequence[Parameter], constants: Mapping[str, Value], changes: Mapping[str, Any]
 ) -> tuple[tuple[Parameter, ...], dict[str, Value], dict[str, Value]]:
-    """Return (parameters that still vary, constants, the places and values that `changes` mean).
+    """Return (parameters that still vary, constants, the settings that `changes` mean, by path).
 
     Args:
         parameters: of the space.
         constants: of the space.
-        changes: values by parameter name or place, which must be possible; or by a place of `TrialConfig`
-            that no parameter fills, so a constant. Nested mappings are read as dotted places.
+        changes: values by parameter name or path, which must be possible; or by a path that no
+            parameter fills, which makes a constant. Nested mappings are read as dotted paths.
 
     Raises:
         InvalidInput: for an unknown key, a value out of the parameter's range, or a parameter that the other
@@ -76,7 +76,7 @@ def fix(
     # Parents first, so that a refusal names the condition of the dependent.
     for key, value, target in sorted(found, key=lambda each: order.index(each[2].names[0]) if each[2] else -1):
         if target is None:
-            new: Mapping[str, Value] = {_constant_place(parameters, constants, key): _constant(key, value)}
+            new: Mapping[str, Value] = {_constant_path(parameters, constants, key): _constant(key, value)}
             constant |= new
         else:
             try:
@@ -91,7 +91,7 @@ def fix(
         names, values = settled
         constant |= values
         done = simplified([p for p in done if p.name not in names], constant)
-    return done, constant, {place: value for key, _, _ in found for place, value in filled[key].items()}
+    return done, constant, {path: value for key, _, _ in found for path, value in filled[key].items()}
 
 
 def _keys(parameters: Sequence[Parameter]) -> set[str]:
@@ -99,8 +99,8 @@ def _keys(parameters: Sequence[Parameter]) -> set[str]:
 
 
 def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
-    place = full_path(key)
-    at = tuple(p for p in parameters if place in p.paths)
+    path = full_path(key)
+    at = tuple(p for p in parameters if path in p.paths)
     if not at:
         return _Target(key, (key,)) if any(p.name == key for p in parameters) else None
     if len(at) == 1 and key == at[0].name:
@@ -108,20 +108,20 @@ def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
     for parameter in at:
         if len(parameter.paths) > 1 and parameter.expands is None:
             raise InvalidInput(
-                f"{quoted(key)}: is filled by {parameter.name!r} together with other places; name {parameter.name!r}"
+                f"{quoted(key)}: is filled by {parameter.name!r} together with others; name {parameter.name!r}"
             )
     if len(at) > 1 and not all(p.choices for p in at):
         names = " or ".join(repr(p.name) for p in at)
         raise InvalidInput(f"{quoted(key)}: several parameters fill it; name {names}")
-    return _Target(key, tuple(p.name for p in at), place if at[0].choices else None)
+    return _Target(key, tuple(p.name for p in at), path if at[0].choices else None)
 
 
 def _members(parameters: Sequence[Parameter], target: _Target | None) -> list[Parameter]:
     return [] if target is None else [p for p in parameters if p.name in target.names]
 
 
-def _offers(parameters: Sequence[Parameter], place: str) -> list[Value]:
-    return [value for p in parameters for value in p.offers(place)]
+def _offers(parameters: Sequence[Parameter], path: str) -> list[Value]:
+    return [value for p in parameters for value in p.offers(path)]
 
 
 def _reduced(
@@ -131,16 +131,16 @@ def _reduced(
     members = _members(parameters, target)
     if not members:  # an earlier change took it away; `_check_still_active` tells at the end
         return parameters, {}
-    place, member = target.place, members[0]
-    whole = member.distribution if place is None else choice(*dict.fromkeys(_offers(members, place)))
+    path, member = target.path, members[0]
+    whole = member.distribution if path is None else choice(*dict.fromkeys(_offers(members, path)))
     try:
         part = reduce(whole, spec)
     except InvalidInput as error:
         raise InvalidInput(f"{target.key}: {error}") from None
     values = kind_of(part).probes(part)
-    if place is None:
+    if path is None:
         return _swap(parameters, replace(member, distribution=part)), member.fills(values[0])
-    return _keeping(parameters, members, place, values, target.key), {place: values[0]}
+    return _keeping(parameters, members, path, values, target.key), {path: values[0]}
 
 
 def _narrowed(distribution: BaseDistribution, spec: object) -> BaseDistribution:
@@ -162,13 +162,13 @@ def _swap(parameters: list[Parameter], changed: Parameter) -> list[Parameter]:
 def _keeping(
     parameters: list[Parameter],
     members: Sequence[Parameter],
-    place: str,
+    path: str,
     wanted: tuple[Value, ...],
     key: str,
 ) -> list[Parameter]:
-    """Keep only the choices that put one of `wanted` at `place`; what loses all choices loses its branch."""
+    """Keep only the choices that put one of `wanted` at `path`; what loses all choices loses its branch."""
     for member in members:
-        changed = member.keeping(place, wanted)
+        changed = member.keeping(path, wanted)
         if changed is not None:
             parameters = _swap(parameters, changed)
         elif any(p.name == member.name for p in parameters):
@@ -205,7 +205,7 @@ def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], w
 
 def _with_rule(error: InvalidInput, whole: Sequence[Parameter], target: _Target, value: object) -> InvalidInput:
     """Return the refusal of a value that the space has, with the conditions under which it has it."""
-    having = [p for p in _members(whole, target) if target.place and is_one_of(value, p.offers(target.place))]
+    having = [p for p in _members(whole, target) if target.path and is_one_of(value, p.offers(target.path))]
     rule = _where(having)
     if not rule:
         return error
@@ -238,13 +238,13 @@ def _settle(
     return None
 
 
-def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
-    place = full_path(key)
-    field = place.split(".")[0]
+def _constant_path(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
+    path = full_path(key)
+    field = path.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
-        raise InvalidInput(f"{quoted(key)}: no such parameter or place; {nearest(key, known)}")
-    return check_settable(place)
+        raise InvalidInput(f"{quoted(key)}: no such parameter or setting; {nearest(key, known)}")
+    return check_settable(path)
 
 
 def _constant(key: str, value: object) -> Value:

@@ -24,9 +24,9 @@ WITH_BOUNDARY = tuple(name for name, loss in LOSSES.items() if loss.boundary is 
 _NORMALISATION, _PENALTY = "normalisation", "penalty.name"
 
 
-def when(place: str, *values: str) -> tuple[Condition, ...]:
-    """Return the one condition that `place` has one of `values`."""
-    return (Condition(place, values),)
+def when(path: str, *values: str) -> tuple[Condition, ...]:
+    """Return the one condition that `path` has one of `values`."""
+    return (Condition(path, values),)
 
 
 def models(**widths: IntDistribution) -> tuple[Parameter, ...]:

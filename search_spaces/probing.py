@@ -50,9 +50,9 @@ def pairwise(parameters: Sequence[Parameter], constants: Mapping[str, Value]) ->
     while idle < _PATIENCE:
         row: dict[str, Value] = {}
         bits, new = 0, not parameters
-        places = dict(constants)
+        filled = dict(constants)
         for parameter in parameters:
-            if not parameter.active(places):
+            if not parameter.active(filled):
                 continue
             options = probes[parameter.name]
             news = [(bits & ~probe.met).bit_count() for probe in options]
@@ -62,7 +62,7 @@ def pairwise(parameters: Sequence[Parameter], constants: Mapping[str, Value]) ->
             chosen.taken = True
             bits |= chosen.bit
             row[parameter.name] = chosen.value
-            places.update(parameter.fills(chosen.value))
+            filled.update(parameter.fills(chosen.value))
         if new:
             yield row
         if not parameters:

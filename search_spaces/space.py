@@ -41,7 +41,7 @@ class Space:
         name: what `SPACES` and study files call it.
         description: one line for `ganstudy spaces`.
         parameters: what varies; a parameter comes after those that its conditions look at.
-        constants: places of `TrialConfig` that are the same in every trial.
+        constants: settings that are the same in every trial, by path.
         baselines: configurations to try first.
     """
 
@@ -58,7 +58,7 @@ class Space:
             InvalidInput: naming the parameter, the rule and what to do.
         """
         self._check_names()
-        self._check_places()
+        self._check_paths()
         for index, parameter in enumerate(self.parameters):
             for condition in parameter.when:
                 self._check_condition(index, parameter, condition)
@@ -89,7 +89,7 @@ class Space:
             seed: of the trial.
 
         Raises:
-            InvalidInput: if `params` are not in the space, or the whole is no valid configuration.
+            InvalidInput: if `params` are not in the space, or do not make a valid configuration.
         """
         given = {"data": dict(data), "evaluation": dict(evaluation), "seed": seed}
         return TrialConfig.from_dict(nest(self.settings_of(params)) | given, f"space {self.name}")
@@ -125,7 +125,7 @@ class Space:
         self.settings_of(params)
 
     def settings_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return every place that the constants and `params` fill.
+        """Return every setting that the constants and `params` fill, by path.
 
         Raises:
             InvalidInput: as `check`.
@@ -140,28 +140,28 @@ class Space:
                 raise InvalidInput(f"{parameter.name!r}: is active and has no value; {_advice(parameter)}")
             return params[parameter.name]
 
-        active, places = self._walk(value_of)
+        active, filled = self._walk(value_of)
         for name in params:
             if name not in active:
                 when = " and ".join(str(c) for p in self.parameters if p.name == name for c in p.when)
                 raise InvalidInput(f"{quoted(name)}: is only active when {when}; leave it out")
-        return places
+        return filled
 
     def params_of(self, config: TrialConfig) -> dict[str, Value]:
         """Return the values by parameter name that build `config`.
 
         Raises:
-            InvalidInput: naming the first place of `config` that this space cannot have.
+            InvalidInput: naming the first setting of `config` that this space cannot have.
         """
         whole = config.to_dict()
         given = {key: whole.pop(key) for key in GIVEN_BY_STUDY}
-        places = flatten(whole)
-        params = self._params_at(places)
+        settings = flatten(whole)
+        params = self._params_at(settings)
         rebuilt = flatten(self.build(params, **given).to_dict())
-        for place, value in places.items():
-            if place not in rebuilt or rebuilt[place] != value:
+        for path, value in settings.items():
+            if path not in rebuilt or rebuilt[path] != value:
                 raise InvalidInput(
-                    f"{place} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(place))} there; fix it"
+                    f"{path} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(path))} there; fix it"
                 )
         return params
 
@@ -187,7 +187,7 @@ class Space:
         """Return a part of this space, with the baselines that lie in it.
 
         Args:
-            changes: by parameter name or place: {"low": .., "high": ..} or a list of choices.
+            changes: by parameter name or path: {"low": .., "high": ..} or a list of choices.
 
         Raises:
             InvalidInput: if something is unknown or no part of what it was.
@@ -202,7 +202,7 @@ class Space:
         """Return the space where `changes` no longer vary; baselines take the new values if they then fit.
 
         Args:
-            changes: values by parameter name or by place of `TrialConfig`, nested or dotted.
+            changes: values by parameter name or by path, nested or dotted.
 
         Raises:
             InvalidInput: if something is unknown, out of range, or makes an invalid configuration possible.
@@ -226,7 +226,7 @@ class Space:
                 continue
             seen.append(params)
             after = smaller.settings_of(params)
-            changed = [f"{place} = {after[place]}" for place in new if before.get(place) != after.get(place)]
+            changed = [f"{path} = {after[path]}" for path in new if before.get(path) != after.get(path)]
             source = "; with ".join([baseline.source, ", ".join(changed)]) if changed else baseline.source
             yield Baseline(baseline.name, source, params)
 
@@ -243,7 +243,7 @@ class Space:
             )
             for p in self.parameters
         ]
-        return varying + [SpaceRow(place, "constant", str(value), "") for place, value in self.constants.items()]
+        return varying + [SpaceRow(path, "constant", str(value), "") for path, value in self.constants.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types; equal exactly for equal spaces."""
@@ -258,33 +258,33 @@ class Space:
     # -- within ---------------------------------------------------------------------------------------------
 
     def _walk(self, value_of: Callable[[Parameter], Any]) -> tuple[dict[str, Value], dict[str, Value]]:
-        """Return (values by name of the active, values by place), asking `value_of` in order.
+        """Return (values of the active parameters by name, settings by path), asking `value_of` in order.
 
         Raises:
             InvalidInput: for a value out of range.
         """
         params: dict[str, Value] = {}
-        places = dict(self.constants)
+        filled = dict(self.constants)
         for parameter in self.parameters:
-            if parameter.active(places):
+            if parameter.active(filled):
                 value = value_of(parameter)
                 if not kind_of(parameter.distribution).contains(parameter.distribution, value):
                     raise InvalidInput(f"{parameter.name} = {quoted(value)}: out of range; {_advice(parameter)}")
                 params[parameter.name] = value
-                places.update(parameter.fills(value))
-        return params, places
+                filled.update(parameter.fills(value))
+        return params, filled
 
-    def _params_at(self, places: Mapping[str, Any]) -> dict[str, Value]:
-        """Return the parameters' values, given what lies where.
+    def _params_at(self, settings: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the parameters' values, given the settings by path.
 
         Raises:
             InvalidInput: if an active parameter has no value of its range there.
         """
 
         def value_of(parameter: Parameter) -> Value:
-            value = parameter.reads(places)
+            value = parameter.reads(settings)
             if value is None:
-                there = ", ".join(f"{path} = {quoted(places.get(path))}" for path in parameter.paths)
+                there = ", ".join(f"{path} = {quoted(settings.get(path))}" for path in parameter.paths)
                 raise InvalidInput(f"{there}: not in {parameter.name!r} of {self.name}; {_advice(parameter)}")
             return value
 
@@ -303,18 +303,18 @@ class Space:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:
                 raise InvalidInput(
-                    f"parameter {parameter.name!r}: is also the place of another one, so a study file could mean "
-                    "either; rename it"
+                    f"parameter {parameter.name!r}: is also a setting that another one fills, so a study "
+                    "file could mean either; rename it"
                 )
 
-    def _check_places(self) -> None:
-        places = {*self.constants, *(path for p in self.parameters for path in p.paths)}
-        for place in sorted(places):
-            check_settable(place)
-            inside = [other for other in places if other.startswith(f"{place}.")]
+    def _check_paths(self) -> None:
+        paths = {*self.constants, *(path for p in self.parameters for path in p.paths)}
+        for path in sorted(paths):
+            check_settable(path)
+            inside = [other for other in paths if other.startswith(f"{path}.")]
             if inside:
                 raise InvalidInput(
-                    f"place {quoted(place)}: cannot be filled as {inside[0]!r} lies in it; fill only one"
+                    f"setting {quoted(path)}: cannot be filled as {inside[0]!r} lies in it; fill only one"
                 )
         for parameter in self.parameters:
             if taken := [path for path in parameter.paths if path in self.constants]:
@@ -339,15 +339,15 @@ class Space:
                 raise InvalidInput(f"{rule} is {quoted(value)}, which it never is; use {', '.join(map(str, can))}")
 
     def _check_exclusive(self) -> None:
-        for place in dict.fromkeys(path for p in self.parameters for path in p.paths):
-            names = [p.name for p in self.parameters if place in p.paths]
+        for path in dict.fromkeys(path for p in self.parameters for path in p.paths):
+            names = [p.name for p in self.parameters if path in p.paths]
             if len(names) < 2:
                 continue
             for situation in situations(self.parameters, self.constants, names):
                 both = [name for name in names if name in situation]
                 if len(both) > 1:
                     raise InvalidInput(
-                        f"parameters {both[0]!r} and {both[1]!r}: both fill {place!r} and can be active together; "
+                        f"parameters {both[0]!r} and {both[1]!r}: both fill {path!r} and can be active together; "
                         "make their conditions exclude each other"
                     )
 

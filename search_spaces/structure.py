@@ -20,27 +20,27 @@ def situations(
     related = _with_ancestors(parameters, names)
     parents = {condition.parent for parameter in related for condition in parameter.when}
 
-    def walk(index: int, places: Mapping[str, Value], active: Situation) -> Iterator[Situation]:
+    def walk(index: int, filled: Mapping[str, Value], active: Situation) -> Iterator[Situation]:
         if index == len(related):
             yield active
             return
         parameter = related[index]
-        if not parameter.active(places):
-            yield from walk(index + 1, places, active)
+        if not parameter.active(filled):
+            yield from walk(index + 1, filled, active)
         elif parents.isdisjoint(parameter.paths):
-            yield from walk(index + 1, places, {**active, parameter.name: None})
+            yield from walk(index + 1, filled, {**active, parameter.name: None})
         else:
             for value in parameter.choices:
-                filled = {**places, **parameter.fills(value)}
-                yield from walk(index + 1, filled, {**active, parameter.name: value})
+                more = {**filled, **parameter.fills(value)}
+                yield from walk(index + 1, more, {**active, parameter.name: value})
 
     return walk(0, constants, {})
 
 
-def possible(parameters: Iterable[Parameter], constants: Mapping[str, Value], place: str) -> tuple[Value, ...]:
-    """Return every value that a constant or a choice may put at `place`."""
-    constant = (constants[place],) if place in constants else ()
-    return constant + tuple(v for p in parameters if place in p.paths for v in p.offers(place))
+def possible(parameters: Iterable[Parameter], constants: Mapping[str, Value], path: str) -> tuple[Value, ...]:
+    """Return every value that a constant or a choice may put at `path`."""
+    constant = (constants[path],) if path in constants else ()
+    return constant + tuple(v for p in parameters if path in p.paths for v in p.offers(path))
 
 
 def simplified(parameters: Sequence[Parameter], constants: Mapping[str, Value]) -> tuple[Parameter, ...]:
@@ -63,7 +63,7 @@ def simplified(parameters: Sequence[Parameter], constants: Mapping[str, Value]) 
 
 
 def _with_ancestors(parameters: Sequence[Parameter], names: Iterable[str]) -> list[Parameter]:
-    """Return the named parameters and all that fill a place that one of them depends on, in order."""
+    """Return the named parameters and all that fill a path that one of them depends on, in order."""
     wanted, parents = set(names), set[str]()
     related: list[Parameter] = []
     for parameter in reversed(parameters):  # a parent comes before its dependents

@@ -54,7 +54,7 @@ AS_CONFIGURED = Places()
 
 @contextmanager
 def saying(how: str) -> Iterator[None]:
-    """Add `how` to name another place to the error for data that is nowhere."""
+    """Add `how` to name another path to the error for data that is nowhere."""
     try:
         yield
     except DataNotFound as error:

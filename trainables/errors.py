@@ -26,7 +26,7 @@ class InvalidInput(GanStudyError):
 
 
 class DataNotFound(InvalidInput):
-    """A data set, or an extractor's weights, is in none of the places where it was looked for."""
+    """A data set, or an extractor's weights, was not found."""
 
 
 class CorruptFile(GanStudyError):

@@ -27,8 +27,8 @@ def sample_grid(images: Tensor, columns: int = 8, scale: int = 2) -> Image.Image
     colours = 3 if channels > 1 else 1
     size = -(-count // across) * (height + 1) + 1, across * (width + 1) + 1, colours
     grid = torch.full(size, 128, dtype=torch.uint8)
-    for place, image in enumerate(images.cpu()):
-        top, left = (1 + at * (side + 1) for at, side in zip(divmod(place, across), (height, width), strict=True))
+    for index, image in enumerate(images.cpu()):
+        top, left = (1 + at * (side + 1) for at, side in zip(divmod(index, across), (height, width), strict=True))
         grid[top : top + height, left : left + width] = image.permute(1, 2, 0)
     picture = Image.fromarray(grid.squeeze(2).numpy())
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

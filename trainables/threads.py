@@ -1,4 +1,4 @@
-"""How many threads compute: one place that tells all libraries, and blocks whose numbers do not depend on it."""
+"""How many threads compute: set for all libraries at once, and blocks whose numbers do not depend on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

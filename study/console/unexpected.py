@@ -22,7 +22,7 @@ _OF_THE_MACHINE = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EFBIG: "a file reached the limit of its size (ulimit -f); raise it",
-    errno.EROFS: "the file system is read-only; name another place",
+    errno.EROFS: "the file system is read-only; name another path",
 }
 
 

@@ -66,7 +66,7 @@ def check_database_folder(uri: str) -> None:
         check_file(file, f"MLflow URI {quoted(uri)}")
         if on_read_only(file):
             raise InvalidInput(
-                f"MLflow URI {quoted(uri)}: {file.parent} is on a read-only file system; name another place"
+                f"MLflow URI {quoted(uri)}: {file.parent} is on a read-only file system; name another path"
             )
 
 

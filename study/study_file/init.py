@@ -62,7 +62,7 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
     except FileExistsError:
         raise InvalidInput(f"{place}: is there already; name another file, or remove it") from None
     except OSError as error:
-        raise InvalidInput(f"{place}: cannot be written: {error.strerror}; name another place") from None
+        raise InvalidInput(f"{place}: cannot be written: {error.strerror}; name another path") from None
     say(console, f"{place}: a study of {data}, {_TRIALS} trials; read it, then")
     steps = (
         (typed("launch", place, "--dry-run"), "what it would do, and what that would cost"),

@@ -135,7 +135,7 @@ def test_a_door_leaves_devices_devices_and_refuses_the_rest(door: str, cli: Cli,
     assert cli(*words, "null")[0] == 0
     code, _, err = cli(*words, "full")
     assert code == 1
-    assert err == "ganstudy: full: cannot be written: No space left on device; name another place\n"
+    assert err == "ganstudy: full: cannot be written: No space left on device; name another path\n"
     assert all(stat.S_ISCHR((tmp_path / name).stat().st_mode) for name in ("null", "full"))
 
 

@@ -1,4 +1,4 @@
-"""A trained generator as a file: what is drawn from it, and that it is judged as its trial was."""
+"""A trained generator as a file: what is drawn from it, and that it is evaluated as its trial was."""
 
 import json
 import pickle
@@ -45,7 +45,7 @@ def facts_of(session: Session, prepared: Prepared, fid: float = 1.0) -> Generato
 
 
 def written(config: TrialConfig, prepared: Prepared, file: Path, kimg: int = 1) -> Session:
-    """Train a little and write the judged generator."""
+    """Train a little and write the evaluated generator."""
     session = Session(config, prepared)
     session.train(kimg)
     write_generator(file, facts_of(session, prepared), session.evaluated.state_dict())
@@ -93,7 +93,7 @@ def test_reading_and_drawing_leave_the_global_generators_alone(plain: Path) -> N
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_of_every_registry_is_judged_from_its_file_as_in_training(
+def test_every_row_of_every_registry_is_evaluated_from_its_file_as_in_training(
     row: str, prepared: Prepared, tmp_path: Path
 ) -> None:
     session = written(ROWS[row], prepared, tmp_path / FILE)

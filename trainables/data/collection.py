@@ -41,7 +41,7 @@ class Collection(ABC):
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """Every file's path and content, once, in the order in which they are best read."""
 
-    def place(self, name: str) -> str:
+    def full_name(self, name: str) -> str:
         """What messages call a file."""
         return f"{self.path}: {name}"
 
@@ -139,10 +139,10 @@ class _Folder(Collection):
                 yield name, (self.path / name).read_bytes()
             except OSError as error:
                 raise InvalidInput(
-                    f"{self.place(name)}: cannot be read ({error.strerror}); mend or remove it"
+                    f"{self.full_name(name)}: cannot be read ({error.strerror}); mend or remove it"
                 ) from error
 
-    def place(self, name: str) -> str:
+    def full_name(self, name: str) -> str:
         return str(self.path / name)
 
 
@@ -167,15 +167,15 @@ class _Archive(Collection):
         plain = str(PurePosixPath(_posix(name)))
         if not _is_wanted(plain):
             return
-        _check_size(self.place(name), size)
+        _check_size(self.full_name(name), size)
         if plain in self._members:
-            raise InvalidInput(f"{self.place(name)} stands twice in the archive; remove one")
+            raise InvalidInput(f"{self.full_name(name)} stands twice in the archive; remove one")
         self._members[plain] = name
 
     def _check_name(self, name: str) -> None:
         path = PurePosixPath(_posix(name))
         if path.is_absolute() or ".." in path.parts:
-            raise InvalidInput(f"{self.place(name)} leaves the archive's folder; remove this member")
+            raise InvalidInput(f"{self.full_name(name)} leaves the archive's folder; remove this member")
 
     def stamp(self) -> str:
         return hashlib.sha256(os.fsencode(self.path.resolve()) + _times(self.path.stat())).hexdigest()
@@ -186,10 +186,12 @@ class _Zip(_Archive):
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
                 if stat.S_ISLNK(member.external_attr >> 16):
-                    raise InvalidInput(f"{self.place(member.filename)} is a link; put the file itself into the archive")
+                    raise InvalidInput(
+                        f"{self.full_name(member.filename)} is a link; put the file itself into the archive"
+                    )
                 if member.flag_bits & 1:
                     raise InvalidInput(
-                        f"{self.place(member.filename)} is encrypted; make the archive without a password"
+                        f"{self.full_name(member.filename)} is encrypted; make the archive without a password"
                     )
                 if not member.is_dir():
                     yield member.filename, member.file_size
@@ -202,7 +204,7 @@ class _Zip(_Archive):
                 try:
                     yield name, archive.read(self._members[name])
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.place(name)}: damaged ({error}); bring the archive again") from error
+                    raise CorruptInput(f"{self.full_name(name)}: damaged ({error}); bring the archive again") from error
 
 
 class _Tar(_Archive):
@@ -211,7 +213,7 @@ class _Tar(_Archive):
             for member in archive:
                 if not (member.isreg() or member.isdir()):
                     raise InvalidInput(
-                        f"{self.place(member.name)} is a link or a device; put the file itself into the archive"
+                        f"{self.full_name(member.name)} is a link or a device; put the file itself into the archive"
                     )
                 if member.isreg():
                     yield member.name, member.size
@@ -233,7 +235,7 @@ class _Tar(_Archive):
                     assert file is not None
                     content = file.read()
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.place(member.name)}: damaged ({error}); bring it again") from error
+                    raise CorruptInput(f"{self.full_name(member.name)}: damaged ({error}); bring it again") from error
                 yield wanted[member.name], content
 
 
@@ -254,9 +256,9 @@ class _StrictTarInfo(tarfile.TarInfo):
         except _BROKEN as error:
             if tar.offset == 0:
                 raise  # tarfile is still finding out how the archive is compressed
-            place = os.fsdecode(tar.name or "")
+            name = os.fsdecode(tar.name or "")
             raise CorruptInput(
-                f"{place}: breaks off or is damaged at byte {tar.offset} ({error}); bring it again"
+                f"{name}: breaks off or is damaged at byte {tar.offset} ({error}); bring it again"
             ) from error
 
 
@@ -271,9 +273,9 @@ def _common_folder(names: list[str]) -> str:
     return f"{common}/" if common else ""
 
 
-def _check_size(place: str, size: int) -> None:
+def _check_size(name: str, size: int) -> None:
     if size > LARGEST_FILE:
-        raise InvalidInput(f"{place}: {size} bytes; an image may have {LARGEST_FILE}: make it smaller, or remove it")
+        raise InvalidInput(f"{name}: {size} bytes; an image may have {LARGEST_FILE}: make it smaller, or remove it")
 
 
 def _times(found: os.stat_result) -> bytes:

@@ -102,7 +102,7 @@ def _fill(array: NDArray[np.uint8], collection: Collection, size: int, mode: str
 
     def pixels(file: tuple[str, bytes]) -> tuple[str, NDArray[np.uint8]]:
         name, content = file
-        return name, decode(content, collection.place(name), size, mode)
+        return name, decode(content, collection.full_name(name), size, mode)
 
     with strict_pillow(), ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
         decoded = (made for some in _batches(collection.contents(), _BATCH) for made in pool.map(pixels, some))

@@ -70,7 +70,7 @@ class PublishedFiles:
         if missing:
             raise DataNotFound(
                 f"{self.name}: {absolute(root)} lacks {', '.join(missing)}; correct `root`, or leave it out to look in "
-                "the usual places"
+                "the usual folders"
             )
         return found
 

@@ -87,9 +87,9 @@ EXTRACTORS: dict[str, type[ExtractorConfig]] = {
 
 def build_extractor(state: ExtractorState, device: torch.device | str = "cpu", precision: str = "float32") -> Extractor:
     """The extractor of a prepared state, on a device; computes in one of `PRECISIONS`."""
-    place = torch.device(device)
-    built = EXTRACTORS[state.name].build(state, place)
-    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](place.type))
+    on = torch.device(device)
+    built = EXTRACTORS[state.name].build(state, on)
+    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](on.type))
 
 
 class _Lowered:
@@ -167,14 +167,14 @@ def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
     return _parse(path.read_bytes(), f"{path}: delete it to train it anew;")
 
 
-def _parse(content: bytes, place: str) -> tuple[dict[str, NDArray[Any]], float]:
+def _parse(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], float]:
     try:
         arrays = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
         digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise CorruptFile(f"{place} not a classifier's weights ({error})") from error
+        raise CorruptFile(f"{where} not a classifier's weights ({error})") from error
     if weights_digest(arrays) != digest:
-        raise CorruptFile(f"{place} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
+        raise CorruptFile(f"{where} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
     return arrays, test_accuracy

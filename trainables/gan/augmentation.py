@@ -71,7 +71,7 @@ def translate(images: Tensor, largest: int, rng: torch.Generator, world: World =
     count, _, height, width = images.shape
     draw = partial(torch.randint, -largest, largest + 1, generator=rng, device=images.device)
     down, right = world.draw_shard(draw, (2, count, 1), dim=1)
-    # A frame of zeros, one pixel wide: every place outside the image is read from it.
+    # A frame of zeros, one pixel wide: every pixel outside the image is read from it.
     rows = (torch.arange(1, height + 1, device=images.device) - down).clamp(0, height + 1)
     columns = (torch.arange(1, width + 1, device=images.device) - right).clamp(0, width + 1)
     framed = pad(images, (1, 1, 1, 1)).movedim(1, -1)

@@ -157,8 +157,8 @@ class TrialConfig(Variant):
 
 
 def _digest(data: dict[str, Any]) -> str:
-    for (*place, name), before in _LATER.items():
-        part = reduce(getitem, place, data)
+    for (*parents, name), before in _LATER.items():
+        part = reduce(getitem, parents, data)
         if part[name] == before:
             del part[name]
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -39,9 +39,9 @@ class Kid(Metric):
         for subset in range(self._subsets):
             one, other = (rng.choice(count, size, replace=False) for count in (ours, theirs))
             generated, real = fake.features[one], self._real[other]
-            if (place := (ours, subset)) not in self._within:
-                self._within[place] = float(_sum_without_diagonal(real, real.shape[1]))
-            values.append(_mmd(generated, real, self._within[place]))
+            if (key := (ours, subset)) not in self._within:
+                self._within[key] = float(_sum_without_diagonal(real, real.shape[1]))
+            values.append(_mmd(generated, real, self._within[key]))
         return {"kid": float(np.mean(values)), "kid_std": float(np.std(values))}
 
 
