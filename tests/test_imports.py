@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,31 @@ READERS = (
     *("analysis.ranking", "analysis.export", "analysis.compare", "analysis.results"),
     *("report.page", "console.reading", "console.listing", "console.tables", "console.results_commands"),
 )
+
+FLOORS = {
+    "trainables": (
+        "display errors paths source repeats yaml_reason precision tensors streams variants images threads",
+        "files validation world faults",
+        "data",
+        "evaluation",
+        "gan",
+        "checkpoint",
+        "generator held_out trial",
+        "evaluate_generator portable tune",
+    ),
+    "search_spaces": (
+        "hints",
+        "distributions dotted",
+        "parameter",
+        "structure probing",
+        "narrowing",
+        "space",
+        "parts settings",
+        "conditional gan28 gan32 kurach lucic quick",
+        "registry",
+    ),
+}
+"""The rooms (folders and files) of each package, the lowest floor first; imports stay on a floor or go down."""
 
 
 def sources(package: str) -> list[Path]:
@@ -70,3 +96,40 @@ def test_help_loads_nothing_heavy() -> None:
     run = "assert CliRunner().invoke(app, ['--help']).exit_code == 0"
     code = f"from typer.testing import CliRunner\nfrom study.cli import app\n{run}"
     assert not loaded_after(code) & {"torch", "ray", "mlflow", "optuna", "pandas"}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for package in FLOORS for path in sources(package)}
+
+
+def ours(module: str) -> set[str]:
+    """The modules in `MODULES` that one imports, also inside functions and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES.keys()) or {node.module}
+    return found & MODULES.keys()
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_is_on_one_floor_and_imports_run_down(package: str) -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS[package]) for room in rooms.split()}
+    within = {module: module.split(".")[1] for module in MODULES if module.startswith(f"{package}.")}
+    assert sorted(" ".join(FLOORS[package]).split()) == sorted(set(within.values()))
+    up = [
+        f"{module} (floor {floors[room]}) imports {other} (floor {floors[within[other]]})"
+        for module, room in within.items()
+        for other in sorted(ours(module) & within.keys())
+        if floors[within[other]] > floors[room]
+    ]
+    assert up == []
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    TopologicalSorter({module: ours(module) - {module} for module in MODULES}).prepare()  # CycleError names the circle
