@@ -86,7 +86,9 @@ def kind_of(distribution: BaseDistribution) -> Kind:
         InvalidInput: if it is none of the three current classes of Optuna.
     """
     if (kind := KINDS.get(type(distribution))) is None:
-        raise InvalidInput(f"{type(distribution).__name__} is no distribution of a space; use real, integer or choice")
+        raise InvalidInput(
+            f"{type(distribution).__name__} is not a distribution of a space; use real, integer or choice"
+        )
     return kind
 
 
@@ -133,7 +135,7 @@ def _problem_of_choices(choices: tuple[object, ...]) -> str | None:
             return f"choice {quoted(value)}: must be finite; replace it"
         # Plain equality on purpose: Optuna cannot tell True from 1 or 1 from 1.0.
         if value in choices[:index]:
-            return f"choice {quoted(value)}: is there twice; leave one out"
+            return f"choice {quoted(value)}: is listed twice; leave one out"
     return None
 
 
@@ -218,7 +220,7 @@ def _narrowed_choice(d: CategoricalDistribution, spec: object) -> CategoricalDis
         if value is None:
             raise InvalidInput(f"{quoted(given)}: must be one of {old}; choose among these")
         if is_one_of(value, kept):
-            raise InvalidInput(f"{quoted(given)}: is there twice; leave one out")
+            raise InvalidInput(f"{quoted(given)}: is listed twice; leave one out")
         kept.append(value)
     return CategoricalDistribution([known for known in d.choices if is_one_of(known, kept)])
 

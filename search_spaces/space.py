@@ -298,7 +298,7 @@ class Space:
         ):
             for index, name in enumerate(names):
                 if name in names[:index]:
-                    raise InvalidInput(f"{what} {quoted(name)}: is there twice; rename one")
+                    raise InvalidInput(f"{what} {quoted(name)}: is defined twice; rename one")
         for parameter in self.parameters:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:

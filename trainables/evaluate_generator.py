@@ -34,7 +34,7 @@ def evaluate_generator(generator: Generator, prepared: Prepared) -> dict[str, fl
     if found != (facts.channels, facts.size, facts.classes):
         raise InvalidInput(
             f"{dataset.name}: channels, pixels a side and classes are {found}, the generator's "
-            f"{(facts.channels, facts.size, facts.classes)}; bring back the data that it was trained on"
+            f"{(facts.channels, facts.size, facts.classes)}; restore the data that it was trained on"
         )
     with fixed_threads(facts.threads):
         return Evaluator(prepared, generator.device).evaluate(_generated(generator, prepared))

@@ -110,7 +110,7 @@ def check_writable(folder: Path, what: str, remedy: str) -> None:
     """
     if is_address(folder):
         raise InvalidInput(
-            f"{what} {quoted(str(folder))}: an address, and a folder on this machine is wanted; {remedy}"
+            f"{what} {quoted(str(folder))}: an address, but it must be a folder on this machine; {remedy}"
         )
     nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
@@ -190,7 +190,7 @@ def _file(path: Path) -> tuple[Path, os.stat_result | None]:
     """The file that a path leads to, and what is known of it if it is there; OSError if that is no file."""
     target = _destination(path)
     if isinstance(target, int):
-        raise OSError(errno.EINVAL, "is an open descriptor, no file")
+        raise OSError(errno.EINVAL, "is an open descriptor, not a file")
     found = _status(target)
     if found is not None and not stat.S_ISREG(found.st_mode):
         raise _no_file(found)
@@ -204,7 +204,7 @@ def _check_kind(found: os.stat_result) -> None:
 
 
 def _no_file(found: os.stat_result) -> OSError:
-    return OSError(errno.EINVAL, f"is a {_KINDS.get(stat.S_IFMT(found.st_mode), 'device')}, no file")
+    return OSError(errno.EINVAL, f"is a {_KINDS.get(stat.S_IFMT(found.st_mode), 'device')}, not a file")
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Generator:
         file = _find(path)
         facts, weights = _read(file)
         if weights_digest(weights) != facts.weights:
-            raise CorruptInput(f"{file}: damaged: its weights are not those that were written; bring it again")
+            raise CorruptInput(f"{file}: damaged: its weights are not those that were written; copy it again")
         try:
             return cls(facts, weights, device)
         except InvalidInput as error:
@@ -261,7 +261,7 @@ def _read(file: Path) -> tuple[GeneratorFacts, dict[str, Tensor]]:
             facts = validated(GeneratorFacts, json.loads(header), f"{file}: its header")
             return facts, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
-        raise CorruptInput(f"{file}: no safetensors file, or damaged ({reason_of(error, most=120)})") from error
+        raise CorruptInput(f"{file}: not a safetensors file, or damaged ({reason_of(error, most=120)})") from error
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # the latter: nested more deeply than Python reads

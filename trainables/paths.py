@@ -30,7 +30,7 @@ def expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise InvalidInput(f"{path}: there is no such user's home; write the path out") from error
+        raise InvalidInput(f"{path}: there is no such user's home; write the full path") from error
 
 
 def absolute(path: Path) -> Path:
@@ -42,7 +42,7 @@ def absolute(path: Path) -> Path:
     try:
         return expanded(path).absolute()
     except FileNotFoundError:
-        raise InvalidInput(f"{path}: is relative, and the current folder was removed; change to another") from None
+        raise InvalidInput(f"{path}: is relative, but the current folder was removed; change to another") from None
 
 
 def located(model: M) -> M:
@@ -92,7 +92,7 @@ def check_path(path: Path) -> Path:
     if b"\0" in os.fsencode(path):
         raise ValueError("a path cannot hold a null character; correct it")
     if is_address(path):
-        raise ValueError("an address, and a folder on this machine is wanted; mount it, and give its path")
+        raise ValueError("an address, but it must be a folder on this machine; mount it and give its path")
     return path
 
 

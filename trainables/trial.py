@@ -94,7 +94,7 @@ class Trial:
             self._restore_own(found, folder)
             self.unreported = self._last
         elif reported > may_repeat(folder):
-            raise CorruptFile(f"{folder}: the trial reported at {reported} kimg and its checkpoints are gone")
+            raise CorruptFile(f"{folder}: the trial reported at {reported} kimg, but its checkpoints are gone")
 
     def next_report(self, kimg: int) -> Report:
         """Train `kimg` thousand images on, evaluate, save, and return the report (all of `report_keys`).

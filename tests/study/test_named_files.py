@@ -147,7 +147,7 @@ def test_a_database_is_a_file(target: str, cli: Cli, tmp_path: Path) -> None:
     for name in ("pipe", "folder"):
         code, _, err = cli("export-optuna", "toy", target.format(name))
         assert code == 2
-        assert f"is a {name}, no file" in err
+        assert f"is a {name}, not a file" in err
         assert len(err.splitlines()) == 1
     (tmp_path / "link").symlink_to("real")
     for name, made in (("link", "real"), ("~/x", "home/x")):
@@ -174,7 +174,7 @@ def test_a_study_s_own_files_never_hold_it_up(cli: Cli, storage: Path, tmp_path:
     os.mkfifo(config.folder.best_file)
     code, _, err = cli("launch", "study.yaml")
     assert code == 2
-    assert "best.yaml: cannot be written: is a pipe, no file" in err
+    assert "best.yaml: cannot be written: is a pipe, not a file" in err
     (tmp_path / "public.html").write_text("old")
     page = storage / "toy" / "report.html"
     page.symlink_to(tmp_path / "public.html")

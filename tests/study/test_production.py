@@ -429,10 +429,10 @@ def test_evaluate_repeats_the_reports_and_the_cards_numbers(whole: Path) -> None
         (["sample", "{}", "--interpolate", "-n", "1"], "a strip has two ends"),
         (["sample", "{}", "--out", "."], "is a folder"),
         (["sample", "{}", "--out", "{}/README.md/x.png"], "cannot be written"),
-        (["sample", "{}/metrics.json"], "no safetensors file"),
+        (["sample", "{}/metrics.json"], "not a safetensors file"),
         (["sample", "{}/training/checkpoints"], "no generator.safetensors in it"),
         (["evaluate", "{}", "--split", "train"], "choose validation or test"),
-        (["evaluate", "{}/samples.png"], "no safetensors file"),
+        (["evaluate", "{}/samples.png"], "not a safetensors file"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(

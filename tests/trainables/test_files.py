@@ -180,9 +180,9 @@ def test_what_cannot_be_written_is_refused_in_one_line(refuse: Callable[[Path], 
         bound.bind("socket")
         os.chdir(here)
         for name, says in (
-            ("folder", "is a folder, no file"),
-            ("to-folder", "is a folder, no file"),
-            ("socket", "is a socket, no file"),
+            ("folder", "is a folder, not a file"),
+            ("to-folder", "is a folder, not a file"),
+            ("socket", "is a socket, not a file"),
             ("loop", "Too many levels of symbolic links"),
             ("file/below", "Not a directory"),
             ("n" * 256, "File name too long"),
@@ -220,9 +220,9 @@ def test_our_own_files_never_wait_and_replace_nothing_else(tmp_path: Path) -> No
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "link", "folder"):
-        with pytest.raises(OSError, match="no file"):
+        with pytest.raises(OSError, match="not a file"):
             write_atomically(tmp_path / name, b"x")
-        with pytest.raises(InvalidInput, match="no file"):
+        with pytest.raises(InvalidInput, match="not a file"):
             check_file(tmp_path / name, "study's file")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     check_file(tmp_path / "new", "study's file")

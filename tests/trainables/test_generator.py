@@ -233,7 +233,7 @@ def test_a_file_that_is_something_else_is_refused_and_never_unpickled(tmp_path: 
     (tmp_path / "text.safetensors").write_text("no weights here")
     (tmp_path / "empty.safetensors").touch()
     for name in ("pickle.pt", "bare.safetensors", "text.safetensors", "empty.safetensors"):
-        assert "no safetensors file, or damaged" in message(tmp_path / name)
+        assert "not a safetensors file, or damaged" in message(tmp_path / name)
     assert not (tmp_path / "exploded").exists()
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     assert "not a generator that `ganstudy train` wrote" in message(tmp_path / "foreign.safetensors")
@@ -275,7 +275,7 @@ def test_other_data_than_it_was_trained_on_is_refused(plain: Path, prepared: Pre
     dataset = prepared.dataset
     unlabelled = [LabelledImages(part.images) for part in (dataset.train, dataset.validation, dataset.test)]
     other = Prepared(**(vars(prepared) | {"dataset": Dataset("other", *unlabelled)}))
-    with pytest.raises(InvalidInput, match="bring back the data"):
+    with pytest.raises(InvalidInput, match="restore the data"):
         evaluate_generator(Generator.read(plain), other)
 
 

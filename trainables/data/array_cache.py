@@ -45,8 +45,8 @@ class ArrayCache:
                 self._write(file, manifest, shape, fill)
             except OSError as error:
                 raise InvalidInput(
-                    f"cache {self.folder}: cannot be written ({error.strerror or error}); make room, allow it, or set "
-                    "XDG_CACHE_HOME to another folder"
+                    f"cache {self.folder}: cannot be written ({error.strerror or error}); make room, make it "
+                    "writable, or set XDG_CACHE_HOME to another folder"
                 ) from error
         return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
 

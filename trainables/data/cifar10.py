@@ -191,7 +191,7 @@ def _from_archive(path: Path, layout: Layout) -> list[_Batch]:
                     raise KeyError(f"{name} is no file in it")
                 batches.append(_decode(f"{path}: {name}", member.read(), md5, layout))
     except (tarfile.TarError, OSError, EOFError, KeyError) as error:
-        raise CorruptInput(f"{path}: not the archive that it should be ({error}); bring it again") from error
+        raise CorruptInput(f"{path}: not the published archive ({error}); replace it") from error
     return batches
 
 
@@ -200,13 +200,13 @@ def _decode(name: str, content: bytes, md5: str, layout: Layout) -> _Batch:
     try:
         images, labels = layout.decode(content)
     except Exception as error:  # an unpickler raises whatever the content makes it do
-        raise CorruptInput(f"{name}: not a batch of CIFAR-10 ({error}); bring it again") from error
+        raise CorruptInput(f"{name}: not a batch of CIFAR-10 ({error}); replace it") from error
     if labels.shape != (len(images),):
-        raise CorruptInput(f"{name}: labels of shape {labels.shape} for {len(images)} images; bring it again")
+        raise CorruptInput(f"{name}: labels of shape {labels.shape} for {len(images)} images; replace it")
     return images, labels
 
 
 def _check(name: str, content: bytes, expected: str) -> None:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != expected:
-        raise CorruptInput(f"{name}: has MD5 {digest}, CIFAR-10's has {expected}; delete the file and bring it again")
+        raise CorruptInput(f"{name}: has MD5 {digest}, CIFAR-10's has {expected}; replace the file")

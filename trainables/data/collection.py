@@ -68,7 +68,7 @@ def open_collection(path: Path) -> Collection:
     except GanStudyError:
         raise
     except _DAMAGE as error:
-        raise CorruptInput(f"{path}: damaged archive ({reason_of(error, most=120)}); bring it again") from error
+        raise CorruptInput(f"{path}: damaged archive ({reason_of(error, most=120)}); replace it") from error
     raise InvalidInput(
         f"{path}: neither a folder nor a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive; correct `data.path`"
     )
@@ -104,9 +104,11 @@ class _Folder(Collection):
             here = folder.stat()
             entries = list(os.scandir(folder))
         except OSError as error:
-            raise InvalidInput(f"{folder}: cannot be read ({error.strerror}); allow it, or remove it") from error
+            raise InvalidInput(
+                f"{folder}: cannot be read ({error.strerror}); make it readable, or remove it"
+            ) from error
         if (here.st_dev, here.st_ino) in above:
-            raise InvalidInput(f"{folder}: a link to a folder that it lies in, without end; remove the link")
+            raise InvalidInput(f"{folder}: a link to a folder that contains it; remove the link")
         way = above | {(here.st_dev, here.st_ino)}
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         return [(Path(e.path), f"{prefix}{e.name}/", way) for e in shown if not self._note(e, prefix + e.name)]
@@ -120,9 +122,9 @@ class _Folder(Collection):
                 return True
             found = entry.stat()
         except OSError as error:  # a link to nothing, or to itself
-            raise InvalidInput(f"{entry.path}: cannot be read ({error.strerror}); mend or remove it") from error
+            raise InvalidInput(f"{entry.path}: cannot be read ({error.strerror}); fix or remove it") from error
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidInput(f"{entry.path}: not a file but a device or a pipe; remove it")
+            raise InvalidInput(f"{entry.path}: a device or a pipe, not a file; remove it")
         _check_size(entry.path, found.st_size)
         self._stats[name] = found
         return True
@@ -139,7 +141,7 @@ class _Folder(Collection):
                 yield name, (self.path / name).read_bytes()
             except OSError as error:
                 raise InvalidInput(
-                    f"{self.full_name(name)}: cannot be read ({error.strerror}); mend or remove it"
+                    f"{self.full_name(name)}: cannot be read ({error.strerror}); fix or remove it"
                 ) from error
 
     def full_name(self, name: str) -> str:
@@ -169,7 +171,7 @@ class _Archive(Collection):
             return
         _check_size(self.full_name(name), size)
         if plain in self._members:
-            raise InvalidInput(f"{self.full_name(name)} stands twice in the archive; remove one")
+            raise InvalidInput(f"{self.full_name(name)} is in the archive twice; remove one")
         self._members[plain] = name
 
     def _check_name(self, name: str) -> None:
@@ -204,7 +206,7 @@ class _Zip(_Archive):
                 try:
                     yield name, archive.read(self._members[name])
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.full_name(name)}: damaged ({error}); bring the archive again") from error
+                    raise CorruptInput(f"{self.full_name(name)}: damaged ({error}); replace the archive") from error
 
 
 class _Tar(_Archive):
@@ -235,7 +237,7 @@ class _Tar(_Archive):
                     assert file is not None
                     content = file.read()
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.full_name(member.name)}: damaged ({error}); bring it again") from error
+                    raise CorruptInput(f"{self.full_name(member.name)}: damaged ({error}); replace it") from error
                 yield wanted[member.name], content
 
 
@@ -257,9 +259,7 @@ class _StrictTarInfo(tarfile.TarInfo):
             if tar.offset == 0:
                 raise  # tarfile is still finding out how the archive is compressed
             name = os.fsdecode(tar.name or "")
-            raise CorruptInput(
-                f"{name}: breaks off or is damaged at byte {tar.offset} ({error}); bring it again"
-            ) from error
+            raise CorruptInput(f"{name}: truncated or damaged at byte {tar.offset} ({error}); replace it") from error
 
 
 def _posix(name: str) -> str:
@@ -275,7 +275,9 @@ def _common_folder(names: list[str]) -> str:
 
 def _check_size(name: str, size: int) -> None:
     if size > LARGEST_FILE:
-        raise InvalidInput(f"{name}: {size} bytes; an image may have {LARGEST_FILE}: make it smaller, or remove it")
+        raise InvalidInput(
+            f"{name}: {size} bytes; an image may have at most {LARGEST_FILE}: make it smaller, or remove it"
+        )
 
 
 def _times(found: os.stat_result) -> bytes:

@@ -32,14 +32,14 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> tuple[bytes, NDArray[np.uint
         try:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(size + 1)  # a bomb would hold more
         except (OSError, EOFError, zlib.error) as error:
-            raise CorruptInput(f"{path}: damaged gzip ({error}); delete the file and bring it again") from error
+            raise CorruptInput(f"{path}: damaged gzip ({error}); replace the file") from error
     expected = bytes((0, 0, 8, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape)
     if content[:header] != expected:
         raise CorruptInput(
             f"{path}: begins with {content[:header].hex()}, not with the header of {shape} unsigned bytes; "
-            "delete the file and bring it again"
+            "replace the file"
         )
     if len(content) != size:
         more = "more than" if len(content) > size else f"{len(content)} bytes, not"
-        raise CorruptInput(f"{path}: {more} the {size} that {shape} needs; delete the file and bring it again")
+        raise CorruptInput(f"{path}: {more} the {size} that {shape} needs; replace the file")
     return content, np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -88,8 +88,8 @@ class IdxSet:
         digest = hashlib.sha256(content).hexdigest()
         if digest != expected.sha256:
             raise CorruptInput(
-                f"{path}: its data has SHA-256 {digest[:16]}, {self.title}'s has {expected.sha256[:16]}; delete "
-                "the file and bring it again (other data goes into an .npz file)"
+                f"{path}: its data has SHA-256 {digest[:16]}, {self.title}'s has {expected.sha256[:16]}; "
+                "replace the file (other data goes into an .npz file)"
             )
         return array
 

@@ -65,10 +65,10 @@ def decode(content: bytes, name: str, size: int, mode: str) -> NDArray[np.uint8]
             "or remove it"
         ) from error
     except UnidentifiedImageError as error:
-        raise CorruptInput(f"{name}: not an image of {', '.join(FORMATS)}; bring it again, or remove it") from error
+        raise CorruptInput(f"{name}: not an image of {', '.join(FORMATS)}; replace it, or remove it") from error
     except Exception as error:  # every decoder has errors of its own
         reason = reason_of(error, most=120)
-        raise CorruptInput(f"{name}: damaged image ({reason}); bring it again, or remove it") from error
+        raise CorruptInput(f"{name}: damaged image ({reason}); replace it, or remove it") from error
     pixels = np.asarray(square(flat, size))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 

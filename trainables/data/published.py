@@ -107,4 +107,6 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CorruptInput(f"{path}: cannot be read ({error.strerror}); allow it, or bring the file again") from error
+        raise CorruptInput(
+            f"{path}: cannot be read ({error.strerror}); make it readable, or replace the file"
+        ) from error

@@ -39,7 +39,7 @@ class Evaluation(Variant):
     def _fewer_at_rungs(self) -> Self:
         if self.rung_count is not None and self.rung_count > self.count:
             raise ValueError(
-                f"rung_count {self.rung_count} is above count {self.count}, by which finished trials are judged; "
+                f"rung_count {self.rung_count} is above count {self.count}, the number for finished trials; "
                 "lower it, or leave it out"
             )
         return self

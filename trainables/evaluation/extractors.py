@@ -159,12 +159,12 @@ def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
     key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
     if not path.is_file():
-        check_writable(path.parent, "cache", "allow it, or set XDG_CACHE_HOME to another folder")
+        check_writable(path.parent, "cache", "make it writable, or set XDG_CACHE_HOME to another folder")
         with fixed_threads(1):
             model = classifier.train(dataset)
             content = serialise(classifier.state_arrays(model), classifier.accuracy(model, dataset.test))
         write_atomically(path, content)
-    return _parse(path.read_bytes(), f"{path}: delete it to train it anew;")
+    return _parse(path.read_bytes(), f"{path}: delete it to train a new one;")
 
 
 def _parse(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], float]:

@@ -165,7 +165,7 @@ def reason_not_captured(config: TrialConfig, device: str | torch.device, process
     if (kind := torch.device(device).type) != "cuda":
         return f"device {kind}: CUDA graphs need a GPU"
     if processes > 1:
-        return f"{processes} processes: what they send each other in a step is not captured"
+        return f"{processes} processes: what they send each other cannot be captured"
     if config.rate_control.reads(0):
         return f"rate_control {config.rate_control.name!r}: the host reads from the device at every step"
     return None

@@ -168,7 +168,7 @@ def _needed(labels: Tensor | None) -> Tensor:
 
 def _cross_entropy(scores: Scores, labels: Tensor | None) -> Tensor:
     if scores.classes is None:
-        raise ValueError("scores without classes: judge the images by a discriminator with acgan's own head")
+        raise ValueError("scores without classes: use a discriminator with acgan's own head")
     return functional.cross_entropy(scores.classes, _needed(labels))
 
 

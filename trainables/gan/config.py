@@ -71,7 +71,7 @@ class TrialConfig(Variant):
             )
         if self.penalty.per_sample and normalisation.mixes_samples:
             raise ValueError(
-                f"penalty {self.penalty.name!r} is defined per sample and normalisation {self.normalisation!r} "
+                f"penalty {self.penalty.name!r} is defined per sample, but normalisation {self.normalisation!r} "
                 "of D mixes the samples of a batch; use layer, spectral or none"
             )
         if self.penalty.limits_weights and normalisation.reparametrises:
@@ -87,13 +87,13 @@ class TrialConfig(Variant):
         if self.label_smoothing and loss.smoothed is None:
             allowed = ", ".join(name for name, row in LOSSES.items() if row.smoothed)
             raise ValueError(
-                f"label_smoothing {self.label_smoothing} needs a loss with a target for real images and "
+                f"label_smoothing {self.label_smoothing} needs a loss with a target for real images, but "
                 f"{self.loss!r} has none; use {allowed}, or 0"
             )
         if self.rate_control.needs_boundary and loss.boundary is None:
             allowed = ", ".join(name for name, row in LOSSES.items() if row.boundary is not None)
             raise ValueError(
-                f"rate_control {self.rate_control.name!r} counts what D takes for real and the scores of loss "
+                f"rate_control {self.rate_control.name!r} counts what D takes for real, but the scores of loss "
                 f"{self.loss!r} have no such boundary; use {allowed}, or rate_control none"
             )
         return self

@@ -116,7 +116,7 @@ class ClassConditionalLatent(Latent):
         """Every class needs an axis of its own."""
         if classes > self.dimension:
             raise ValueError(
-                f"latent.dimension {self.dimension}: class_conditional needs one per class and the data has "
+                f"latent.dimension {self.dimension}: class_conditional needs one per class, but the data has "
                 f"{classes} classes; raise it"
             )
 

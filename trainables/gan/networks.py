@@ -29,7 +29,7 @@ def check_fit(config: TrialConfig, shape: ImageShape, classes: int) -> None:
         part, name = "latent", config.latent.name
         if config.conditioning.uses_labels:
             part, name = "conditioning", config.conditioning.name
-        raise InvalidInput(f"{part} {name!r} needs labelled data and the data has no labels; choose another")
+        raise InvalidInput(f"{part} {name!r} needs labelled data, but the data has no labels; choose another")
     try:
         config.model.check_shape(shape)
         config.latent.check_classes(classes)

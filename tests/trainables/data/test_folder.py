@@ -545,13 +545,13 @@ def test_links_passwords_and_twins_in_a_zip(tmp_path: Path) -> None:
     path = zipped(tmp_path / "twins.zip", image_files(12))
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("class0/000.png", b"other")
-    assert "class0/000.png stands twice" in refusal(path)
+    assert "class0/000.png is in the archive twice" in refusal(path)
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
 def test_a_file_too_large_is_not_even_read(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "LARGEST_FILE", 5000)
-    assert "big.png: 6000 bytes; an image may have 5000" in refusal(
+    assert "big.png: 6000 bytes; an image may have at most 5000" in refusal(
         FORMS[form](tmp_path, image_files(12) | {"big.png": bytes(6000)})
     )
 

@@ -257,7 +257,7 @@ def test_a_penalty_looks_at_nothing_but_the_phase_of_a_step(name: str) -> None:
         ({}, "cuda", 1, None),
         ({"rate_control": CONTROL}, "cuda", 1, None),
         ({}, "cpu", 1, "device cpu: CUDA graphs need a GPU"),
-        ({}, "cuda:1", 4, "4 processes: what they send each other in a step is not captured"),
+        ({}, "cuda:1", 4, "4 processes: what they send each other cannot be captured"),
         (
             {"rate_control": CONTROL | {"window": 1}},
             "cuda",

@@ -122,7 +122,7 @@ def test_classes_have_means_on_axes_of_their_own() -> None:
 
 def test_more_classes_than_axes_or_no_labels_are_refused() -> None:
     latent = ClassConditionalLatent(dimension=12)
-    with pytest.raises(ValueError, match=r"dimension 12: .* one per class and the data has 13 classes; raise it"):
+    with pytest.raises(ValueError, match=r"dimension 12: .* one per class, but the data has 13 classes; raise it"):
         latent.check_classes(13)
     with pytest.raises(ValueError, match="needs labels"):
         latent.sample(3, seeded())

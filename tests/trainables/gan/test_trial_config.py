@@ -273,7 +273,7 @@ def test_a_penalty_per_sample_beside_a_norm_over_the_batch_is_refused(
     model: str, normalisation: str, penalty: str
 ) -> None:
     message = refusal(**together(model, normalisation, penalty))
-    assert f"{penalty!r} is defined per sample and normalisation {normalisation!r}" in message
+    assert f"{penalty!r} is defined per sample, but normalisation {normalisation!r}" in message
     assert "use layer, spectral or none" in message
 
 
@@ -295,7 +295,7 @@ def test_the_pairs_that_everyone_tries_are_among_them() -> None:
 @pytest.mark.parametrize("loss", [name for name, row in LOSSES.items() if row.smoothed is None])
 def test_smoothing_the_labels_of_a_loss_without_a_target_is_refused(loss: str) -> None:
     message = refusal(loss=loss, label_smoothing=0.1)
-    assert f"label_smoothing 0.1 needs a loss with a target for real images and {loss!r} has none" in message
+    assert f"label_smoothing 0.1 needs a loss with a target for real images, but {loss!r} has none" in message
     assert "use minimax, nonsaturating, lsgan, or 0" in message
     assert small(loss=loss, label_smoothing=0).loss == loss
 
