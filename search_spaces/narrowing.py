@@ -37,7 +37,7 @@ def narrow(
         constants: of the space.
         changes: by parameter name or path: {"low": .., "high": ..} (either may be left out) or a list of
             choices. A path that several choices fill under different conditions is narrowed in all of them;
-            one that has nothing left takes the conditions' values with it.
+            one that has nothing left also removes the values of its conditions.
 
     Raises:
         InvalidInput: for an unknown key, or a range or choice that is no part of what it was.
@@ -127,9 +127,9 @@ def _offers(parameters: Sequence[Parameter], path: str) -> list[Value]:
 def _reduced(
     parameters: list[Parameter], target: _Target, reduce: Reduce, spec: object
 ) -> tuple[list[Parameter], Mapping[str, Value]]:
-    """Return `parameters` with the target's range reduced, and what the first value left fills."""
+    """Return `parameters` with the target's range reduced, and the settings of the first value left."""
     members = _members(parameters, target)
-    if not members:  # an earlier change took it away; `_check_still_active` tells at the end
+    if not members:  # an earlier change removed it; `_check_still_active` reports that at the end
         return parameters, {}
     path, member = target.path, members[0]
     whole = member.distribution if path is None else choice(*dict.fromkeys(_offers(members, path)))
@@ -177,7 +177,7 @@ def _keeping(
 
 
 def _without_branch(parameters: list[Parameter], lost: Parameter, key: str) -> list[Parameter]:
-    """Make it impossible that `lost` is active: its condition's values go from where they are chosen."""
+    """Make it impossible that `lost` is active: remove its condition's values where they are chosen."""
     if len(lost.when) != 1:
         where = "".join(f" where {condition}" for condition in lost.when)
         raise InvalidInput(
@@ -198,7 +198,7 @@ def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], w
             rule = _where(_members(whole, target))
             needs = f" (it is only where {rule})" if rule else ""
             raise InvalidInput(
-                f"{quoted(target.key)}: is never active with what else is narrowed or fixed{needs}; "
+                f"{quoted(target.key)}: is never active with the rest that is narrowed or fixed{needs}; "
                 "leave one of them out"
             )
 
@@ -216,7 +216,7 @@ def _with_rule(error: InvalidInput, whole: Sequence[Parameter], target: _Target,
 
 
 def _where(parameters: Sequence[Parameter]) -> str:
-    """Say under which conditions one of the parameters is active; empty if one always is."""
+    """The conditions under which one of the parameters is active, in words; empty if one always is."""
     rules = [" and ".join(str(condition) for condition in p.when) for p in parameters]
     return " or where ".join(dict.fromkeys(rules)) if all(rules) else ""
 
@@ -224,7 +224,7 @@ def _where(parameters: Sequence[Parameter]) -> str:
 def _settle(
     parameters: Sequence[Parameter], constants: Mapping[str, Value], targets: Sequence[_Target]
 ) -> tuple[set[str], Mapping[str, Value]] | None:
-    """Find a target that always has one and the same value: the names to drop and what they fill."""
+    """Find a target that always has the same value: return the names to drop and what they fill."""
     for target in targets:
         members = _members(parameters, target)
         values = [set(kind_of(p.distribution).probes(p.distribution)) for p in members]

@@ -1,4 +1,4 @@
-"""`Space`: what varies in a study, under which conditions, as data; and all that a study asks of it."""
+"""`Space`: what varies in a study, and under which conditions, as data."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from trainables.gan.config import TrialConfig
 __all__ = ["Baseline", "Condition", "Parameter", "Space", "SpaceRow", "Suggest", "Value", "suggest_with"]
 
 Suggest = Callable[[str, BaseDistribution], Any]
-"""Asked for the value of one active parameter; must return one of its distribution."""
+"""Called for the value of one active parameter; must return one from its distribution."""
 
 
 class SpaceRow(NamedTuple):
@@ -166,14 +166,14 @@ class Space:
         return params
 
     def probes(self) -> Iterator[dict[str, Value]]:
-        """Yield values by parameter name until every pair of bounds and choices that can meet was in one of them."""
+        """Yield values by parameter name that cover every pair of bounds and choices that can occur together."""
         return pairwise(self.parameters, self.constants)
 
     def check_closed(self) -> None:
-        """Build trials with every pair of bounds and choices that can meet.
+        """Build trials with every pair of bounds and choices that can occur together.
 
         Raises:
-            InvalidInput: with the first that is no valid `TrialConfig`.
+            InvalidInput: with the first that is not a valid `TrialConfig`.
         """
         for params in self.probes():
             try:
@@ -184,13 +184,13 @@ class Space:
     # -- smaller spaces -------------------------------------------------------------------------------------
 
     def narrowed(self, changes: Mapping[str, Any]) -> "Space":
-        """Return a part of this space, with the baselines that lie in it.
+        """Return a part of this space, with the baselines in it.
 
         Args:
             changes: by parameter name or path: {"low": .., "high": ..} or a list of choices.
 
         Raises:
-            InvalidInput: if something is unknown or no part of what it was.
+            InvalidInput: if something is unknown or not a part of what it was.
         """
         if not changes:
             return self
@@ -199,7 +199,7 @@ class Space:
         return replace(smaller, baselines=tuple(b for b in self.baselines if smaller.contains(b.params)))
 
     def fixed(self, changes: Mapping[str, Any]) -> "Space":
-        """Return the space where `changes` no longer vary; baselines take the new values if they then fit.
+        """Return the space in which `changes` no longer vary; baselines take the new values if they then fit.
 
         Args:
             changes: values by parameter name or by path, nested or dotted.

@@ -1,6 +1,6 @@
 """Which parameters are active together: a walk over the choices that conditions look at.
 
-Only the parameters asked about and their ancestors are walked: the cost does not grow with the whole space.
+Only the given parameters and their ancestors are walked, so the cost does not grow with the whole space.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from search_spaces.hints import Value, is_one_of
 from search_spaces.parameter import Condition, Parameter
 
 Situation = dict[str, Value | None]
-"""The active parameters, in order: the value of one that conditions look at, None for the others."""
+"""The active parameters, in order, with the value of those that conditions look at, None for others."""
 
 
 def situations(

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into one line for people: the place, the value, the rule, the nearest known key."""
+"""Turns pydantic's errors into one line for people: the key, the value, the rule, the nearest known key."""
 
 import difflib
 import types
@@ -24,7 +24,7 @@ def validated(model: type[M], data: Any, where: str) -> M:
         where: what is being read, for the message ("study file quickstart.yaml").
 
     Raises:
-        InvalidInput: naming the first thing that is wrong.
+        InvalidInput: naming the first error.
     """
     if not isinstance(data, Mapping):
         raise InvalidInput(f"{where}: expected keys and values, got {type(data).__name__}")
@@ -35,7 +35,7 @@ def validated(model: type[M], data: Any, where: str) -> M:
 
 
 def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    # An unknown key first: where another is missing, it is most often that one, mistyped.
+    # An unknown key first: if another is missing, it is usually that one, mistyped.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     places = [_place(one["loc"], model) for one in found]
     first, (place, registry) = found[0], places[0]
@@ -54,7 +54,7 @@ def _first(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> 
 
 
 def _kind(value: Mapping[str, Any], place: str) -> str:
-    """What is said of a thing of no kind, or of one that there is not."""
+    """The value of a variant as an error shows it: its name if it has one."""
     where = f"{place}.name" if place else "name"
     return f"{where} = {quoted(value['name'])}" if "name" in value else f"{where!r} is missing"
 
@@ -64,7 +64,7 @@ def _rule(message: str) -> str:
 
 
 def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str | None:
-    """What to write where a name stands for the thing that has it, or one value for a list."""
+    """What to write instead of a bare name for a variant, or of a single value for a list."""
     value = found["input"]
     if registry is not None and not isinstance(value, Mapping):
         known = ", ".join(registry)

@@ -1,4 +1,4 @@
-"""The image files of a folder or of an archive: which there are, and their bytes. Nothing is ever unpacked."""
+"""The image files of a folder or an archive: their names and their bytes. Nothing is ever unpacked to disk."""
 
 import hashlib
 import os
@@ -34,27 +34,27 @@ class Collection(ABC):
     def stamp(self) -> str:
         """A digest (hex) that changes when a file is added, removed or written, as far as the system tells.
 
-        It is made of paths, sizes and times of change, not of contents.
+        Computed from paths, sizes and modification times, not from contents.
         """
 
     @abstractmethod
     def contents(self) -> Iterator[tuple[str, bytes]]:
-        """Every file's path and content, once, in the order in which they are best read."""
+        """Every file's path and content, once, in the order that is fastest to read."""
 
     def full_name(self, name: str) -> str:
-        """What messages call a file."""
+        """The file's name in messages."""
         return f"{self.path}: {name}"
 
 
 def open_collection(path: Path) -> Collection:
     """The image files in a folder or in a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive.
 
-    Files of other kinds (by their suffix) and hidden ones are passed over.
+    Files of other kinds (by their suffix) and hidden ones are skipped.
 
     Raises:
         DataNotFound: when there is nothing at `path`.
         CorruptInput: when the archive is damaged.
-        InvalidInput: when a file cannot be used; names it.
+        InvalidInput: naming the first file that cannot be used.
     """
     if is_folder(path):
         return _Folder(path)
@@ -79,14 +79,14 @@ _DAMAGE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether this path is that of an image, and no part of it hidden (a macOS archive has shadows of its files)."""
+    """Whether this is the path of an image and no part of it is hidden (macOS adds shadow files to archives)."""
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 _Level = tuple[Path, str, frozenset[tuple[int, int]]]
-"""A folder, its relative path with a slash at the end, and the identities of the folders that it lies in."""
+"""A folder, its relative path with a slash at the end, and the identities of the folders that contain it."""
 
 
 class _Folder(Collection):
@@ -94,12 +94,12 @@ class _Folder(Collection):
         self.path = path
         self._stats: dict[str, os.stat_result] = {}
         folders: list[_Level] = [(path, "", frozenset())]
-        while folders:  # a loop, since folders may lie in one another more deeply than calls may
+        while folders:  # a loop, since folders may be nested more deeply than calls may
             folders += self._read(*folders.pop())
         self.names = sorted(self._stats)
 
     def _read(self, folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> "list[_Level]":
-        """Note the images that lie directly in a folder; return the folders that do."""
+        """Note the images directly in a folder; return the folders in it."""
         try:
             here = folder.stat()
             entries = list(os.scandir(folder))
@@ -149,7 +149,7 @@ class _Folder(Collection):
 
 
 class _Archive(Collection):
-    """What is common to archives: member names are judged, and folders around everything left out of `names`."""
+    """What archives share: member names are checked, and a folder around everything is left out of `names`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -222,12 +222,12 @@ class _Tar(_Archive):
                 else:
                     self._check_name(member.name)
             assert archive.fileobj is not None
-            while archive.fileobj.read(2**20):  # to the end, where a compressed file has its checksum
+            while archive.fileobj.read(2**20):  # to the end, where a compressed file keeps its checksum
                 pass
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         wanted: Mapping[str, str] = {member: name for name, member in self._members.items()}
-        # In the archive's order: to go back in a compressed one means to read it from the start.
+        # In the archive's order: going back in a compressed one means reading it from the start.
         with tarfile.open(self.path, tarinfo=_StrictTarInfo) as archive:
             for member in archive:
                 if member.name not in wanted:
@@ -249,7 +249,7 @@ _BROKEN: tuple[type[tarfile.HeaderError], ...] = (
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Raises where tarfile takes a damaged header, or a missing end mark, for the end of the archive."""
+    """Raises where tarfile would take a damaged header or a missing end mark for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "_StrictTarInfo":
@@ -267,7 +267,7 @@ def _posix(name: str) -> str:
 
 
 def _common_folder(names: list[str]) -> str:
-    """The folder, with its slash, that all these files lie in below the top; "" if there is none."""
+    """The folder, with its slash, that contains all these files; "" if there is none."""
     folders = {name.rpartition("/")[0] for name in names}
     common = os.path.commonpath(folders) if folders and "" not in folders else ""
     return f"{common}/" if common else ""

@@ -42,7 +42,7 @@ def decode(content: bytes, name: str, size: int, mode: str) -> NDArray[np.uint8]
 
     Args:
         content: the file.
-        name: its name, for messages.
+        name: of the image, for messages.
         size: pixels a side.
         mode: a key of `MODES`.
 
