@@ -240,9 +240,7 @@ def _overwrite(target: Path, content: bytes, found: os.stat_result, descriptor: 
 
 def _replace(target: Path, content: bytes, found: os.stat_result | None, same_owner: bool = False) -> None:
     """Write a new file over the one `found` there, with its mode; with `same_owner` only if it can keep the owner."""
-    temporary = target.with_name(
-        f".ganstudy-{secrets.token_hex(8)}"
-    )  # not the name plus a suffix, which could be too long
+    temporary = target.with_name(f".ganstudy-{secrets.token_hex(8)}")  # a suffix could make the name too long
     try:
         with temporary.open("xb") as file:
             if found is not None:
