@@ -77,7 +77,7 @@ def test_a_batch_that_cannot_be_split_is_refused(size: int, count: int) -> None:
 
 def test_a_session_does_not_split_unevenly(prepared: Prepared) -> None:
     class Three(World):
-        count = 3
+        world_size = 3
 
     with pytest.raises(InvalidInput, match="batch_size 200"):
         Session(small(), prepared, world=Three())

@@ -36,7 +36,7 @@ def test_a_second_call_measures_nothing_and_gives_the_same_bits(cache: Path, mon
     assert not cache.exists()
     assert equal(prepare(Digits(), EVALUATION, cached=True), plain)
 
-    def never(*arguments: object) -> measured_cache.Measured:
+    def never(*arguments: object) -> measured_cache.ReferenceMeasurements:
         raise AssertionError("measured again")
 
     monkeypatch.setattr(preparing, "_measure", never)
