@@ -1,4 +1,4 @@
-"""`conditional`: GANs that are told the class, for labelled images of 28 or 32 pixels.
+"""`conditional`: class-conditional GANs, for labelled images of 28 or 32 pixels.
 
 Labels reach G beside the latent or through it (a Gaussian per class), and D by projection or an auxiliary classifier.
 """

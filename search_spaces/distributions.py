@@ -1,7 +1,7 @@
-"""What a space needs to know of Optuna's three distributions: one row of functions for each.
+"""What a space needs to know about Optuna's three distributions: one row of functions for each.
 
-`real`, `integer` and `choice` are the door for new ones: they refuse, in one line, what Optuna would accept
-in silence (NaN, infinite bounds, a step wider than the range, equal choices).
+`real`, `integer` and `choice` make new ones: they refuse, in one line, what Optuna would silently accept (NaN,
+infinite bounds, a step wider than the range, equal choices).
 """
 
 import math
@@ -29,7 +29,7 @@ def real(low: float, high: float, *, log: bool = False, step: float | None = Non
     """Return floats in [low, high], uniform in the value or in its logarithm, or on a grid from `low`.
 
     Raises:
-        InvalidInput: if the bounds, `log` and `step` make no sense together.
+        InvalidInput: if the bounds, `log` and `step` do not fit together.
     """
     _raise(_problem_of_range(low, high, log, step))
     return FloatDistribution(low, high, log=log, step=step)
@@ -39,7 +39,7 @@ def integer(low: int, high: int, *, log: bool = False, step: int = 1) -> IntDist
     """Return integers in [low, high], uniform in the value or in its logarithm, or on a grid from `low`.
 
     Raises:
-        InvalidInput: if the bounds, `log` and `step` make no sense together.
+        InvalidInput: if the bounds, `log` and `step` do not fit together.
     """
     for bound in (low, high, step):
         if not isinstance(bound, int) or isinstance(bound, bool):
@@ -52,7 +52,7 @@ def choice(*values: Value) -> CategoricalDistribution:
     """Return a choice among `values`.
 
     Raises:
-        InvalidInput: if there are none, two are equal or one is no finite str, int, float or bool.
+        InvalidInput: if there are none, two are equal, or one is not a finite str, int, float or bool.
     """
     _raise(_problem_of_choices(values))
     return CategoricalDistribution(values)
@@ -73,7 +73,7 @@ class Kind:
     narrowed: Callable[[Any, object], BaseDistribution]
     """(d, what a study file says) -> a part of d; InvalidInput without the parameter's name."""
     probes: Callable[[Any], tuple[Value, ...]]
-    """d -> values to try it with: bounds, or every choice."""
+    """d -> values to try: bounds, or every choice."""
     describe: Callable[[Any], str]
     to_dict: Callable[[Any], dict[str, Any]]
     suggest: Callable[[BaseTrial, str, Any], Value]
@@ -83,7 +83,7 @@ def kind_of(distribution: BaseDistribution) -> Kind:
     """Return the row for `distribution`.
 
     Raises:
-        InvalidInput: if it is none of the three current classes of Optuna.
+        InvalidInput: if it is not one of Optuna's three current classes.
     """
     if (kind := KINDS.get(type(distribution))) is None:
         raise InvalidInput(
@@ -133,14 +133,14 @@ def _problem_of_choices(choices: tuple[object, ...]) -> str | None:
             return f"choice {quoted(value)}: must be a str, int, float or bool; replace it"
         if isinstance(value, float) and not math.isfinite(value):
             return f"choice {quoted(value)}: must be finite; replace it"
-        # Plain equality on purpose: Optuna cannot tell True from 1 or 1 from 1.0.
+        # Plain equality is intended: Optuna cannot tell True from 1 or 1 from 1.0.
         if value in choices[:index]:
             return f"choice {quoted(value)}: is listed twice; leave one out"
     return None
 
 
 def _problem_of_adjusted(d: FloatDistribution | IntDistribution, step: float | None) -> str | None:
-    """As `_problem_of_range`; Optuna has by now lowered `high` to the grid, down to `low` for a wide step."""
+    """As `_problem_of_range`, after Optuna has lowered `high` to the grid, down to `low` for a wide step."""
     return _problem_of_range(d.low, d.high, d.log, step)
 
 

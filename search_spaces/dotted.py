@@ -26,7 +26,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_settable(path: str) -> str:
-    """Return `path` if a space may fill it.
+    """Return `path` if a space may fill the setting there.
 
     Raises:
         InvalidInput: if it lies in no field of `TrialConfig`, or in one that the study gives.
@@ -36,7 +36,7 @@ def check_settable(path: str) -> str:
         raise InvalidInput(f"{quoted(path)}: no space fills {field}; set it in the study file's own {field}")
     if field not in TrialConfig.model_fields:
         known = [name for name in TrialConfig.model_fields if name not in GIVEN_BY_STUDY]
-        raise InvalidInput(f"{quoted(path)}: no such path in a trial configuration; {nearest(field, known)}")
+        raise InvalidInput(f"{quoted(path)}: no such setting in a trial configuration; {nearest(field, known)}")
     return path
 
 

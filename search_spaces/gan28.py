@@ -1,4 +1,4 @@
-"""`gan28`: the default space, every variant that there is for small grey images without labels.
+"""`gan28`: the default space, with every variant for small grey images without labels.
 
 Left at their defaults: the rates' decay, which depends on a study's budget (`space.fix` sets it:
 `generator_optimiser.decay_kimg: 540`), and the precision.

@@ -1,4 +1,4 @@
-"""Small words for error messages: the nearest known name, and numbers as people write them in YAML."""
+"""For error messages: the nearest known name, and numbers as people write them in YAML."""
 
 import difflib
 import math
@@ -10,7 +10,7 @@ Value = str | int | float | bool
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _LARGEST = 2**63
-"""No integer beyond is a setting of anything, and floats of it overflow."""
+"""No setting takes a larger integer, and floats of larger ones overflow."""
 _INTEGER = re.compile(r"[+-]?\d+")
 
 
@@ -22,7 +22,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def same(a: object, b: object) -> bool:
-    """Equality that tells True from 1, which Python and YAML readers of a study would not mix up."""
+    """Equality that tells True from 1, unlike Python's."""
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
@@ -32,9 +32,9 @@ def is_one_of(value: object, values: Iterable[object]) -> bool:
 
 
 def as_number(value: object) -> int | float | None:
-    """Return `value` as a finite number, or None if it is none.
+    """Return `value` as a finite number, or None if it is not one.
 
-    Text such as "1e-4" counts: YAML 1.1 reads that as text because it has no point.
+    Text such as "1e-4" counts: YAML 1.1 reads it as text because it has no point.
     """
     if isinstance(value, bool):
         return None

@@ -3,7 +3,8 @@
 As there: G and D share Adam's rate and betas, a loss goes with any penalty and any normalisation of D, batches of 64,
 a latent of N(0, 1); a penalty's weight is 10^U(-1, 2), but that of L2 10^U(-4, 1). Not as there: a gradient penalty
 with batch norm in D, and L2 with spectral norm, are left out (`TrialConfig` says why); the residual network is half as
-wide, which `space.fix.model.width: 128` mends; the budget is the study's. At 28 pixels both networks are those of 32.
+wide (`space.fix.model.width: 128` gives the paper's); the budget is the study's. Both networks are those of 32 pixels
+at 28 too.
 """
 
 from search_spaces import settings

@@ -2,7 +2,7 @@
 
 As there: a loss comes with its penalty (parameter `gan`), G and D share the learning rate and Adam's beta1,
 batches of 64 and a latent of 64 dimensions. Not as there: the network is our DCGAN instead of InfoGAN's, BEGAN and
-the VAE are left out, and `hinge`, which is later than the paper, has the ranges of the losses without a penalty.
+the VAE are left out, and `hinge`, which came after the paper, has the ranges of the losses without a penalty.
 """
 
 from dataclasses import replace

@@ -38,7 +38,7 @@ def narrow(
         constants: of the space.
         changes: by parameter name or path: {"low": .., "high": ..} (either may be left out) or a list of
             choices. A path that several choices fill under different conditions is narrowed in all of them;
-            one that has nothing left takes the conditions' values with it.
+            one that has nothing left also removes the values of its conditions.
 
     Raises:
         InvalidInput: for an unknown key, or a range or choice that is no part of what it was.
@@ -58,13 +58,13 @@ def narrow(
 def fix(
     parameters: Sequence[Parameter], constants: Mapping[str, Value], changes: Mapping[str, Any]
 ) -> tuple[tuple[Parameter, ...], dict[str, Value], dict[str, Value]]:
-    """Return (parameters that still vary, constants, the paths and values that `changes` mean).
+    """Return (parameters that still vary, constants, the settings that `changes` mean, by path).
 
     Args:
         parameters: of the space.
         constants: of the space.
-        changes: values by parameter name or path, which must be possible; or by a path of `TrialConfig`
-            that no parameter fills, so a constant. Nested mappings are read as dotted paths.
+        changes: values by parameter name or path, which must be possible; or by a path that no
+            parameter fills, which makes a constant. Nested mappings are read as dotted paths.
 
     Raises:
         InvalidInput: for an unknown key, a value out of the parameter's range, or a parameter that the other
@@ -77,7 +77,7 @@ def fix(
     # Parents first, so that a refusal names the condition of the dependent.
     for key, value, target in sorted(found, key=lambda each: order.index(each[2].names[0]) if each[2] else -1):
         if target is None:
-            new: Mapping[str, Value] = {_constant_place(parameters, constants, key): _constant(key, value)}
+            new: Mapping[str, Value] = {_constant_path(parameters, constants, key): _constant(key, value)}
             constant |= new
         else:
             try:
@@ -109,7 +109,7 @@ def _find(parameters: Sequence[Parameter], key: str) -> _Target | None:
     for parameter in at:
         if len(parameter.paths) > 1 and parameter.expands is None:
             raise InvalidInput(
-                f"{quoted(key)}: is filled by {parameter.name!r} together with other paths; name {parameter.name!r}"
+                f"{quoted(key)}: is filled by {parameter.name!r} together with others; name {parameter.name!r}"
             )
     if len(at) > 1 and not all(p.choices for p in at):
         names = " or ".join(repr(p.name) for p in at)
@@ -128,9 +128,9 @@ def _offers(parameters: Sequence[Parameter], path: str) -> list[Value]:
 def _reduced(
     parameters: list[Parameter], target: _Target, reduce: Reduce, spec: object
 ) -> tuple[list[Parameter], Mapping[str, Value]]:
-    """Return `parameters` with the target's range reduced, and what the first value left fills."""
+    """Return `parameters` with the target's range reduced, and the settings of the first value left."""
     members = _members(parameters, target)
-    if not members:  # an earlier change took it away; `_check_still_active` tells at the end
+    if not members:  # an earlier change removed it; `_check_still_active` reports that at the end
         return parameters, {}
     path, member = target.path, members[0]
     whole = member.distribution if path is None else choice(*dict.fromkeys(_offers(members, path)))
@@ -178,7 +178,7 @@ def _keeping(
 
 
 def _without_branch(parameters: list[Parameter], lost: Parameter, key: str) -> list[Parameter]:
-    """Make it impossible that `lost` is active: its condition's values go from where they are chosen."""
+    """Make it impossible that `lost` is active: remove its condition's values where they are chosen."""
     if len(lost.when) != 1:
         where = "".join(f" where {condition}" for condition in lost.when)
         raise InvalidInput(
@@ -199,7 +199,7 @@ def _check_still_active(left: Sequence[Parameter], targets: Sequence[_Target], w
             rule = _where(_members(whole, target))
             needs = f" (it is only where {rule})" if rule else ""
             raise InvalidInput(
-                f"{quoted(target.key)}: is never active with what else is narrowed or fixed{needs}; "
+                f"{quoted(target.key)}: is never active with the rest that is narrowed or fixed{needs}; "
                 "leave one of them out"
             )
 
@@ -217,7 +217,7 @@ def _with_rule(error: InvalidInput, whole: Sequence[Parameter], target: _Target,
 
 
 def _where(parameters: Sequence[Parameter]) -> str:
-    """Say under which conditions one of the parameters is active; empty if one always is."""
+    """The conditions under which one of the parameters is active, in words; empty if one always is."""
     rules = [" and ".join(str(condition) for condition in p.when) for p in parameters]
     return " or where ".join(dict.fromkeys(rules)) if all(rules) else ""
 
@@ -225,7 +225,7 @@ def _where(parameters: Sequence[Parameter]) -> str:
 def _settle(
     parameters: Sequence[Parameter], constants: Mapping[str, Value], targets: Sequence[_Target]
 ) -> tuple[set[str], Mapping[str, Value]] | None:
-    """Find a target that always has one and the same value: the names to drop and what they fill."""
+    """Find a target that always has the same value: return the names to drop and what they fill."""
     for target in targets:
         members = _members(parameters, target)
         values = [set(kind_of(p.distribution).probes(p.distribution)) for p in members]
@@ -239,12 +239,12 @@ def _settle(
     return None
 
 
-def _constant_place(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
+def _constant_path(parameters: Sequence[Parameter], constants: Mapping[str, Value], key: str) -> str:
     path = full_path(key)
     field = path.split(".")[0]
     if field not in TrialConfig.model_fields:
         known = {*_keys(parameters), *constants, *TrialConfig.model_fields} - {*GIVEN_BY_STUDY}
-        raise InvalidInput(f"{quoted(key)}: no such parameter or path; {nearest(key, known)}")
+        raise InvalidInput(f"{quoted(key)}: no such parameter or setting; {nearest(key, known)}")
     return check_settable(path)
 
 

@@ -1,4 +1,4 @@
-"""The parts that a space is made of: parameters, the conditions under which they are active, baselines."""
+"""What a space is made of: parameters, the conditions under which they are active, baselines."""
 
 import re
 from collections.abc import Mapping
@@ -16,18 +16,17 @@ _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds when the path `parent` of the configuration is filled with one of `values`.
+    """Holds when the setting at `parent`, a dotted path such as "penalty.name", is one of `values`.
 
-    `parent` is a dotted path, as in "penalty.name" (a parameter without a path has its name as its path). So a
-    condition does not mind which of several parameters, or a constant, fills the path.
+    It does not matter which of several parameters, or a constant, fills that path.
     """
 
     parent: str
     values: tuple[Value, ...]
 
-    def holds(self, paths: Mapping[str, Value]) -> bool:
-        """Tell whether the paths that are filled so far meet the condition."""
-        return self.parent in paths and is_one_of(paths[self.parent], self.values)
+    def holds(self, filled: Mapping[str, Value]) -> bool:
+        """Tell whether the settings that are filled so far, by path, meet the condition."""
+        return self.parent in filled and is_one_of(filled[self.parent], self.values)
 
     def __str__(self) -> str:
         """For people: `penalty.name is a or b`."""
@@ -55,14 +54,14 @@ class Parameter:
     expands: Mapping[Value, Mapping[str, Value]] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never work in any space."""
+        """Refuse what no space could use."""
         for name in (self.name, *self.paths):
             if _NAME.fullmatch(name) is None:
                 raise InvalidInput(f"parameter {quoted(name)}: names are words joined by dots; rename it")
         if (problem := kind_of(self.distribution).problem(self.distribution)) is not None:
             raise InvalidInput(f"parameter {self.name!r}: {problem}")
         if len(set(self.paths)) < len(self.paths) or not self.paths:
-            raise InvalidInput(f"parameter {self.name!r}: must fill one or more different paths; correct path")
+            raise InvalidInput(f"parameter {self.name!r}: path must name settings, none of them twice; correct it")
         if self.expands is not None:
             self._check_expands(self.expands)
 
@@ -77,7 +76,7 @@ class Parameter:
             if set(expands[value]) != set(self.paths):
                 raise InvalidInput(
                     f"parameter {self.name!r}: choice {quoted(value)} fills {', '.join(expands[value])}; "
-                    f"all choices must fill the same paths ({', '.join(self.paths)})"
+                    f"all choices must fill the same settings ({', '.join(self.paths)})"
                 )
 
     @property
@@ -96,28 +95,28 @@ class Parameter:
         return kind_of(self.distribution).probes(self.distribution) if is_choice else ()
 
     def fills(self, value: Value) -> Mapping[str, Value]:
-        """Return what `value` puts where."""
+        """Return the settings that `value` stands for, by path."""
         return dict.fromkeys(self.paths, value) if self.expands is None else self.expands[value]
 
-    def reads(self, paths: Mapping[str, object]) -> Value | None:
-        """Return the value whose `fills` is in `paths`, or None; not checked for range unless a choice."""
+    def reads(self, filled: Mapping[str, object]) -> Value | None:
+        """Return the value whose `fills` is in `filled`, or None; not checked for range unless a choice."""
         if isinstance(self.distribution, CategoricalDistribution):
             matches = (
                 value
                 for value in self.choices
-                if all(path in paths and same(paths[path], at) for path, at in self.fills(value).items())
+                if all(path in filled and same(filled[path], at) for path, at in self.fills(value).items())
             )
             return next(matches, None)
-        first, *others = (paths.get(path) for path in self.paths)
+        first, *others = (filled.get(path) for path in self.paths)
         return first if isinstance(first, int | float) and all(same(first, o) for o in others) else None
 
     def offers(self, path: str) -> tuple[Value, ...]:
         """Return what a choice can put at `path`; nothing for a range."""
         return tuple(self.fills(value)[path] for value in self.choices)
 
-    def active(self, paths: Mapping[str, Value]) -> bool:
-        """Tell whether all conditions hold, given the paths that earlier parameters filled."""
-        return all(condition.holds(paths) for condition in self.when)
+    def active(self, filled: Mapping[str, Value]) -> bool:
+        """Tell whether all conditions hold, given what earlier parameters filled."""
+        return all(condition.holds(filled) for condition in self.when)
 
     def keeping(self, path: str, values: tuple[Value, ...]) -> "Parameter | None":
         """Return it with only the choices that put one of `values` at `path`; None if there are none."""

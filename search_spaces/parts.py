@@ -1,7 +1,7 @@
 """Groups of parameters that several spaces share; each group is a part of what a `TrialConfig` says.
 
-What does not fit is never sampled: D's normalisation is chosen first and the penalty then from the list that goes
-with it, label smoothing is there for losses with a target only, and a rate control for losses with a boundary.
+What does not fit is never sampled: D's normalisation is chosen first, and then the penalty from those that go with
+it; label smoothing is only for losses with a target, and a rate control only for losses with a boundary.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ _KNOBS: dict[str, dict[str, BaseDistribution]] = {
 
 
 def normalisations(names: Iterable[str]) -> tuple[Parameter, ...]:
-    """Return D's normalisation for the architectures `names`: any, or any but instance norm where that does not fit."""
+    """Return D's normalisation for the architectures `names`: any, without instance norm where it does not fit."""
     groups: dict[str, list[str]] = {"any": [], "non_instance": []}
     for name in names:
         groups["any" if "instance" in MODELS[name].normalisations else "non_instance"].append(name)
@@ -179,7 +179,7 @@ def augmentations() -> tuple[Parameter, ...]:
 
 
 def training() -> tuple[Parameter, ...]:
-    """Return how long and in which order G and D move: steps, order, average, batch."""
+    """Return how often and in which order G and D move: steps, order, average, batch."""
     return (
         Parameter("n_critic", integer(1, 5)),
         Parameter("update_order", choice("discriminator_first", "generator_first")),

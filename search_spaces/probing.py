@@ -1,7 +1,7 @@
-"""Few configurations that together hold every pair of values that can meet: what `Space.check_closed` tries.
+"""A few configurations that cover every pair of values that can occur together: `Space.check_closed` tries them.
 
-A rule of `TrialConfig` speaks of one or two fields (a penalty and a normalisation), so pairs suffice; their number
-does not grow with the product of all choices, as that of the combinations does.
+A rule of `TrialConfig` concerns one or two fields (a penalty and a normalisation), so pairs suffice; unlike
+combinations, their number does not grow with the product of all choices.
 """
 
 import random
@@ -13,7 +13,7 @@ from search_spaces.hints import Value
 from search_spaces.parameter import Parameter
 
 _PATIENCE = 100
-"""Rows without a new pair after which none is expected."""
+"""Stop after this many rows without a new pair."""
 
 
 @dataclass
@@ -23,7 +23,7 @@ class _Probe:
     Attributes:
         value: of the parameter.
         bit: its own, among all probes of the space.
-        met: the bits of the probes that were in a row with it, before it.
+        met: the bits of the probes that came before it in a row.
         taken: whether a row has it.
     """
 
@@ -36,8 +36,8 @@ class _Probe:
 def pairwise(parameters: Sequence[Parameter], constants: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
     """Yield values by name of the active parameters, until every pair of probes that can meet has done so.
 
-    Greedy: each parameter in turn takes the probe that meets most of the row so far for the first time. Which of equal
-    ones is drawn (always alike): turns would go in step and never bring some parents together.
+    Greedy: each parameter in turn takes the probe with the most new pairs in the row so far. Ties are broken by a fixed
+    generator: taking turns would keep some parents from ever meeting.
     """
     rng = random.Random(0)
     probes: dict[str, list[_Probe]] = {}
@@ -50,9 +50,9 @@ def pairwise(parameters: Sequence[Parameter], constants: Mapping[str, Value]) ->
     while idle < _PATIENCE:
         row: dict[str, Value] = {}
         bits, new = 0, not parameters
-        paths = dict(constants)
+        filled = dict(constants)
         for parameter in parameters:
-            if not parameter.active(paths):
+            if not parameter.active(filled):
                 continue
             options = probes[parameter.name]
             news = [(bits & ~probe.met).bit_count() for probe in options]
@@ -62,7 +62,7 @@ def pairwise(parameters: Sequence[Parameter], constants: Mapping[str, Value]) ->
             chosen.taken = True
             bits |= chosen.bit
             row[parameter.name] = chosen.value
-            paths.update(parameter.fills(chosen.value))
+            filled.update(parameter.fills(chosen.value))
         if new:
             yield row
         if not parameters:

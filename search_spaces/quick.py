@@ -1,4 +1,4 @@
-"""`quick`: few dimensions and small networks, so that a dozen trials on a CPU already teach something."""
+"""`quick`: few dimensions and small networks, so that even a dozen trials on a CPU are useful."""
 
 from search_spaces.distributions import choice, integer, real
 from search_spaces.space import Baseline, Condition, Parameter, Space

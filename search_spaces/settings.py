@@ -1,6 +1,6 @@
-"""Published good settings, as far as a trial can say them; spaces take those that lie in them as baselines.
+"""Published good settings, as far as a trial can express them; spaces use those in their ranges as baselines.
 
-What a paper has and a space lacks (its deeper network, its schedule of the rate) is said where a space takes it.
+What a paper has and a space lacks (a deeper network, a schedule of the rate) is noted where the space uses it.
 Numbers without a section are from the code that the authors published with the paper.
 """
 
@@ -17,13 +17,13 @@ from trainables.gan.config import TrialConfig
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a setting is from, and what it says of a trial (fields of `TrialConfig`; what is left out is default)."""
+    """The source of a setting, and what it sets of a trial (fields of `TrialConfig`; the others are defaults)."""
 
     source: str
     trial: Mapping[str, Any]
 
     def on(self, model: Mapping[str, Any], note: str = "", **more: Any) -> "Setting":
-        """Return it with an architecture and other fields, and `note` behind the source."""
+        """Return it with an architecture and other fields, and `note` after the source."""
         return Setting(f"{self.source}{note}", {**self.trial, "model": model, **more})
 
 
@@ -31,7 +31,7 @@ def with_baselines(space: Space, **settings: Setting) -> Space:
     """Return `space` with `settings` as its baselines.
 
     Raises:
-        InvalidInput: if one does not lie in it.
+        InvalidInput: if one is not in the space.
     """
     return replace(space, baselines=tuple(_baseline(space, name, setting) for name, setting in settings.items()))
 

@@ -1,4 +1,4 @@
-"""`Space`: what varies in a study, under which conditions, as data; and all that a study asks of it."""
+"""`Space`: what varies in a study, and under which conditions, as data."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from trainables.nested import flatten
 __all__ = ["Baseline", "Condition", "Parameter", "Space", "SpaceRow", "Suggest", "Value", "suggest_with"]
 
 Suggest = Callable[[str, BaseDistribution], Any]
-"""Asked for the value of one active parameter; must return one of its distribution."""
+"""Called for the value of one active parameter; must return one from its distribution."""
 
 
 class SpaceRow(NamedTuple):
@@ -42,7 +42,7 @@ class Space:
         name: what `SPACES` and study files call it.
         description: one line for `ganstudy spaces`.
         parameters: what varies; a parameter comes after those that its conditions look at.
-        constants: paths of `TrialConfig` that are the same in every trial.
+        constants: settings that are the same in every trial, by path.
         baselines: configurations to try first.
     """
 
@@ -59,7 +59,7 @@ class Space:
             InvalidInput: naming the parameter, the rule and what to do.
         """
         self._check_names()
-        self._check_places()
+        self._check_paths()
         for index, parameter in enumerate(self.parameters):
             for condition in parameter.when:
                 self._check_condition(index, parameter, condition)
@@ -90,7 +90,7 @@ class Space:
             seed: of the trial.
 
         Raises:
-            InvalidInput: if `params` are not in the space, or the whole is no valid configuration.
+            InvalidInput: if `params` are not in the space, or do not make a valid configuration.
         """
         given = {"data": dict(data), "evaluation": dict(evaluation), "seed": seed}
         return TrialConfig.from_dict(nest(self.settings_of(params)) | given, f"space {self.name}")
@@ -126,7 +126,7 @@ class Space:
         self.settings_of(params)
 
     def settings_of(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return every path that the constants and `params` fill.
+        """Return every setting that the constants and `params` fill, by path.
 
         Raises:
             InvalidInput: as `check`.
@@ -141,25 +141,25 @@ class Space:
                 raise InvalidInput(f"{parameter.name!r}: is active and has no value; {_advice(parameter)}")
             return params[parameter.name]
 
-        active, paths = self._walk(value_of)
+        active, filled = self._walk(value_of)
         for name in params:
             if name not in active:
                 when = " and ".join(str(c) for p in self.parameters if p.name == name for c in p.when)
                 raise InvalidInput(f"{quoted(name)}: is only active when {when}; leave it out")
-        return paths
+        return filled
 
     def params_of(self, config: TrialConfig) -> dict[str, Value]:
         """Return the values by parameter name that build `config`.
 
         Raises:
-            InvalidInput: naming the first path of `config` that this space cannot have.
+            InvalidInput: naming the first setting of `config` that this space cannot have.
         """
         whole = config.to_dict()
         given = {key: whole.pop(key) for key in GIVEN_BY_STUDY}
-        paths = flatten(whole)
-        params = self._params_at(paths)
+        settings = flatten(whole)
+        params = self._params_at(settings)
         rebuilt = flatten(self.build(params, **given).to_dict())
-        for path, value in paths.items():
+        for path, value in settings.items():
             if path not in rebuilt or rebuilt[path] != value:
                 raise InvalidInput(
                     f"{path} = {quoted(value)}: space {self.name} only has {quoted(rebuilt.get(path))} there; fix it"
@@ -167,14 +167,14 @@ class Space:
         return params
 
     def probes(self) -> Iterator[dict[str, Value]]:
-        """Yield values by parameter name until every pair of bounds and choices that can meet was in one of them."""
+        """Yield values by parameter name that cover every pair of bounds and choices that can occur together."""
         return pairwise(self.parameters, self.constants)
 
     def check_closed(self) -> None:
-        """Build trials with every pair of bounds and choices that can meet.
+        """Build trials with every pair of bounds and choices that can occur together.
 
         Raises:
-            InvalidInput: with the first that is no valid `TrialConfig`.
+            InvalidInput: with the first that is not a valid `TrialConfig`.
         """
         for params in self.probes():
             try:
@@ -185,13 +185,13 @@ class Space:
     # -- smaller spaces -------------------------------------------------------------------------------------
 
     def narrowed(self, changes: Mapping[str, Any]) -> "Space":
-        """Return a part of this space, with the baselines that lie in it.
+        """Return a part of this space, with the baselines in it.
 
         Args:
             changes: by parameter name or path: {"low": .., "high": ..} or a list of choices.
 
         Raises:
-            InvalidInput: if something is unknown or no part of what it was.
+            InvalidInput: if something is unknown or not a part of what it was.
         """
         if not changes:
             return self
@@ -200,10 +200,10 @@ class Space:
         return replace(smaller, baselines=tuple(b for b in self.baselines if smaller.contains(b.params)))
 
     def fixed(self, changes: Mapping[str, Any]) -> "Space":
-        """Return the space where `changes` no longer vary; baselines take the new values if they then fit.
+        """Return the space in which `changes` no longer vary; baselines take the new values if they then fit.
 
         Args:
-            changes: values by parameter name or by path of `TrialConfig`, nested or dotted.
+            changes: values by parameter name or by path, nested or dotted.
 
         Raises:
             InvalidInput: if something is unknown, out of range, or makes an invalid configuration possible.
@@ -259,33 +259,33 @@ class Space:
     # -- within ---------------------------------------------------------------------------------------------
 
     def _walk(self, value_of: Callable[[Parameter], Any]) -> tuple[dict[str, Value], dict[str, Value]]:
-        """Return (values by name of the active, values by path), asking `value_of` in order.
+        """Return (values of the active parameters by name, settings by path), asking `value_of` in order.
 
         Raises:
             InvalidInput: for a value out of range.
         """
         params: dict[str, Value] = {}
-        paths = dict(self.constants)
+        filled = dict(self.constants)
         for parameter in self.parameters:
-            if parameter.active(paths):
+            if parameter.active(filled):
                 value = value_of(parameter)
                 if not kind_of(parameter.distribution).contains(parameter.distribution, value):
                     raise InvalidInput(f"{parameter.name} = {quoted(value)}: out of range; {_advice(parameter)}")
                 params[parameter.name] = value
-                paths.update(parameter.fills(value))
-        return params, paths
+                filled.update(parameter.fills(value))
+        return params, filled
 
-    def _params_at(self, paths: Mapping[str, Any]) -> dict[str, Value]:
-        """Return the parameters' values, given what lies where.
+    def _params_at(self, settings: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the parameters' values, given the settings by path.
 
         Raises:
             InvalidInput: if an active parameter has no value of its range there.
         """
 
         def value_of(parameter: Parameter) -> Value:
-            value = parameter.reads(paths)
+            value = parameter.reads(settings)
             if value is None:
-                there = ", ".join(f"{path} = {quoted(paths.get(path))}" for path in parameter.paths)
+                there = ", ".join(f"{path} = {quoted(settings.get(path))}" for path in parameter.paths)
                 raise InvalidInput(f"{there}: not in {parameter.name!r} of {self.name}; {_advice(parameter)}")
             return value
 
@@ -304,17 +304,19 @@ class Space:
             filling = [p for p in self.parameters if {parameter.name, f"{parameter.name}.name"} & {*p.paths}]
             if filling and filling != [parameter]:
                 raise InvalidInput(
-                    f"parameter {parameter.name!r}: is also the path of another one, so a study file could mean "
-                    "either; rename it"
+                    f"parameter {parameter.name!r}: is also a setting that another one fills, so a study "
+                    "file could mean either; rename it"
                 )
 
-    def _check_places(self) -> None:
+    def _check_paths(self) -> None:
         paths = {*self.constants, *(path for p in self.parameters for path in p.paths)}
         for path in sorted(paths):
             check_settable(path)
             inside = [other for other in paths if other.startswith(f"{path}.")]
             if inside:
-                raise InvalidInput(f"path {quoted(path)}: cannot be filled as {inside[0]!r} lies in it; fill only one")
+                raise InvalidInput(
+                    f"setting {quoted(path)}: cannot be filled as {inside[0]!r} lies in it; fill only one"
+                )
         for parameter in self.parameters:
             if taken := [path for path in parameter.paths if path in self.constants]:
                 raise InvalidInput(f"parameter {parameter.name!r}: {taken[0]!r} is a constant too; keep only one")

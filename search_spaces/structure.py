@@ -1,6 +1,6 @@
 """Which parameters are active together: a walk over the choices that conditions look at.
 
-Only the parameters asked about and their ancestors are walked: the cost does not grow with the whole space.
+Only the given parameters and their ancestors are walked, so the cost does not grow with the whole space.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from search_spaces.hints import Value, is_one_of
 from search_spaces.parameter import Condition, Parameter
 
 Situation = dict[str, Value | None]
-"""The active parameters, in order: the value of one that conditions look at, None for the others."""
+"""The active parameters, in order, with the value of those that conditions look at, None for others."""
 
 
 def situations(
@@ -20,19 +20,19 @@ def situations(
     related = _with_ancestors(parameters, names)
     parents = {condition.parent for parameter in related for condition in parameter.when}
 
-    def walk(index: int, paths: Mapping[str, Value], active: Situation) -> Iterator[Situation]:
+    def walk(index: int, filled: Mapping[str, Value], active: Situation) -> Iterator[Situation]:
         if index == len(related):
             yield active
             return
         parameter = related[index]
-        if not parameter.active(paths):
-            yield from walk(index + 1, paths, active)
+        if not parameter.active(filled):
+            yield from walk(index + 1, filled, active)
         elif parents.isdisjoint(parameter.paths):
-            yield from walk(index + 1, paths, {**active, parameter.name: None})
+            yield from walk(index + 1, filled, {**active, parameter.name: None})
         else:
             for value in parameter.choices:
-                filled = {**paths, **parameter.fills(value)}
-                yield from walk(index + 1, filled, {**active, parameter.name: value})
+                more = {**filled, **parameter.fills(value)}
+                yield from walk(index + 1, more, {**active, parameter.name: value})
 
     return walk(0, constants, {})
 

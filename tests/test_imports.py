@@ -24,21 +24,24 @@ READERS = (
 
 FLOORS = {
     "trainables": (
-        "errors display paths source files images repeats yaml_reason nested precision streams tensors threads "
-        "validation variants world faults",
+        "display errors paths source repeats yaml_reason nested precision tensors streams variants images threads",
+        "files validation world faults",
         "data",
         "evaluation",
         "gan",
-        "checkpoint generator held_out evaluate_generator portable trial tune",
+        "checkpoint",
+        "generator held_out trial",
+        "evaluate_generator portable tune",
     ),
     "search_spaces": (
         "hints",
         "distributions dotted",
-        "parameter structure",
-        "narrowing probing",
+        "parameter",
+        "structure probing",
+        "narrowing",
         "space",
         "parts settings",
-        "quick gan28 gan32 kurach lucic conditional",
+        "conditional gan28 gan32 kurach lucic quick",
         "registry",
     ),
     "study": (
@@ -60,7 +63,7 @@ FLOORS = {
         "cli",
     ),
 }
-"""The rooms of each package, the lowest floor first: what stands on a floor imports its own floor and those below."""
+"""The rooms (folders and files) of each package, the lowest floor first; imports stay on a floor or go down."""
 
 
 def sources(package: str) -> list[Path]:
@@ -117,50 +120,34 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {module_of(path): path for package in PACKAGES for path in sources(package)}
+MODULES = {module_of(path): path for package in FLOORS for path in sources(package)}
 
 
-def ours(path: Path) -> set[str]:
-    """The modules of this project that a file imports, those inside functions and for types among them."""
+def ours(module: str) -> set[str]:
+    """The modules in `MODULES` that one imports, also inside functions and for types alone."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names & MODULES.keys() or {node.module}
+            found |= (names & MODULES.keys()) or {node.module}
     return found & MODULES.keys()
 
 
-def floor_of(module: str) -> int | None:
-    """The floor of a module, counted from the ground; None for a package itself."""
-    package, _, rest = module.partition(".")
-    room = rest.split(".")[0]
-    return next((number for number, rooms in enumerate(FLOORS[package]) if room in rooms.split()), None)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_room_has_one_floor(package: str) -> None:
-    rooms = [room for floor in FLOORS[package] for room in floor.split()]
-    assert len(rooms) == len(set(rooms))
-    found = {module.split(".")[1] for module in MODULES if module.startswith(f"{package}.")}
-    assert set(rooms) == found
-
-
-def test_imports_run_down_only() -> None:
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_is_on_one_floor_and_imports_run_down(package: str) -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS[package]) for room in rooms.split()}
+    within = {module: module.split(".")[1] for module in MODULES if module.startswith(f"{package}.")}
+    assert sorted(" ".join(FLOORS[package]).split()) == sorted(set(within.values()))
     up = [
-        f"{module} (floor {floor_of(module)}) imports {other} (floor {floor_of(other)})"
-        for module, path in MODULES.items()
-        if "." in module
-        for other in sorted(ours(path))
-        if other.split(".")[0] == module.split(".")[0]
-        and "." in other
-        and other.split(".")[1] != module.split(".")[1]
-        and (floor_of(other) or 0) > (floor_of(module) or 0)
+        f"{module} (floor {floors[room]}) imports {other} (floor {floors[within[other]]})"
+        for module, room in within.items()
+        for other in sorted(ours(module) & within.keys())
+        if floors[within[other]] > floors[room]
     ]
     assert up == []
 
 
 def test_no_files_import_one_another_in_a_circle() -> None:
-    order = TopologicalSorter({module: ours(path) - {module} for module, path in MODULES.items()})
-    order.prepare()  # raises CycleError, which names the circle
+    TopologicalSorter({module: ours(module) - {module} for module in MODULES}).prepare()  # CycleError names the circle

@@ -1,8 +1,8 @@
-"""Checkpoints of one trial on disk: written whole or not at all, checked before they are believed.
+"""Checkpoints of one trial on disk: written whole or not at all, and verified before they are used.
 
 A checkpoint is a folder `kimg-000010` with a safetensors file per network, `state.pt` (optimisers and counters,
 read with `weights_only=True`), `report.json` (what was reported at that point) and `manifest.json` (SHA-256 of the
-others). It is made in a temporary folder, synced, and renamed. Kept are the two newest and the one of the best FID.
+others). It is made in a temporary folder, synced, and renamed. The two newest and the one of the best FID are kept.
 """
 
 import hashlib
@@ -53,14 +53,14 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read what `write_checkpoint` wrote.
 
     Raises:
-        CorruptFile: if the manifest is missing or unreadable, or a file is not what it says or holds other than data.
+        CorruptFile: if the manifest is missing or unreadable, or a file does not match it or holds anything but data.
     """
     verify_checkpoint(folder)
     try:
         state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         networks = {name: load_file(folder / f"{name}.safetensors") for name in NETWORKS}
         return Checkpoint(state | networks, json.loads((folder / "report.json").read_text()))
-    except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
+    except Exception as error:  # torch's unpickler raises errors of every kind on foreign bytes
         raise CorruptFile(f"checkpoint {folder}: cannot be read: {reason_of(error, most=200)}") from error
 
 
@@ -91,24 +91,24 @@ class CheckpointStore:
         return sorted(int(path.name.removeprefix("kimg-")) for path in self.folder.glob("kimg-[0-9]*[0-9]"))
 
     def path(self, kimg: int) -> Path:
-        """Return where the checkpoint of `kimg` lies."""
+        """Return the folder of the checkpoint of `kimg`."""
         return self.folder / f"kimg-{kimg:06d}"
 
     def save(self, kimg: int, checkpoint: Checkpoint) -> None:
-        """Add the checkpoint of `kimg`, then drop those that are neither among the newest two nor the best."""
+        """Add the checkpoint of `kimg`, then remove all but the two newest and the best."""
         temporary = self.folder / f".writing-{kimg:06d}-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
         write_checkpoint(temporary, checkpoint)
-        shutil.rmtree(self.path(kimg), ignore_errors=True)  # only there if it did not check
+        shutil.rmtree(self.path(kimg), ignore_errors=True)  # only there if it was damaged
         temporary.rename(self.path(kimg))
         _sync(self.folder)
         self._drop_old()
 
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that checks, None if there are none at all.
+        """Return the newest intact checkpoint, None if there are none at all.
 
         Raises:
-            CorruptFile: if there are some and none checks (starting afresh would hide it).
+            CorruptFile: if there are some and none is intact (starting afresh would hide it).
         """
         error: CorruptFile | None = None
         for kimg in reversed(self.kimgs()):

@@ -1,6 +1,6 @@
-"""How text that somebody else wrote is shown: no secret in it, and nothing that a terminal or a browser would obey.
+"""How foreign text is shown: without secrets, and without anything that a terminal or a browser would obey.
 
-Only what is shown: names and values that are worked with stay as they are.
+Only for showing: names and values in use stay as they are.
 """
 
 import os
@@ -24,17 +24,16 @@ _SECRET = re.compile(
 _TO_THE_END = re.compile(rf"""(?isx) (?P<key> {_SECRET_NAME} ["']? \s*[=:]\s* | [?&]key=) .+""")
 _SECRETLY_NAMED = re.compile(rf"(?ix) {_SECRET_NAME} $")
 _FOLDERS = ("PWD", "OLDPWD")  # the shell's working directories
-_SHORTEST = 6  # characters of a variable's secret that is looked for: a shorter one is part of many words
+_SHORTEST = 6  # characters: shorter secrets in variables are not looked for, being part of many words
 _RUN = re.compile(r"\S+", re.ASCII)
 _NO_PORT = re.compile(r"(:/{1,2}(?![/\[])[^\s/?#:@]*:)(?!\d{1,5}(?![\w-]))[^\s/?#'\"]+", re.ASCII)
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return `text` with every character escaped that is not to be seen, but for those in `keep`.
+    """Return `text` with every unprintable character escaped, except those in `keep`.
 
-    These are Python's own unprintable ones: controls, terminal sequences, marks that turn the direction of reading,
-    invisible ones, line separators, halves of surrogates (which file names that are no UTF-8 hold, and which cannot
-    be written).
+    Unprintable is what Python calls so: controls, terminal sequences, marks that change the reading direction,
+    invisible ones, line separators, lone surrogates (from file names that are not UTF-8; they cannot be written).
 
     >>> print(printable("a\\x1b[2Jb\\u202e"))
     a\\x1b[2Jb\\u202e
@@ -45,7 +44,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def redacted(text: str) -> str:
-    """Return `text` without passwords, tokens and keys, nor the user's name before a password.
+    """Return `text` without passwords, tokens and keys, and without the user name before a password.
 
     They are found in addresses, however malformed, in `password=...` and the like, in mappings and in headers.
 
@@ -57,9 +56,9 @@ def redacted(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text of any number of lines as it may be shown: escaped, and without secrets.
+    """Return a text of any number of lines, escaped and without secrets.
 
-    Also without the values of environment variables that are named as secrets (`PGPASSWORD`, `RAY_AUTH_TOKEN`).
+    The values of environment variables with a secret's name are left out too (`PGPASSWORD`, `RAY_AUTH_TOKEN`).
     """
     text = redacted(text)
     for name, secret in os.environ.items():
@@ -69,7 +68,7 @@ def shown(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Return a foreign text as words of a Markdown page: neither markup, nor HTML, nor a cell's or a line's end.
+    """Return a foreign text as words of a Markdown page: no markup, no HTML, no end of a cell or a line.
 
     >>> print(in_markdown("![x](http://y) <b>|`"))
     !\\[x\\](http://y) &lt;b&gt;\\|'
@@ -79,7 +78,7 @@ def in_markdown(text: str) -> str:
 
 
 def one_line(text: str, most: int | None = None) -> str:
-    """Return a message as `shown`, in one line of at most `most` characters."""
+    """Return a message as `shown` on one line of at most `most` characters."""
     line = shown(" ".join(text.split()))
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
 
@@ -91,7 +90,7 @@ def quoted(value: object, most: int = 80) -> str:
 
 
 def within(value: Any, change: Callable[[str], str]) -> Any:
-    """Return plain data with `change` made to every text in it, and without what is kept under a secret's name."""
+    """Return plain data with `change` applied to every text in it, and without values under a secret's name."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -100,9 +99,9 @@ def within(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _without_user(run: str) -> str:
-    """Hide user and password of an address, `scheme://me:password@host` or `me:password@host`, and what is between.
+    """Hide the user and password in an address, `scheme://me:password@host` or `me:password@host`.
 
-    All up to the last @, for one within a password is often not encoded.
+    Everything up to the last @, since one in a password is often not encoded.
     """
     head, at, host = run.rpartition("@")
     begun = re.search(r"://(?=[^/])|(?<!models)(?<!:/):(?!//)", head) if at else None
@@ -110,7 +109,7 @@ def _without_user(run: str) -> str:
 
 
 def _without_secrets(value: str) -> str:
-    """Hide secrets in a text that is one user's value, in which they may hold spaces and what else ends them."""
+    """Hide secrets in a single value of a user's, where they may hold spaces and other separators."""
     return redacted(_TO_THE_END.sub(rf"\g<key>{_HIDDEN}", _without_user(value)))
 
 

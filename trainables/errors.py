@@ -1,15 +1,15 @@
-"""Errors that are meant for people.
+"""Errors meant for people.
 
-Each message says the value, the rule it broke and what to do next, in one line. The command line prints that
-line and leaves with the error's exit code; it never shows a traceback for one of these. A value of the user's is
-shown by `display.quoted`, which leaves secrets out.
+Each message gives the value, the rule it broke and what to do next, on one line. The command line prints that
+line and exits with the error's code, without a traceback. A user's value is shown by `display.quoted`, which
+leaves secrets out.
 """
 
 from trainables.display import one_line
 
 
 def reason_of(error: BaseException, most: int | None = None) -> str:
-    """The error's text as `display.one_line`; of an error without a text its class's name."""
+    """The error's text as `display.one_line`, or the name of its class if it has no text."""
     return one_line(str(error), most) or type(error).__name__
 
 
@@ -26,15 +26,15 @@ class InvalidInput(GanStudyError):
 
 
 class DataNotFound(InvalidInput):
-    """A data set, or an extractor's weights, is in none of the places where it was looked for."""
+    """A data set, or an extractor's weights, was not found."""
 
 
 class CorruptFile(GanStudyError):
-    """A file that should have been intact does not check."""
+    """A file that should be intact is damaged."""
 
 
 class CorruptInput(CorruptFile, InvalidInput):
-    """A file that the user gave is damaged, or does not fit what it is given for. Raised before any work starts."""
+    """A file that the user gave is damaged, or does not fit its purpose. Raised before any work starts."""
 
 
 class Diverged(GanStudyError):
@@ -42,4 +42,4 @@ class Diverged(GanStudyError):
 
 
 class OtherCode(GanStudyError):
-    """A worker has other code than the driver."""
+    """A worker runs different code from the driver's."""

@@ -1,4 +1,4 @@
-"""Measures a finished generator as its trial was measured: the same latents, so the same numbers."""
+"""Evaluates a finished generator as its trial was evaluated: the same latents, so the same numbers."""
 
 from collections.abc import Iterator
 
@@ -17,16 +17,16 @@ from trainables.threads import fixed_threads
 def evaluate_generator(generator: Generator, prepared: Prepared) -> dict[str, float]:
     """Return all metrics of `prepared.evaluation`, `fid` first.
 
-    With the trial's own evaluation, data, device and version they are those of its report at `facts.kimg`, if that was
-    by `evaluation.count` images, to the last bit on a CPU: latents and classes come from the stream that
-    `Session.evaluate` takes.
+    With the trial's own evaluation, data, device and version they equal those of its report at `facts.kimg`, if that
+    was of `evaluation.count` images, to the last bit on a CPU: latents and classes come from the stream of
+    `Session.evaluate`.
 
     Args:
-        generator: what to evaluate, on its device.
+        generator: on its device.
         prepared: data and FID reference, from `prepare(generator.facts.trial.data, evaluation)`.
 
     Raises:
-        InvalidInput: if the data is not such as it was trained on.
+        InvalidInput: if the data does not fit what it was trained on.
         Diverged: if an image or a metric is not finite.
     """
     facts, dataset = generator.facts, prepared.dataset

@@ -1,4 +1,4 @@
-"""What a trial does when the world fails it: a cause with a type, a fence against its own past, a deadline."""
+"""What a trial does about failures: a typed cause, a fence against earlier attempts, a deadline."""
 
 import ctypes
 import errno
@@ -17,7 +17,7 @@ from trainables.display import one_line
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
 
 DIVERGED, FAILED, HALT = "diverged", "failed", "halt"
-"""How a result says that there will be no other: the trial's end, or (for what ails its node) the study's."""
+"""How a result says that it is the last: the end of the trial, or (for faults of its node) of the study."""
 
 OUT_OF_MEMORY, DEADLINE, CHECKPOINT, INVALID, ERROR = "out_of_memory", "deadline", "checkpoint", "invalid", "error"
 WORKER_LOST = "worker_lost"
@@ -46,21 +46,21 @@ def cause_of(error: Exception) -> str:
 
 
 def end_with_raylet() -> None:
-    """Have Linux end this worker of Ray's when its raylet ends, even in code that holds Python's lock.
+    """Have Linux end this Ray worker when its raylet ends, even in code that holds Python's lock.
 
-    (Ray 2.60: a worker that is busy goes on without a raylet until its task is done.) Elsewhere nothing happens.
+    (Ray 2.60: a busy worker goes on without a raylet until its task is done.) Elsewhere nothing happens.
     """
     raylet = int(os.environ.get("RAY_RAYLET_PID", 0))
     if sys.platform == "linux" and os.getppid() == raylet:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != raylet:  # it ended just before
+        if os.getppid() != raylet:  # it has just ended
             os._exit(1)
 
 
 def is_disk_shut(error: Exception, folder: Path) -> bool:
-    """Tell whether `error` came of a disk under `folder` that takes no more: a full one, or one gone read-only.
+    """Tell whether `error` is due to a disk under `folder` that is full or has become read-only.
 
-    Not every library hands the errno on.
+    Not every library passes the errno on.
     """
     if isinstance(error, OSError) and error.errno in _SHUT:
         return True
@@ -70,12 +70,12 @@ def is_disk_shut(error: Exception, folder: Path) -> bool:
 
 
 def disk_remedy(cause: str) -> str:
-    """What to do about such an error, by its text."""
+    """What to do about such an error, chosen by its text."""
     return "make that writable" if os.strerror(errno.EROFS) in cause else "free space"
 
 
 class Fence:
-    """Says which attempt at a trial owns its folder: the one with the greatest number."""
+    """Says which attempt at a trial owns its folder: the one with the highest number."""
 
     def __init__(self, folder: Path, attempt: int) -> None:
         """Take the folder over.
@@ -104,9 +104,9 @@ class Fence:
 
 
 class Watchdog:
-    """Ends the process if a trial is silent for too long; a thread in C watches, so no hang can hold it up.
+    """Ends the process if a trial is silent for too long; a thread in C watches, so that no hang can stop it.
 
-    What every thread was doing is left in `overdue.txt` in the trial's folder. The next attempt finds it there and
+    It leaves the stack of every thread in `overdue.txt` in the trial's folder. The next attempt finds that file and
     fails instead of hanging again.
     """
 

@@ -1,4 +1,4 @@
-"""Writing files: our own, so that a reader sees the old content or the new, and those that a user names."""
+"""Writes files: our own, so that a reader sees the old content or the new, and those that a user names."""
 
 import errno
 import logging
@@ -18,11 +18,11 @@ from trainables.paths import is_address
 _log = logging.getLogger(__name__)
 
 STANDARD_OUTPUT = Path("-")
-"""What a user calls it where a file is to be written."""
+"""What a user writes for it instead of a file."""
 
 _MOST_LINKS = 40  # as Linux
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}  # else a device
-_LATER = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}  # no fault of what was asked for
+_LATER = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}  # not the fault of the request
 # Errors of a rename where the file itself can be written to: a folder that is not ours, a file mounted on its own.
 _IN_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 
@@ -33,65 +33,65 @@ def write_atomically(path: Path, content: bytes) -> None:
     A link is followed, and a file that was there keeps its mode, and its owner where the system lets it.
 
     Raises:
-        OSError: also where something lies that is no file: a study never waits for a pipe's reader.
+        OSError: also if something other than a file is there: a study never waits for a pipe's reader.
     """
-    place, found = _file(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _replace(place, content, found)
+    target, found = _file(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _replace(target, content, found)
 
 
 def write_named(path: Path, content: bytes) -> None:
-    """Write what a command made where its user wants it, as `cat > path` would.
+    """Write a command's result where the user wants it, as `cat > path` would.
 
-    A link is followed, a device or a pipe written to (a pipe waits for its reader); `-`, /dev/stdout and /dev/fd/N are
-    what is open there. A file is replaced as a whole and keeps mode and owner (another hard link keeps the old
-    content); where that cannot be, it is written in place. Makes the folder.
+    Links are followed, devices and pipes written to (a pipe waits for its reader); `-`, /dev/stdout and /dev/fd/N are
+    the descriptors open there. A file is replaced as a whole and keeps mode and owner (another hard link keeps the old
+    content); where that is impossible, it is written in place. Makes the folder.
 
     Raises:
         InvalidInput: if it is a folder or a socket, or cannot be written.
         GanStudyError: if the disk is full, or a pipe's reader goes away.
     """
     with _told(path):
-        place = _destination(path)
-        if isinstance(place, int):
-            sys.stdout.flush()  # what was printed before comes before
-            _pour(place, content)
+        target = _destination(path)
+        if isinstance(target, int):
+            sys.stdout.flush()  # so that earlier output comes first
+            _pour(target, content)
             return
-        found = _status(place)
+        found = _status(target)
         if found is None:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _replace(place, content, None)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, content, None)
             return
         _check_kind(found)
-        with _opened(place, found) as descriptor:
+        with _opened(target, found) as descriptor:
             if stat.S_ISREG(found.st_mode):
-                _overwrite(place, content, found, descriptor)
+                _overwrite(target, content, found, descriptor)
             else:
                 _pour(descriptor, content)
 
 
 def check_named(path: Path, option: str) -> None:
-    """Refuse at once what `write_named` would refuse, as far as that can be known without writing.
+    """Refuse at once what `write_named` would refuse, as far as that is known without writing.
 
     Raises:
         InvalidInput: naming the option.
     """
     with _told(path, option):
-        place = _destination(path)
-        if isinstance(place, int):
-            os.fstat(place)
+        target = _destination(path)
+        if isinstance(target, int):
+            os.fstat(target)
             return
-        found = _status(place)
+        found = _status(target)
         if found is None:
-            check_writable(place.parent, option, "name another path")
+            check_writable(target.parent, option, "name another path")
             return
         _check_kind(found)
         if stat.S_ISREG(found.st_mode):
-            os.close(os.open(place, os.O_WRONLY | os.O_CLOEXEC))
+            os.close(os.open(target, os.O_WRONLY | os.O_CLOEXEC))
 
 
 def check_file(path: Path, what: str) -> None:
-    """Refuse what is there and is no file: for databases, and for a study's own files.
+    """Refuse a path that leads to something other than a file: for databases, and for a study's own files.
 
     Raises:
         InvalidInput: if it is a folder, a device, a pipe or a socket, or cannot be looked at.
@@ -103,31 +103,31 @@ def check_file(path: Path, what: str) -> None:
 def check_writable(folder: Path, what: str, remedy: str) -> None:
     """Make and remove a folder in the nearest existing one at or above `folder`.
 
-    Only that tells: root is refused by no permission, but by a read-only file system or a file in the way.
+    Only trying tells: no permission stops root, but a read-only file system or a file in the way does.
 
     Raises:
-        InvalidInput: if it cannot be made, or is no folder but an address.
+        InvalidInput: if it cannot be made, or is an address.
     """
     if is_address(folder):
         raise InvalidInput(
             f"{what} {quoted(str(folder))}: an address, but it must be a folder on this machine; {remedy}"
         )
-    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            folder.lstat()  # its name may be too long
+            folder.lstat()  # the name may be too long
         Path(tempfile.mkdtemp(prefix=".ganstudy-", dir=nearest)).rmdir()
     except OSError as error:
         raise InvalidInput(f"{what} {folder}: cannot be written below {nearest}: {error.strerror}; {remedy}") from None
 
 
 def is_stream(path: Path) -> bool:
-    """Whether `path` leads to no file that keeps what is written, but to an open descriptor, a device or a pipe."""
+    """Whether `path` leads to an open descriptor, a device or a pipe, not to a file that keeps what is written."""
     with suppress(OSError, ValueError):
-        place = _destination(path)
-        if isinstance(place, int):
+        target = _destination(path)
+        if isinstance(target, int):
             return True
-        found = _status(place)
+        found = _status(target)
         return found is not None and not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
     return False
 
@@ -140,8 +140,8 @@ def is_standard_output(path: Path) -> bool:
 
 
 def on_read_only(path: Path) -> bool:
-    """Whether the file system that `path` lies on, or would, is mounted read-only."""
-    nearest = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    """Whether the file system that `path` is on, or would be, is mounted read-only."""
+    nearest = next(path for path in (path, *path.absolute().parents) if os.path.lexists(path))
     try:
         return bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
     except OSError:
@@ -150,11 +150,11 @@ def on_read_only(path: Path) -> bool:
 
 @contextmanager
 def _told(path: Path, what: str = "") -> Iterator[None]:
-    """Turn what the system says into one line that names the path."""
+    """Turn the system's errors into one line that names the path."""
     before = f"{what} " if what else ""
     try:
         yield
-    except ValueError as error:  # a path that no system has
+    except ValueError as error:  # an impossible path
         raise InvalidInput(f"{before}{quoted(str(path))}: cannot be written: {error}; name another path") from None
     except OSError as error:
         kind = GanStudyError if error.errno in _LATER else InvalidInput
@@ -162,9 +162,9 @@ def _told(path: Path, what: str = "") -> Iterator[None]:
 
 
 def _destination(path: Path) -> Path | int:
-    """What a path leads to through its links: one that is no link, or an open descriptor of this process.
+    """Where a path leads through its links: a path that is not a link, or an open descriptor of this process.
 
-    A descriptor is no place to open anew: that would cut off the file behind it, and fails for a socket.
+    A descriptor is not opened anew: that would cut off the file behind it, and fails for a socket.
     """
     if path == STANDARD_OUTPUT:
         return 1
@@ -178,23 +178,23 @@ def _destination(path: Path) -> Path | int:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _status(place: Path) -> os.stat_result | None:
-    """What the system knows of a path, None if nothing is there."""
+def _status(path: Path) -> os.stat_result | None:
+    """The system's status of a path, None if nothing is there."""
     try:
-        return place.stat()
+        return path.stat()
     except FileNotFoundError:
         return None
 
 
 def _file(path: Path) -> tuple[Path, os.stat_result | None]:
-    """The file that a path leads to, and what is known of it if it is there; OSError if that is no file."""
-    place = _destination(path)
-    if isinstance(place, int):
+    """The file that a path leads to, and its status if it exists; OSError if it is something else."""
+    target = _destination(path)
+    if isinstance(target, int):
         raise OSError(errno.EINVAL, "is an open descriptor, not a file")
-    found = _status(place)
+    found = _status(target)
     if found is not None and not stat.S_ISREG(found.st_mode):
         raise _no_file(found)
-    return place, found
+    return target, found
 
 
 def _check_kind(found: os.stat_result) -> None:
@@ -208,17 +208,17 @@ def _no_file(found: os.stat_result) -> OSError:
 
 
 @contextmanager
-def _opened(place: Path, found: os.stat_result) -> Iterator[int]:
-    """A descriptor to write to what is there; of a pipe once it has a reader."""
+def _opened(target: Path, found: os.stat_result) -> Iterator[int]:
+    """A descriptor to write to what is there; for a pipe, once it has a reader."""
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
     pipe = stat.S_ISFIFO(found.st_mode)
     try:
-        descriptor = os.open(place, flags | (os.O_NONBLOCK if pipe else 0))
+        descriptor = os.open(target, flags | (os.O_NONBLOCK if pipe else 0))
     except OSError as error:
         if not (pipe and error.errno == errno.ENXIO):
             raise
-        _log.warning("%s: a pipe that nobody reads yet; waiting for its reader", place)
-        descriptor = os.open(place, flags)
+        _log.warning("%s: a pipe that nobody reads yet; waiting for its reader", target)
+        descriptor = os.open(target, flags)
     try:
         os.set_blocking(descriptor, True)
         yield descriptor
@@ -226,10 +226,10 @@ def _opened(place: Path, found: os.stat_result) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _overwrite(place: Path, content: bytes, found: os.stat_result, descriptor: int) -> None:
-    """Replace a file that is open for writing; in place where another cannot take its place, or its owner."""
+def _overwrite(target: Path, content: bytes, found: os.stat_result, descriptor: int) -> None:
+    """Replace a file that is open for writing; in place where a new file cannot replace it, or keep its owner."""
     try:
-        _replace(place, content, found, same_owner=True)
+        _replace(target, content, found, same_owner=True)
     except OSError as error:
         if error.errno not in _IN_PLACE:
             raise
@@ -238,9 +238,9 @@ def _overwrite(place: Path, content: bytes, found: os.stat_result, descriptor: i
         os.fsync(descriptor)
 
 
-def _replace(place: Path, content: bytes, found: os.stat_result | None, same_owner: bool = False) -> None:
-    """Put a new file in the place of the one `found` there, with its mode; `same_owner`: or leave that one alone."""
-    temporary = place.with_name(f".ganstudy-{secrets.token_hex(8)}")  # the name itself may be as long as any may
+def _replace(target: Path, content: bytes, found: os.stat_result | None, same_owner: bool = False) -> None:
+    """Write a new file over the one `found` there, with its mode; with `same_owner` only if it can keep the owner."""
+    temporary = target.with_name(f".ganstudy-{secrets.token_hex(8)}")  # a suffix could make the name too long
     try:
         with temporary.open("xb") as file:
             if found is not None:
@@ -250,7 +250,7 @@ def _replace(place: Path, content: bytes, found: os.stat_result | None, same_own
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(place)
+        temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -1,7 +1,7 @@
-"""A trained generator as one file: weights and all it takes to draw images from them, without the data set.
+"""A trained generator as one file: its weights and all it takes to draw images, without the data set.
 
 `generator.safetensors` holds the weights, and in its header (`GeneratorFacts` as JSON) the configuration, the shape
-of the images, how frequent their classes were, and what the generator was evaluated. Nothing is ever unpickled.
+of the images, the frequency of their classes, and the generator's FID. Nothing is ever unpickled.
 """
 
 import json
@@ -36,14 +36,14 @@ from trainables.validation import validated
 from trainables.variants import Variant
 
 FILE = "generator.safetensors"
-"""What the file is called in the folder of a training."""
+"""The file's name in the folder of a training."""
 
-_KEY = "ganstudy"  # one key: the order of several is not kept, and equal generators shall be equal files
-_CHUNK = 64  # latents drawn and run at a time: so the first n images are the same whatever the count
+_KEY = "ganstudy"  # a single key, since the order of several is not kept and equal generators must be equal files
+_CHUNK = 64  # latents drawn and run at a time, so that the first n images do not depend on the count
 
 
 class GeneratorFacts(Variant):
-    """What a generator's file says of it."""
+    """What a generator's file says about it."""
 
     format: Literal[1] = 1
     trial: TrialConfig
@@ -61,7 +61,7 @@ class GeneratorFacts(Variant):
 
     @property
     def images_judged(self) -> int:
-        """Of how many generated images `fid` is: FIDs of other numbers do not compare with it."""
+        """The number of generated images that `fid` is of: FIDs of other numbers do not compare with it."""
         return self.fid_images or self.trial.evaluation.count
 
     @property
@@ -71,13 +71,13 @@ class GeneratorFacts(Variant):
 
     @property
     def shape(self) -> ImageShape:
-        """Of the images."""
+        """The shape of the images."""
         return ImageShape(self.channels, self.size)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Generated images, uint8 (N, C, H, W), and the classes they were asked to have, int64 (N,), if it takes any."""
+    """Generated images, uint8 (N, C, H, W), and the classes asked for, int64 (N,), if it takes any."""
 
     images: Tensor
     labels: Tensor | None
@@ -90,7 +90,7 @@ class Generator:
         """Build the network of `facts` with these weights, in eval mode on `device`.
 
         Raises:
-            CorruptInput: if they do not fit each other.
+            CorruptInput: if they do not match.
         """
         self.facts = facts
         self.device = torch.device(device)
@@ -119,7 +119,7 @@ class Generator:
             raise CorruptInput(f"{file}: {error}") from error
 
     def sample(self, count: int, seed: int = 0, label: int | None = None) -> Samples:
-        """Draw `count` images, always the same for a seed; fewer are the first of more.
+        """Draw `count` images, always the same for a seed; the first ones do not depend on `count`.
 
         Args:
             count: images, 1 or more.
@@ -136,13 +136,13 @@ class Generator:
         return Samples(images, torch.cat(labels)[:count] if labels else None)
 
     def interpolate(self, count: int, seed: int = 0, label: int | None = None) -> Samples:
-        """Draw images at `count` equal steps on the way from one latent to another, of one class.
+        """Draw images of one class at `count` equal steps from one latent to another.
 
-        Normal latents go along cos(t) a + sin(t) b, so that each on the way is distributed as the ends are; others go
-        straight, within the support that they have.
+        Normal latents go along cos(t) a + sin(t) b, so that each is distributed like the ends; others go straight,
+        within their support.
 
         Args:
-            count: images with both ends, 2 or more.
+            count: images including both ends, 2 or more.
             seed: decides both ends and the class.
             label: the class; None: drawn.
 
@@ -199,14 +199,14 @@ class Generator:
 def from_checkpoint(
     checkpoint: Checkpoint, trial: TrialConfig, data: DataFacts, fid_fingerprint: str, threads: int
 ) -> tuple[GeneratorFacts, dict[str, Tensor]]:
-    """Return facts and weights of the generator that a checkpoint's report is about.
+    """Return the facts and weights of the generator that a checkpoint's report is about.
 
     Args:
         checkpoint: of that trial.
         trial: its configuration.
         data: what it was trained on.
         fid_fingerprint: of the report's FID.
-        threads: of torch, in that training.
+        threads: torch's, in that training.
     """
     weights = checkpoint.state["ema" if trial.ema_kimg else "generator"]
     facts = GeneratorFacts(
@@ -225,7 +225,7 @@ def from_checkpoint(
 
 
 def write_generator(file: Path, facts: GeneratorFacts, weights: Mapping[str, Tensor]) -> None:
-    """Write a generator atomically; the same generator is the same bytes."""
+    """Write a generator atomically; equal generators give equal bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     header = json.dumps(facts.model_dump(mode="json"), sort_keys=True)
     write_atomically(file, save(tensors, {_KEY: header}))
@@ -234,7 +234,7 @@ def write_generator(file: Path, facts: GeneratorFacts, weights: Mapping[str, Ten
 def _network(facts: GeneratorFacts) -> nn.Module:
     trial = facts.trial
     check_fit(trial, facts.shape, facts.classes)
-    with torch.random.fork_rng(devices=[]):  # constructors draw first weights from the global generator
+    with torch.random.fork_rng(devices=[]):  # constructors draw initial weights from the global generator
         network = trial.model.generator(
             trial.conditioning.latent_inputs(trial.latent.dimension, facts.classes), facts.shape
         )

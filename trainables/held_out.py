@@ -1,4 +1,4 @@
-"""Evaluates a finished training on images that none of its decisions has seen."""
+"""Evaluates a finished training on images that no decision has seen."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from trainables.gan.config import TrialConfig
 from trainables.gan.session import Session
 
 TEST = "test/"
-"""Before the names of test metrics in a result; Tune flattens what is nested, with this separator."""
+"""Prefix of test metrics in a result; Tune flattens nested results with this separator."""
 
 
 def evaluate_best(
     config: TrialConfig, prepared: Prepared, folder: Path, device: str = "cpu"
 ) -> tuple[int, dict[str, float]]:
-    """Evaluate the generator of a training's best FID by `evaluation.count` images.
+    """Evaluate the generator of a training's best FID on `evaluation.count` images.
 
     Args:
         config: the training's.
@@ -24,7 +24,7 @@ def evaluate_best(
         device: "cpu" or "cuda".
 
     Returns:
-        The kimg of that generator, and its metrics (`prepared.evaluation.keys`), of the images by which it was chosen.
+        The kimg of that generator, and its metrics (`prepared.evaluation.keys`), of the images that it was chosen by.
 
     Raises:
         CorruptFile: if there is no checkpoint, or it is damaged.

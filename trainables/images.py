@@ -23,19 +23,19 @@ def sample_grid(images: Tensor, columns: int = 8, scale: int = 2) -> Image.Image
     """Return uint8 (N, C, H, W) images as one picture, grey or RGB, `columns` to a row, each pixel `scale` wide."""
     count, channels, height, width = images.shape
     across = min(columns, count)
-    # By hand: torchvision.utils takes two seconds to import, in the driver and in every worker.
+    # Not by torchvision.utils, which takes two seconds to import, in the driver and in every worker.
     colours = 3 if channels > 1 else 1
     size = -(-count // across) * (height + 1) + 1, across * (width + 1) + 1, colours
     grid = torch.full(size, 128, dtype=torch.uint8)
-    for place, image in enumerate(images.cpu()):
-        top, left = (1 + at * (side + 1) for at, side in zip(divmod(place, across), (height, width), strict=True))
+    for index, image in enumerate(images.cpu()):
+        top, left = (1 + at * (side + 1) for at, side in zip(divmod(index, across), (height, width), strict=True))
         grid[top : top + height, left : left + width] = image.permute(1, 2, 0)
     picture = Image.fromarray(grid.squeeze(2).numpy())
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write `picture` so that a reader sees a whole file or none."""
+    """Write `picture` so that a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(as_png(picture))
@@ -43,7 +43,7 @@ def save_png(picture: Image.Image, path: Path) -> None:
 
 
 def as_png(picture: Image.Image) -> bytes:
-    """The bytes of a PNG file, compressed lightly, which is four times as fast."""
+    """The bytes of a PNG file, lightly compressed, which is four times as fast."""
     content = io.BytesIO()
     picture.save(content, format="PNG", compress_level=1)
     return content.getvalue()

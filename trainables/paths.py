@@ -18,7 +18,7 @@ DATA_KEYS = ("path", "root")
 """Keys of data sources that say where the images are on one machine; a source has one at most."""
 
 PATH_KEYS = (*(("data", key) for key in DATA_KEYS), ("evaluation", "extractor", "weights"))
-"""Settings of a trial, and of a study, that say where files are, not what is in them: the FID's fingerprint does."""
+"""Settings of a trial or a study that say where files are; what is in them is in the FID's fingerprint."""
 
 
 def expanded(path: Path) -> Path:
@@ -62,7 +62,7 @@ def located(model: M) -> M:
 
 
 def with_paths_of(config: Mapping[str, Any], study: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a trial's plain settings with `PATH_KEYS` as a study has them; without a study blank, to be compared."""
+    """Return a trial's plain settings with the paths (`PATH_KEYS`) of a study; blank without one, for comparison."""
     moved = copy.deepcopy(dict(config))
     for *way, key in PATH_KEYS:
         here, there = _below(moved, way), _below(study or {}, way)
@@ -79,7 +79,7 @@ _ADDRESS = re.compile(r"(?:^|/)[A-Za-z][\w+.-]+:/")
 
 
 def is_address(path: Path) -> bool:
-    """Tell whether somebody who wrote this meant no path: `s3://bucket/x`, of which `Path` keeps one slash."""
+    """Tell whether this was meant as an address: `s3://bucket/x`, of which `Path` keeps one slash."""
     return _ADDRESS.search(str(path)) is not None
 
 
@@ -87,7 +87,7 @@ def check_path(path: Path) -> Path:
     """Return `path` if the system can have a file of that name.
 
     Raises:
-        ValueError: if it holds a null character, or one that no file name can be written with, or is an address.
+        ValueError: if it holds a null character or one that cannot be encoded, or is an address.
     """
     if b"\0" in os.fsencode(path):
         raise ValueError("a path cannot hold a null character; correct it")
@@ -97,7 +97,7 @@ def check_path(path: Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False too for a name that is none (`Path.is_file` raises for one too long)."""
+    """Whether there is such a file; False for an impossible name too (`Path.is_file` raises for one too long)."""
     try:
         return os.path.isfile(path)  # noqa: PTH113
     except ValueError:  # a null character
@@ -105,7 +105,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; False too for a name that is none."""
+    """Whether there is such a folder; False for an impossible name too."""
     try:
         return os.path.isdir(path)  # noqa: PTH112
     except ValueError:
@@ -116,6 +116,6 @@ def cache_folder() -> Path:
     """The user's cache of ganstudy: `$XDG_CACHE_HOME/ganstudy`, or `~/.cache/ganstudy`. It may not exist.
 
     Raises:
-        InvalidInput: if neither that variable nor a home is there.
+        InvalidInput: if there is neither that variable nor a home.
     """
     return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "ganstudy"

@@ -1,7 +1,7 @@
-"""A trained generator as one module of plain torch, made to be exported: who loads it needs nothing of this package.
+"""A trained generator as one module of plain torch, for export: loading it does not need this package.
 
-It takes latents, and the classes where the generator uses them, and gives images in [0, 1], as torchvision, PIL and
-matplotlib have them: `(255 * images).round().byte()` are pixels.
+It takes latents, and the classes where the generator uses them, and gives images in [0, 1], as in torchvision and
+matplotlib: `(255 * images).round().byte()` are pixels.
 """
 
 import torch
@@ -13,7 +13,7 @@ from trainables.gan.latents import Latent
 from trainables.generator import Generator
 from trainables.streams import Streams
 
-_EXAMPLES = 4  # more than one: torch.export takes an example's size of 1 for a constant
+_EXAMPLES = 4  # more than one: torch.export takes a size of 1 in an example for a constant
 
 
 class Portable(nn.Module):
@@ -24,15 +24,15 @@ class Portable(nn.Module):
         self.network = network
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Make images; N is any number, 1 too."""
+        """Make images; N may be any number."""
         return _in_unit_interval(self.network(latents))
 
 
 class PortableWithClasses(nn.Module):
     """Latents float32 (N, D), classes int64 (N,) -> images float32 (N, C, H, W) in [0, 1].
 
-    What the class adds to the latents is tables, one row per class: its centre, of class-conditional latents, and what
-    the conditioning puts behind them. A class out of range raises an IndexError (on a CPU).
+    The class adds to the latents from tables with one row per class: its centre, for class-conditional latents, and
+    what the conditioning appends. A class out of range raises an IndexError (on a CPU).
     """
 
     centres: Tensor | None
@@ -46,7 +46,7 @@ class PortableWithClasses(nn.Module):
         self.register_buffer("behind", behind if behind.shape[1] else None)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Make images of these classes; N is any number, 1 too."""
+        """Make images of these classes; N may be any number."""
         if self.centres is not None:
             latents = latents + functional.embedding(labels, self.centres)
         if self.behind is not None:
@@ -55,7 +55,7 @@ class PortableWithClasses(nn.Module):
 
 
 def portable(generator: Generator) -> nn.Module:
-    """Return the generator, in eval mode and without gradients, as a module of its own on its device."""
+    """Return the generator as a module on its device, in eval mode and without gradients."""
     facts = generator.facts
     module: nn.Module = Portable(generator.network)
     if facts.trial.uses_labels:
@@ -64,7 +64,7 @@ def portable(generator: Generator) -> nn.Module:
 
 
 def example_inputs(generator: Generator) -> tuple[Tensor, ...]:
-    """Return inputs of `portable(generator)`, on the CPU and always the same: a few latents, and their classes."""
+    """Return inputs for `portable(generator)`, always the same, on the CPU: a few latents, and their classes."""
     facts = generator.facts
     rng = Streams(0, torch.device("cpu")).at("example", 0)
     if not facts.trial.uses_labels:

@@ -1,4 +1,4 @@
-"""In which numbers networks compute: float32, or bfloat16 under autocast, and where the latter is worth it."""
+"""The precision of networks: float32, or bfloat16 under autocast, and where the latter is worth it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,7 @@ PRECISIONS: dict[str, Callable[[str], Context]] = {
     "float32": lambda device: nullcontext,
     "bf16": lambda device: partial(torch.autocast, device, torch.bfloat16),
 }
-"""For a type of device ("cpu", "cuda") what makes the context of a forward pass."""
+"""From a type of device ("cpu", "cuda") to a function that makes the context of a forward pass."""
 
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 

@@ -1,7 +1,7 @@
-"""Which code a process would run: its packages' source files by hash, where they lie, and versions.
+"""The code that a process would run: hashes of its packages' source files, their folders, and versions.
 
-Nothing but the standard library and nothing of this package is used here, for a driver sends this module to its
-workers by value: what they have installed may be another version of it, or nothing.
+Only the standard library is used here, since a driver sends this module to its workers by value: they may have
+another version of this package installed, or none.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 Code = dict[str, dict[str, str]]
-"""`files`: SHA-256 of each by its name; `places`: each package's folder; `versions` of distributions. What is missing
-has no entry."""
+"""`files`: SHA-256 of each by its name; `places`: each package's folder; `versions` of distributions. What is
+missing has no entry."""
 
 
 def read_code(packages: Sequence[str], distributions: Sequence[str] = ()) -> Code:
-    """Return what this process would import by the names of `packages`, and has installed; it imports nothing."""
+    """Return what this process would import as `packages`, and the versions it has installed; imports nothing."""
     files, places, versions = {}, {}, {}
     for package in packages:
         spec = importlib.util.find_spec(package)
@@ -27,7 +27,7 @@ def read_code(packages: Sequence[str], distributions: Sequence[str] = ()) -> Cod
             for file in folder.rglob("*.py"):
                 name = file.relative_to(folder).as_posix()
                 files[f"{package}/{name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        if spec.submodule_search_locations is None:  # a single file in the package's stead
+        if spec.submodule_search_locations is None:  # a single file instead of a package
             places[package] = str(Path(spec.origin or "").resolve())
     for name in distributions:
         try:

@@ -1,7 +1,7 @@
 """Random numbers of a trial, keyed by (seed, purpose, step) instead of carried along.
 
-What a step draws depends on nothing but its key: so a resumed trial goes on bit for bit with no random state in
-its checkpoint, evaluating more often changes nothing, and the global generators stay untouched.
+What a step draws depends only on its key: so a resumed trial goes on bit for bit with no random state in its
+checkpoint, evaluating more often changes nothing, and the global generators stay untouched.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class Streams:
     def __init__(self, seed: int, device: torch.device) -> None:
         self._seed = seed
         self.generator = torch.Generator(device)
-        """What `at` last returned: one object all along, which a captured step keeps drawing from."""
+        """What `at` returns: always the same object, which a captured step keeps drawing from."""
 
     def at(self, purpose: str, step: int) -> torch.Generator:
         """Return the generator for `purpose` at `step`; valid until the next call."""

@@ -1,4 +1,4 @@
-"""Named and bare arrays: those that Ray maps read-only as torch tensors, and what names weights by their content."""
+"""Read-only arrays from Ray as torch tensors, and the digest of weights."""
 
 import hashlib
 import warnings
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
-    """A tensor that shares the array's memory, read-only or not: never write into it (that would crash)."""
+    """A tensor that shares the array's memory, read-only or not: never write to it (that could crash)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
         return torch.from_numpy(array)

@@ -32,19 +32,19 @@ METRICS = (
     *("kimg", "fid", "fid_best", *MEANS),
     *("images_per_second", "train_seconds", "eval_seconds"),
 )
-"""What every report has; the evaluation's metrics, `collapsed` and `IMAGES` come on top, see `report_keys`."""
+"""What every report has; the evaluation's metrics, `collapsed` and `IMAGES` come on top: see `report_keys`."""
 
-_HISTOGRAM_IMAGES = 256  # real and generated each
+_HISTOGRAM_IMAGES = 256  # both real and generated
 
 
 def report_keys(evaluation: Evaluation) -> tuple[str, ...]:
-    """Return the names of all numbers in a report of a trial that is evaluated so."""
+    """Return the names of all numbers in a report of a trial with this evaluation."""
     images = () if evaluation.rung_count is None else (IMAGES,)
     return (*METRICS, *(key for key in evaluation.keys if key not in METRICS), "collapsed", *images)
 
 
 class Trial:
-    """One trial under `folder`, going on from its newest good checkpoint if there is one."""
+    """One trial in `folder`, going on from its newest intact checkpoint if there is one."""
 
     def __init__(
         self,
@@ -67,16 +67,16 @@ class Trial:
             folder: where checkpoints and samples go; a trial found there is continued.
             device: "cpu" or "cuda".
             attempt: the number of this start; a folder that a later one has taken over is refused.
-            reported: kimg of the newest report that somebody holds already.
-            world: the processes that train along, each with a session of its own; they begin where this one stands.
-            evaluator: of `prepared` on `device`, to share it with other trials; by default one is made.
-            full_count_at: budgets (kimg) that are evaluated by `evaluation.count` images, the others by its
-                `rung_count`; None: all of them are, as where there is no study.
-            cuda_graphs: take training steps as CUDA graphs where that is possible; of no effect elsewhere.
+            reported: kimg of the newest report that is already known.
+            world: the processes that train along, each with a session of its own; they begin where this one is.
+            evaluator: of `prepared` on `device`, to share with other trials; a new one by default.
+            full_count_at: budgets (kimg) that are evaluated on `evaluation.count` images, the others on its
+                `rung_count`; None (no study): all on `evaluation.count`.
+            cuda_graphs: take training steps as CUDA graphs where that is possible; ignored elsewhere.
 
         Raises:
             InvalidInput: if the configuration does not fit the data.
-            CorruptFile: if none of the checkpoints checks or fits, or there are none where there was a report.
+            CorruptFile: if no checkpoint is intact and fits, or there is none although there was a report.
             StaleAttempt: if a later attempt has begun.
         """
         self._fence = Fence(folder, attempt)
@@ -89,7 +89,7 @@ class Trial:
         self._last: Report | None = None
         self._least: dict[int, float] = {}  # FID by number of images
         self.unreported: Report | None = None
-        """The report of a restored checkpoint, until it is given out again."""
+        """The report of a restored checkpoint, until it is returned again."""
         if found := self._checkpoints.latest():
             self._restore_own(found, folder)
             self.unreported = self._last
@@ -97,10 +97,10 @@ class Trial:
             raise CorruptFile(f"{folder}: the trial reported at {reported} kimg, but its checkpoints are gone")
 
     def next_report(self, kimg: int) -> Report:
-        """Train `kimg` thousand images on, evaluate, save, and return the report (all of `report_keys`).
+        """Train for another `kimg` thousand images, evaluate, save, and return the report (all of `report_keys`).
 
-        The report of a restored checkpoint comes first, again: whoever asked for it may have died before
-        keeping it. The first one's evaluation includes the pictures of the untrained generator.
+        The report of a restored checkpoint comes first, once more: whoever asked for it may have died before
+        saving it. The time of the first evaluation includes the pictures of the untrained generator.
 
         Raises:
             Diverged: if training or evaluation became non-finite.
@@ -133,9 +133,9 @@ class Trial:
         return self._last
 
     def _evaluate(self) -> tuple[dict[str, float], FidEstimate]:
-        """Return the metrics, and the FID of the number of images that every report has: for what looks at its rise.
+        """Return the metrics, and the FID of the number of images that every report has, to see it rise.
 
-        Where a report evaluates by more images that is the FID of the first of them.
+        If a report is of more images, that is the FID of the first of them.
         """
         kimg = self.session.kimg
         images = self._counts.at(kimg)
@@ -152,17 +152,17 @@ class Trial:
         return best.fid
 
     def checkpoint(self) -> Checkpoint:
-        """Return where the trial stands: what changes in training, and the last report (empty before the first)."""
+        """Return the trial's state: what changes in training, and the last report (empty before the first)."""
         state = self.session.state_dict() | {"config": self.session.config.digest, "least_fids": dict(self._least)}
         return Checkpoint(state, self._last or {})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from `checkpoint`, whose report counts as given out."""
+        """Go on from `checkpoint`, whose report counts as returned."""
         self.session.load_state_dict(checkpoint.state)
         self._last, self.unreported = checkpoint.report or None, None
         if "least_fids" in checkpoint.state:
             self._least = dict(checkpoint.state["least_fids"])
-        elif checkpoint.report:  # of before there was a `rung_count`
+        elif checkpoint.report:  # from before there was a `rung_count`
             self._least = {self._counts.full: checkpoint.report["fid_best"]}
 
     def _restore_own(self, checkpoint: Checkpoint, folder: Path) -> None:
@@ -179,7 +179,7 @@ class Trial:
             ) from error
 
     def _draw(self) -> float:
-        """Draw samples, and how D tells real from generated images, as pictures of this kimg; return the seconds."""
+        """Draw samples and the histogram of D's probabilities as pictures of this kimg; return the seconds taken."""
         before = time.perf_counter()
         name = f"kimg-{self.session.kimg:06d}.png"
         save_png(sample_grid(self.session.samples()), self._samples / name)

@@ -1,8 +1,8 @@
-"""The Ray Tune trainable: the one file of this package that knows Ray.
+"""The Ray Tune trainable: the only file of this package that knows Ray.
 
-A trial ends in one of these ways here, each told as a report, so that no trial's fault reaches Tune as an exception
-(which it would retry): it `diverged`, it `failed` with a typed cause, or the study must `halt` for what ails its node:
-a full disk, a module that is missing, other code than the driver's.
+A trial ends in one of these ways here, each as a report, so that no failure of a trial reaches Tune as an exception
+(which it would retry): it `diverged`, it `failed` with a typed cause, or the study must `halt` because of its node: a
+full disk, a missing module, code that differs from the driver's.
 """
 
 import math
@@ -34,8 +34,8 @@ def own_code() -> str:
 class GanTrainable(tune.Trainable):
     """A trial under Tune, to be wrapped as `tune.with_parameters(GanTrainable, prepared=...)`.
 
-    With `test`, the same for the test split, the result at `test_at` kimg also has `chosen`, the kimg of the best
-    FID, and `test/fid` and so on, the metrics of the generator of that kimg on test images.
+    With `test` (`prepared` for the test split), the result at `test_at` kimg also has `chosen`, the kimg of the best
+    FID, and `test/fid` and so on: that generator's metrics on test images.
 
     Its config: `trial` (a `TrialConfig` as dict), `folder` (of this trial, on storage that all nodes see),
     `report_kimg`, `threads` (of torch, per trial), `device` ("cpu" or "cuda"), `attempt` (the number of this start),
@@ -51,9 +51,12 @@ class GanTrainable(tune.Trainable):
     _evaluator: Evaluator | None = None
 
     def setup(self, config: dict[str, Any], prepared: Prepared | None = None, test: Prepared | None = None) -> None:
-        """Build the trial, or keep what went wrong for the first `step`."""
+        """Build the trial, or keep the failure for the first `step`."""
         if prepared is not None and self._prepared is None:
-            self._prepared, self._test = prepared, test  # Tune brings them again for each trial: equal, unpacked anew
+            self._prepared, self._test = (
+                prepared,
+                test,
+            )  # Tune passes them again for each trial, equal but unpacked anew
         end_with_raylet()
         self._trial: Trial | None = None
         self._failure: dict[str, Any] | None = None
@@ -64,7 +67,7 @@ class GanTrainable(tune.Trainable):
             self._failure = self._ended(FAILED, overdue)
             return
         try:
-            if config.get("code", own_code()) != own_code():  # of a node that came later, or edited meanwhile
+            if config.get("code", own_code()) != own_code():  # on a node that came later, or edited in the meantime
                 raise OtherCode(f"{Path(__file__).parent} is not the driver's")
             with self._watchdog.watching():
                 assert self._prepared is not None
@@ -83,7 +86,7 @@ class GanTrainable(tune.Trainable):
             self._failure = self._failed(error)
 
     def _evaluator_on(self, device: str) -> Evaluator:
-        """Return the evaluate of this process's trials: they are all of one study, on one device."""
+        """Return the evaluator of this process's trials: all are of one study, on one device."""
         assert self._prepared is not None
         self._evaluator = self._evaluator or Evaluator(self._prepared, device)
         return self._evaluator
@@ -127,13 +130,13 @@ class GanTrainable(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Let go of the networks."""
+        """Release the networks."""
         self._trial = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write a checkpoint for Tune (the trial's own, in its folder, do not depend on Tune asking).
+        """Write a checkpoint for Tune (the trial writes its own, in its folder, without being asked).
 
-        Tune asks at every trial's end, also of one whose setup failed: there is nothing to write then.
+        Tune asks at the end of every trial, even if its setup failed: there is nothing to write then.
         """
         if self._trial is not None:
             write_checkpoint(Path(checkpoint_dir), self._trial.checkpoint())

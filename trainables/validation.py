@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into one line for people: the place, the value, the rule, the nearest known key."""
+"""Turns pydantic's errors into one line for people: the key, the value, the rule, the nearest known key."""
 
 import difflib
 import types
@@ -24,7 +24,7 @@ def validated(model: type[M], data: Any, where: str) -> M:
         where: what is being read, for the message ("study file quickstart.yaml").
 
     Raises:
-        InvalidInput: naming the first thing that is wrong.
+        InvalidInput: naming the first error.
     """
     if not isinstance(data, Mapping):
         raise InvalidInput(f"{where}: expected keys and values, got {type(data).__name__}")
@@ -55,7 +55,7 @@ def first_problem(errors: Iterable[ErrorDetails], model: type) -> str:
 
 
 def _kind(value: Mapping[str, Any], place: str) -> str:
-    """What is said of a thing of no kind, or of one that there is not."""
+    """The value of a variant as an error shows it: its name if it has one."""
     where = f"{place}.name" if place else "name"
     return f"{where} = {quoted(value['name'])}" if "name" in value else f"{where!r} is missing"
 
@@ -65,7 +65,7 @@ def _rule(message: str) -> str:
 
 
 def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str | None:
-    """What to write where a name stands for the thing that has it, or one value for a list."""
+    """What to write instead of a bare name for a variant, or of a single value for a list."""
     value = found["input"]
     if registry is not None and not isinstance(value, Mapping):
         known = ", ".join(registry)

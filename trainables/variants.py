@@ -1,6 +1,6 @@
-"""Registries of variants: how a field of a configuration holds one of many kinds of thing.
+"""Registries of variants: how a field of a configuration holds one of several kinds.
 
-A variant is a frozen pydantic model that holds the knobs of one kind (one penalty, one optimiser, ...) and
+A variant is a frozen pydantic model with the knobs of one kind (one penalty, one optimiser, ...) that also
 does its work. A registry is a plain dict from the variant's `name` to its class. A field annotated
 `Annotated[Base, OneOf(REGISTRY)]` is the union of the registry's classes, told apart by `name`: an unknown
 name, a missing knob and a knob of another variant are all errors.

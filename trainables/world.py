@@ -1,7 +1,7 @@
-"""Several processes that train one GAN: each has its part of every batch, and together they act as one.
+"""Several processes that train one GAN: each has a shard of every batch, and together they act as one.
 
-All draw the same numbers for the whole batch and take their part of them, so that the training is that of one process
-up to the order of sums. `SINGLE` is that one process: it splits, sends and changes nothing.
+All draw the same numbers for the whole batch and take their shard, so that the training is that of one process up to
+the order of sums. `SINGLE` is that one process: it splits, sends and changes nothing.
 """
 
 import io
@@ -18,42 +18,42 @@ from trainables.errors import InvalidInput
 class World:
     """Base: one process with the whole batch.
 
-    Every method of a group must be called by all of its processes, in the same order.
+    All processes must call the same methods in the same order.
 
     Attributes:
         rank: of this process, from 0.
-        count: how many they are.
+        world_size: the number of processes.
     """
 
     rank = 0
     world_size = 1
 
     def shard(self, batch: Tensor) -> Tensor:
-        """Return this process's part (N, ...) of the whole batch (count N, ...)."""
+        """Return this process's shard (N, ...) of the whole batch (world_size N, ...)."""
         return batch
 
     def draw_shard(self, draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], dim: int = 0) -> Tensor:
-        """Return this process's part, of `shape`, of what `draw(shape of the whole)` draws; `dim` is the samples'."""
+        """Return this process's shard, of `shape`, of what `draw(whole shape)` draws; samples are along `dim`."""
         return draw(shape)
 
     def all_gather(self, *own: Tensor) -> tuple[Tensor, ...]:
-        """Return each of the tensors (N,) of this process as that of the whole batch, (count N,).
+        """Return each of the tensors (N,) of this process for the whole batch, (world_size N,).
 
-        The derivative reaches this process's part alone, `count` times: so the average over the processes of what
-        follows from it (see `all_reduce_mean`) is the derivative by the whole batch, of whatever loss.
+        The derivative reaches only this process's shard, times `world_size`: so the mean over the processes of what
+        follows from it (see `all_reduce_mean`) is the derivative by the whole batch, for any loss.
         """
         return own
 
     def mean(self, own: Tensor) -> Tensor:
-        """Return the mean over the processes of a tensor that each has, differentiable through all of them."""
+        """Return the mean of a tensor over the processes, differentiable through all of them."""
         return own
 
     def std(self, own: Tensor) -> Tensor:
-        """Return the standard deviation of all numbers of the whole batch (divided by their count, not one less)."""
+        """Return the standard deviation of all numbers of the whole batch (divided by N, not N - 1)."""
         return own.std(correction=0)
 
     def all_reduce_mean(self, tensors: Iterable[Tensor]) -> None:
-        """Replace tensors of one dtype, in place, by their means over the processes."""
+        """Replace tensors of one dtype by their means over the processes, in place."""
 
     def broadcast(self, value: Any) -> Any:
         """Return the first process's `value`: tensors (which arrive on the CPU) and plain values, also nested."""
@@ -70,11 +70,11 @@ class DistributedWorld(World):
         self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
 
     def shard(self, batch: Tensor) -> Tensor:
-        """Return part number `rank` of `count` equal ones."""
+        """Return shard number `rank` of equal ones."""
         return self._part(batch, 0)
 
     def draw_shard(self, draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], dim: int = 0) -> Tensor:
-        """Draw for the whole batch and return part number `rank`."""
+        """Draw for the whole batch and return shard number `rank`."""
         whole = list(shape)
         whole[dim] *= self.world_size
         return self._part(draw(whole), dim)
@@ -84,7 +84,7 @@ class DistributedWorld(World):
         return whole.narrow(dim, self.rank * size, size)
 
     def all_gather(self, *own: Tensor) -> tuple[Tensor, ...]:
-        """Gather, in order of ranks."""
+        """Gather in the order of ranks."""
         gathered: Tensor = _Gathered.apply(torch.stack(own), self.rank, self.world_size)
         return gathered.unbind(0)
 
@@ -94,7 +94,7 @@ class DistributedWorld(World):
         return averaged
 
     def std(self, own: Tensor) -> Tensor:
-        """Of the whole batch, by its mean."""
+        """Around the mean of the whole batch."""
         return self.mean((own - self.mean(own.mean())).square().mean()).sqrt()
 
     @torch.no_grad()
@@ -107,7 +107,7 @@ class DistributedWorld(World):
             part.copy_(new.view_as(part))
 
     def broadcast(self, value: Any) -> Any:
-        """Send it from rank 0."""
+        """Send the value from rank 0."""
         sent = io.BytesIO()
         torch.save(value, sent)
         held = [sent.getvalue()]
@@ -135,7 +135,7 @@ def _sum(own: Tensor) -> Tensor:
 
 
 class _Gathered(torch.autograd.Function):
-    """(M, N) -> (M, count N)."""
+    """(M, N) -> (M, world_size N)."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, rank: int, count: int) -> Tensor:

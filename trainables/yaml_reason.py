@@ -1,4 +1,4 @@
-"""Why a text is no YAML, in a line: what is wrong and where, and none of the text, which may hold a secret."""
+"""Why a text is not YAML, in one line: what is wrong and where, without the text, which may hold a secret."""
 
 import yaml
 
@@ -6,7 +6,7 @@ from trainables.errors import reason_of
 
 
 def yaml_reason(error: Exception) -> str:
-    """Return what is wrong; PyYAML's own message quotes the line, from its middle on where it is long."""
+    """Return what is wrong; PyYAML's own message would quote the line."""
     mark = getattr(error, "problem_mark", None)
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return reason_of(error)

@@ -43,7 +43,7 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
     "generator_optimiser.name": OPTIMISERS,
     "discriminator_optimiser.name": OPTIMISERS,
 }
-"""Place -> the rows that it can name."""
+"""Path -> the rows that it can name."""
 
 LEFT_TO_STUDIES = {
     # A rate's decay depends on the study's budget, the precision on its machines; speed is the reason for the third.
@@ -55,7 +55,7 @@ LEFT_TO_STUDIES = {
     "conditioning.real_weight",
     "rate_control.limit",
 }
-"""Places that no space fills: their defaults hold, or `space.fix`."""
+"""Paths that no space fills: their defaults hold, or `space.fix`."""
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
 
@@ -154,40 +154,40 @@ def test_descriptions_tell_spaces_apart() -> None:
 
 
 @functools.cache
-def places_seen() -> dict[str, Counter[Any]]:
-    """Place -> how often each value was there in samples of all spaces, defaults included."""
+def values_seen() -> dict[str, Counter[Any]]:
+    """Path -> how often each value was there in samples of all spaces, defaults included."""
     seen: dict[str, Counter[Any]] = {}
     for space in SPACES.values():
         for seed in range(400):
-            for place, value in flatten(built(space, space.sample(drawing(seed))).to_dict()).items():
+            for path, value in flatten(built(space, space.sample(drawing(seed))).to_dict()).items():
                 if not isinstance(value, list):
-                    seen.setdefault(place, Counter())[value] += 1
+                    seen.setdefault(path, Counter())[value] += 1
     return seen
 
 
-@pytest.mark.parametrize("place", REGISTRIES)
-def test_every_row_of_every_registry_is_in_a_space(place: str) -> None:
-    assert set(places_seen()[place]) == set(REGISTRIES[place])
-    assert min(places_seen()[place].values()) >= 5
+@pytest.mark.parametrize("path", REGISTRIES)
+def test_every_row_of_every_registry_is_in_a_space(path: str) -> None:
+    assert set(values_seen()[path]) == set(REGISTRIES[path])
+    assert min(values_seen()[path].values()) >= 5
 
 
-@pytest.mark.parametrize("place", [place for place in REGISTRIES if place != "conditioning.name"])
-def test_gan28_samples_every_row_that_needs_no_labels(place: str) -> None:
+@pytest.mark.parametrize("path", [path for path in REGISTRIES if path != "conditioning.name"])
+def test_gan28_samples_every_row_that_needs_no_labels(path: str) -> None:
     space = SPACES["gan28"]
     samples = [space.settings_of(space.sample(drawing(seed))) for seed in range(400)]
-    seen = Counter(places[place] for places in samples if place in places)
-    assert set(seen) == {name for name, row in REGISTRIES[place].items() if not getattr(row, "uses_labels", False)}
+    seen = Counter(found[path] for found in samples if path in found)
+    assert set(seen) == {name for name, row in REGISTRIES[path].items() if not getattr(row, "uses_labels", False)}
     assert min(seen.values()) >= 5
 
 
 def test_every_knob_varies_in_a_space() -> None:
-    variants = {place.removesuffix(".name"): rows for place, rows in REGISTRIES.items() if place.endswith(".name")}
+    variants = {path.removesuffix(".name"): rows for path, rows in REGISTRIES.items() if path.endswith(".name")}
     knobs = {
         f"{field}.{knob}" for field, rows in variants.items() for row in rows.values() for knob in row.model_fields
     }
     plain = set(TrialConfig.model_fields) - set(variants) - {"data", "evaluation", "seed"}
     assert all(issubclass(row, Variant) for rows in variants.values() for row in rows.values())
-    seen = {place: values for place, values in places_seen().items() if len(values) > 1}
+    seen = {path: values for path, values in values_seen().items() if len(values) > 1}
     assert (knobs | plain) - seen.keys() == LEFT_TO_STUDIES
 
 

@@ -140,11 +140,11 @@ SPACES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ("'mlp'", "dcgan"),
     ),
     "two of one name": (lambda: space(MODEL, MODEL), ("'model.name'", "twice")),
-    "two active at one place": (
+    "two active at one path": (
         lambda: space(Parameter("a", ANY, path="loss"), Parameter("b", ANY, path="loss")),
         ("'a'", "'b'", "'loss'"),
     ),
-    "two active at one place sometimes": (
+    "two active at one path sometimes": (
         lambda: space(
             MODEL,
             Parameter("a", ANY, MLP, path="loss"),
@@ -152,7 +152,7 @@ SPACES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ),
         ("'a'", "'b'", "'loss'"),
     ),
-    "a name that is another's place": (
+    "a name that is another's path": (
         lambda: space(
             MODEL,
             Parameter("loss", ANY, MLP),
@@ -160,15 +160,15 @@ SPACES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ),
         ("'loss'", "rename"),
     ),
-    "a name that is short for another's place": (
+    "a name that is short for another's path": (
         lambda: space(Parameter("model", ANY, path="loss"), MODEL),
         ("'model'", "rename"),
     ),
-    "a constant at a parameter's place": (
+    "a constant at a parameter's path": (
         lambda: space(MODEL, constants={"model.name": "mlp"}),
         ("'model.name'", "constant"),
     ),
-    "a place inside another": (
+    "a path inside another": (
         lambda: space(Parameter("model", ANY), constants={"model.width": 64}),
         ("'model'", "'model.width'"),
     ),
@@ -177,7 +177,7 @@ SPACES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "the seed": (lambda: space(constants={"seed": 1}), ("'seed'", "study file")),
     "an odd name": (lambda: space(Parameter("a b", ANY, path="loss")), ("'a b'", "rename")),
     "an empty path": (lambda: space(Parameter("a", ANY, path=())), ("'a'", "path")),
-    "a place twice": (lambda: space(Parameter("a", ANY, path=("loss", "loss"))), ("'a'", "path")),
+    "a path twice": (lambda: space(Parameter("a", ANY, path=("loss", "loss"))), ("'a'", "path")),
     "a range that expands": (
         lambda: space(Parameter("a", real(0.0, 1.0), expands={0.0: {"loss": "hinge"}})),
         ("'a'", "expands"),
@@ -190,7 +190,7 @@ SPACES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         lambda: space(Parameter("a", choice("x", "y"), expands={"x": {"loss": "hinge"}})),
         ("'a'", "'y'"),
     ),
-    "expands to different places": (
+    "expands to different paths": (
         lambda: space(Parameter("a", choice("x", "y"), expands={"x": {"loss": "hinge"}, "y": {"n_critic": 1}})),
         ("'a'", "'y'", "n_critic"),
     ),
@@ -239,7 +239,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         {"generator_optimiser": {"name": "rmsprop", "lr": 2e-4}},
         "generator_optimiser",
     ),
-    "shared places that differ": ({"generator_optimiser": {"name": "adam", "lr": 3e-4}}, "generator_optimiser.lr"),
+    "shared paths that differ": ({"generator_optimiser": {"name": "adam", "lr": 3e-4}}, "generator_optimiser.lr"),
 }
 
 

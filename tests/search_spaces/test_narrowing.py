@@ -50,7 +50,7 @@ def test_a_parent_narrowed_takes_its_dependents_along(small: Space) -> None:
     assert [b.name for b in smaller.baselines] == ["penalised"]
 
 
-def test_a_place_is_narrowed_wherever_it_is_filled(small: Space) -> None:
+def test_a_setting_is_narrowed_wherever_it_is_filled(small: Space) -> None:
     """With the gradient penalty alone, batch norm has nothing left and must go."""
     smaller = small.narrowed({"penalty": ["gradient_penalty"]})
     assert distribution(smaller, "normalisation") == CategoricalDistribution(["none", "spectral"])
@@ -87,7 +87,7 @@ NARROW_ERRORS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "text for a choice": ({"loss": "hinge"}, ("'loss'", "list")),
     "no such parameter": ({"los": ["hinge"]}, ("'los'", "did you mean 'loss'")),
     "a constant": ({"n_critic": [1]}, ("'n_critic'",)),
-    "one of shared places": ({"generator_optimiser.lr": {"low": 1e-4}}, ("'generator_optimiser.lr'", "'lr'")),
+    "one of shared paths": ({"generator_optimiser.lr": {"low": 1e-4}}, ("'generator_optimiser.lr'", "'lr'")),
     "ranges of several": ({"model.width": {"low": 64}}, ("'model.width'", "'dcgan.width'", "'mlp.width'")),
     "inactive then": ({"model": ["mlp"], "dcgan.width": {"low": 16}}, ("'dcgan.width'", "never active")),
     "nothing left": (
@@ -114,7 +114,7 @@ def test_a_fixed_parameter_becomes_a_constant(small: Space) -> None:
     fixed = small.fixed({"loss": "hinge", "lr": "1e-4", "batch_size": "64"})
     assert not {"loss", "lr", "batch_size"} & set(names(fixed))
     expected = {"loss": "hinge", "generator_optimiser.lr": 1e-4, "discriminator_optimiser.lr": 1e-4, "batch_size": 64}
-    assert {place: fixed.constants[place] for place in expected} == expected
+    assert {path: fixed.constants[path] for path in expected} == expected
     assert isinstance(fixed.constants["batch_size"], int)
 
 
@@ -128,7 +128,7 @@ def test_dependents_of_a_fixed_parent_are_resolved(small: Space) -> None:
     assert when["penalty.weight"] == "penalty.name is gradient_penalty"
 
 
-def test_a_place_is_fixed_wherever_it_is_filled(small: Space) -> None:
+def test_a_setting_is_fixed_wherever_it_is_filled(small: Space) -> None:
     fixed = small.fixed({"penalty": "gradient_penalty"})
     assert fixed.constants["penalty.name"] == "gradient_penalty"
     assert distribution(fixed, "normalisation") == CategoricalDistribution(["none", "spectral"])
@@ -143,7 +143,7 @@ def test_the_order_of_keys_does_not_matter(small: Space, order: int) -> None:
     assert "penalty.weight" not in names(fixed)
 
 
-def test_nested_keys_are_places(small: Space) -> None:
+def test_nested_keys_are_paths(small: Space) -> None:
     nested = small.fixed({"penalty": {"name": "gradient_penalty", "weight": 5}})
     assert nested.to_dict() == small.fixed({"penalty.name": "gradient_penalty", "penalty.weight": 5}).to_dict()
 
@@ -185,7 +185,7 @@ FIX_ERRORS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no such choice": ({"loss": "minimax"}, ("loss", "'minimax'", "hinge, lsgan")),
     "a list": ({"loss": ["hinge"]}, ("loss", "['hinge']")),
     "None": ({"penalty": None}, ("penalty", "None")),
-    "no such place": ({"los": "hinge"}, ("'los'", "did you mean 'loss'")),
+    "no such setting": ({"los": "hinge"}, ("'los'", "did you mean 'loss'")),
     "no such knob": ({"latent.name": "normal", "latent.dimensions": 4}, ("dimensions",)),
     "an invalid constant": ({"n_critic": 0}, ("n_critic",)),
     "a constant of no type": ({"n_critic": [1]}, ("n_critic", "[1]")),
@@ -195,7 +195,7 @@ FIX_ERRORS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "inactive then": ({"model": "mlp", "dcgan.width": 16}, ("'dcgan.width'", "never active")),
     "a contradiction": ({"normalisation": "batch", "penalty": "gradient_penalty"}, ("penalty", "normalisation")),
     "an optimiser that the rest does not fit": ({"generator_optimiser.alpha": 0.9}, ("alpha",)),
-    "shared place": ({"generator_optimiser.lr": 1e-4}, ("'lr'",)),
+    "shared path": ({"generator_optimiser.lr": 1e-4}, ("'lr'",)),
 }
 
 
@@ -270,18 +270,18 @@ def test_trials_of_a_fixed_space_are_in_the_space(space: Space, data: st.DataObj
 @every_space
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
-def test_fixing_places_keeps_a_space_closed(space: Space, data: st.DataObject, seed: int) -> None:
-    places = space.settings_of(space.sample(drawing(seed)))
+def test_fixing_settings_keeps_a_space_closed(space: Space, data: st.DataObject, seed: int) -> None:
+    settings = space.settings_of(space.sample(drawing(seed)))
     varying = [
         p.paths[0] if p.expands is None else data.draw(st.sampled_from(p.paths))
         for p in space.parameters
-        if p.choices and (len(p.paths) == 1 or p.expands) and p.paths[0] in places
+        if p.choices and (len(p.paths) == 1 or p.expands) and p.paths[0] in settings
     ]
-    place = data.draw(st.sampled_from(varying))
-    fixed = space.fixed({place: places[place]})
+    path = data.draw(st.sampled_from(varying))
+    fixed = space.fixed({path: settings[path]})
     fixed.check_closed()
     for turn in range(5):
-        assert fixed.settings_of(fixed.sample(drawing(turn))).get(place, places[place]) == places[place]
+        assert fixed.settings_of(fixed.sample(drawing(turn))).get(path, settings[path]) == settings[path]
 
 
 @every_space

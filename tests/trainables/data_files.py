@@ -45,7 +45,7 @@ def tiny_idx_set(official: IdxSet, train: int = 12, test: int = 5) -> tuple[IdxS
     return replace(official, files=expected, train_count=train * 2 // 3), files
 
 
-def place(folder: Path, files: Mapping[str, bytes], zipped: bool = False) -> None:
+def put(folder: Path, files: Mapping[str, bytes], zipped: bool = False) -> None:
     """Write the files, gzipped on request."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -149,7 +149,7 @@ def image_files(count: int, classes: int = 2, size: int = 12) -> dict[str, bytes
     return {f"class{i % classes}/{i:03}.png": encoded(image) for i, image in enumerate(noise)}
 
 
-def place_below(folder: Path, files: Mapping[str, bytes]) -> Path:
+def put_below(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Write files by relative path; return the folder."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -166,14 +166,14 @@ def _idx_source(module: Any, source: type[DataSource]) -> Make:
     def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DataSource]:
         official, files = tiny_idx_set(module.OFFICIAL, train=30, test=10)
         monkeypatch.setattr(module, "OFFICIAL", official)
-        place(folder, files)
+        put(folder, files)
         return lambda **more: source(name=source.model_fields["name"].default, root=folder, **more)  # type: ignore[call-arg]
 
     return make
 
 
 def _cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DataSource]:
-    place(folder, TinyCifar(monkeypatch).files[0])
+    put(folder, TinyCifar(monkeypatch).files[0])
     return lambda **more: Cifar10(root=folder, **more)
 
 
@@ -182,7 +182,7 @@ def _digits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Data
 
 
 def _folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DataSource]:
-    place_below(folder / "images", image_files(40))
+    put_below(folder / "images", image_files(40))
     return lambda size=12, **more: Folder(path=folder / "images", size=size, **more)
 
 

@@ -81,7 +81,7 @@ def test_comes_back_as_it_went(tmp_path: Path) -> None:
 
 
 def test_the_newest_is_the_one_of_the_most_images(tmp_path: Path) -> None:
-    store = store_of(tmp_path, 9, 10, 999_999, 1_000_000)  # seven digits are more than the name has places for
+    store = store_of(tmp_path, 9, 10, 999_999, 1_000_000)  # seven digits are more than the name has room for
     assert store.kimgs()[-1] == 1_000_000
     assert is_same(store.latest(), example(1_000_000))
 

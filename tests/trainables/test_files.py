@@ -25,19 +25,19 @@ Mount = Callable[..., None]
 def mount() -> Iterator[Mount]:
     mounted: list[str] = []
 
-    def run(place: Path, *options: str) -> None:
+    def run(point: Path, *options: str) -> None:
         try:
-            done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
+            done = subprocess.run(["mount", *options, str(point)], capture_output=True, text=True, check=False)
         except FileNotFoundError:
             pytest.skip("there is no `mount` here")
         if done.returncode:
             pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-        if str(place) not in mounted:
-            mounted.append(str(place))
+        if str(point) not in mounted:
+            mounted.append(str(point))
 
     yield run
-    for place in reversed(mounted):
-        subprocess.run(["umount", "-l", place], check=True)
+    for point in reversed(mounted):
+        subprocess.run(["umount", "-l", point], check=True)
 
 
 def device(path: Path, minor: int) -> Path:
@@ -153,8 +153,8 @@ def test_an_open_descriptor_is_written_to_where_it_stands(tmp_path: Path) -> Non
     file = tmp_path / "log"
     with file.open("wb", buffering=0) as log:
         log.write(b"before;")
-        for place in (f"/dev/fd/{log.fileno()}", f"/proc/self/fd/{log.fileno()}"):
-            write_named(Path(place), b"written;")
+        for path in (f"/dev/fd/{log.fileno()}", f"/proc/self/fd/{log.fileno()}"):
+            write_named(Path(path), b"written;")
         log.write(b"after")
     assert file.read_bytes() == b"before;written;written;after"
     left, right = socket.socketpair()  # which cannot be opened anew
@@ -191,7 +191,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(refuse: Callable[[Path], 
             with pytest.raises(InvalidInput) as told:
                 refuse(tmp_path / name)
             assert says in str(told.value)
-            assert "another place" in str(told.value)
+            assert "another path" in str(told.value)
     assert (tmp_path / "file").read_text() == "kept"
     assert not left_over(tmp_path)
 

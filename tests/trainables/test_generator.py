@@ -93,7 +93,7 @@ def test_reading_and_drawing_leave_the_global_generators_alone(plain: Path) -> N
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_of_every_registry_is_judged_from_its_file_as_in_training(
+def test_every_row_of_every_registry_is_evaluated_from_its_file_as_in_training(
     row: str, prepared: Prepared, tmp_path: Path
 ) -> None:
     session = written(ROWS[row], prepared, tmp_path / FILE)

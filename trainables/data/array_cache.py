@@ -1,4 +1,4 @@
-"""Arrays that took long to make, kept in the user's cache: `KEY.npy` and a manifest `KEY.json` that vouches for it."""
+"""Arrays that take long to make, kept in the user's cache: `KEY.npy` with a manifest `KEY.json` of its digest."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ _Fill = Callable[[NDArray[np.uint8]], None]
 class ArrayCache:
     """Arrays of bytes by key in one folder.
 
-    An array is written to a temporary file and renamed, then its manifest; one without a manifest that fits
-    is not there. Two processes that write the same entry write the same bytes, so either may win.
+    An array is written to a temporary file and renamed, then its manifest is written; one without a
+    matching manifest does not count. Two processes that write the same entry write the same bytes, so either may win.
     """
 
     folder: Path
 
     def get(self, key: str, shape: tuple[int, ...], fill: _Fill) -> NDArray[np.uint8]:
-        """The array of this key, mapped read-only from its file; made by `fill` where it is not there or damaged.
+        """The array of this key, mapped read-only from its file; made by `fill` if missing or damaged.
 
         Args:
             key: names everything that the content depends on.
@@ -63,18 +63,18 @@ class ArrayCache:
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         try:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            with temporary.open("rb+") as whole:  # to run out of disk later, in mapped memory, would be a SIGBUS
+            with temporary.open("rb+") as whole:  # running out of disk later, in mapped memory, would be a SIGBUS
                 os.posix_fallocate(whole.fileno(), 0, temporary.stat().st_size)
             fill(array)
             array.flush()
             del array
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            vouched = _manifest(temporary, shape)
+            described = _manifest(temporary, shape)
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
-        write_atomically(manifest, json.dumps(vouched).encode())
+        write_atomically(manifest, json.dumps(described).encode())
 
 
 def _manifest(file: Path, shape: tuple[int, ...]) -> dict[str, Any]:

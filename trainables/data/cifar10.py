@@ -46,25 +46,25 @@ class Layout:
     decode: Callable[[bytes], _Batch]
 
     def in_folder(self, folder: Path) -> dict[str, Path]:
-        """The paths of the batch files that lie in this folder, or below it as the archive has them."""
-        places = {name: [folder / name, folder / self.folder / name] for name in self.batches}
-        return {name: next(filter(is_file, paths)) for name, paths in places.items() if any(map(is_file, paths))}
+        """The paths of the batch files in this folder, or in the folder below it that the archive has."""
+        choices = {name: [folder / name, folder / self.folder / name] for name in self.batches}
+        return {name: next(filter(is_file, paths)) for name, paths in choices.items() if any(map(is_file, paths))}
 
-    def archive_at(self, place: Path) -> Path | None:
-        """The archive, if it lies in this folder or is this file."""
-        choices = [place] if place.name == self.archive else [place / self.archive]
+    def archive_at(self, path: Path) -> Path | None:
+        """The archive, if it is in this folder or is this file."""
+        choices = [path] if path.name == self.archive else [path / self.archive]
         return next(filter(is_file, choices), None)
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Makes arrays, and refuses every other thing that a pickle may ask to be imported and called."""
+    """Makes arrays, and refuses everything else that a pickle asks to import and call."""
 
     _ALLOWED = frozenset({("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")})
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"asks for {module}.{name}")
-        # numpy's old name of the module, which these files hold, warns.
+        # These files hold numpy's old name of the module, which warns.
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -80,7 +80,7 @@ def _decode_records(content: bytes) -> _Batch:
 
 
 # The MD5s: of the archives, the authors' page; of the Python batches, torchvision's CIFAR10.train_list and test_list.
-# MD5 does not tell twins made on purpose apart, but nobody can make a twin of a file that is there already.
+# Two files can be made to share an MD5, but nobody can make one that shares the MD5 of a given file.
 LAYOUTS: tuple[Layout, ...] = (
     Layout(
         folder="cifar-10-batches-py",
@@ -113,15 +113,15 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 VALIDATION_COUNT = 5_000
-"""Of the official 50,000 training images (which are in random order) the last so many are `validation`."""
+"""How many of the official 50,000 training images are `validation`: the last ones; they are in random order."""
 
 
 class Cifar10(DataSource, frozen=True, extra="forbid"):
-    """CIFAR-10 from the first place that has it: 45,000 train, 5,000 validation, 10,000 test images.
+    """CIFAR-10 from the first folder that has it: 45,000 train, 5,000 validation, 10,000 test images.
 
-    The places: `root` alone if it is given; else the user's cache, a torchvision download into the cache. In
-    each the Python batches (`cifar-10-batches-py`) or the binary ones (`cifar-10-batches-bin`) are found,
-    unpacked or in their .tar.gz. A file's MD5 is checked before it is read in any other way.
+    Only `root` is searched if it is given; else the user's cache, then torchvision downloads it into the cache.
+    Both the Python batches (`cifar-10-batches-py`) and the binary ones (`cifar-10-batches-bin`) will do,
+    unpacked or in their .tar.gz. A file's MD5 is checked before its content is read.
     """
 
     name: Literal["cifar10"] = "cifar10"
@@ -164,14 +164,14 @@ def _batches(root: Path | None) -> list[_Batch]:
     raise AssertionError(f"the search found {sorted(found)}")
 
 
-def _search(place: Path) -> tuple[dict[str, Path], list[str]]:
+def _search(path: Path) -> tuple[dict[str, Path], list[str]]:
     """The six batch files of one layout, or its archive; else what the nearest layout lacks."""
-    unpacked = [(layout, layout.in_folder(place)) for layout in LAYOUTS]
+    unpacked = [(layout, layout.in_folder(path)) for layout in LAYOUTS]
     for layout, found in unpacked:
         if len(found) == len(layout.batches):
             return found, []
     for layout in LAYOUTS:
-        if (archive := layout.archive_at(place)) is not None:
+        if (archive := layout.archive_at(path)) is not None:
             return {layout.archive: archive}, []
     layout, found = max(unpacked, key=lambda pair: len(pair[1]))
     if found:
@@ -195,18 +195,18 @@ def _from_archive(path: Path, layout: Layout) -> list[_Batch]:
     return batches
 
 
-def _decode(place: str, content: bytes, md5: str, layout: Layout) -> _Batch:
-    _check(place, content, md5)
+def _decode(name: str, content: bytes, md5: str, layout: Layout) -> _Batch:
+    _check(name, content, md5)
     try:
         images, labels = layout.decode(content)
     except Exception as error:  # an unpickler raises whatever the content makes it do
-        raise CorruptInput(f"{place}: not a batch of CIFAR-10 ({error}); replace it") from error
+        raise CorruptInput(f"{name}: not a batch of CIFAR-10 ({error}); replace it") from error
     if labels.shape != (len(images),):
-        raise CorruptInput(f"{place}: labels of shape {labels.shape} for {len(images)} images; replace it")
+        raise CorruptInput(f"{name}: labels of shape {labels.shape} for {len(images)} images; replace it")
     return images, labels
 
 
-def _check(place: str, content: bytes, expected: str) -> None:
+def _check(name: str, content: bytes, expected: str) -> None:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != expected:
-        raise CorruptInput(f"{place}: has MD5 {digest}, CIFAR-10's has {expected}; replace the file")
+        raise CorruptInput(f"{name}: has MD5 {digest}, CIFAR-10's has {expected}; replace the file")

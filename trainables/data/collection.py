@@ -1,4 +1,4 @@
-"""The image files of a folder or of an archive: which there are, and their bytes. Nothing is ever unpacked."""
+"""The image files of a folder or an archive: their names and their bytes. Nothing is ever unpacked to disk."""
 
 import hashlib
 import os
@@ -34,27 +34,27 @@ class Collection(ABC):
     def stamp(self) -> str:
         """A digest (hex) that changes when a file is added, removed or written, as far as the system tells.
 
-        It is made of paths, sizes and times of change, not of contents.
+        Computed from paths, sizes and modification times, not from contents.
         """
 
     @abstractmethod
     def contents(self) -> Iterator[tuple[str, bytes]]:
-        """Every file's path and content, once, in the order in which they are best read."""
+        """Every file's path and content, once, in the order that is fastest to read."""
 
-    def place(self, name: str) -> str:
-        """What messages call a file."""
+    def full_name(self, name: str) -> str:
+        """The file's name in messages."""
         return f"{self.path}: {name}"
 
 
 def open_collection(path: Path) -> Collection:
     """The image files in a folder or in a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive.
 
-    Files of other kinds (by their suffix) and hidden ones are passed over.
+    Files of other kinds (by their suffix) and hidden ones are skipped.
 
     Raises:
         DataNotFound: when there is nothing at `path`.
         CorruptInput: when the archive is damaged.
-        InvalidInput: when a file cannot be used; names it.
+        InvalidInput: naming the first file that cannot be used.
     """
     if is_folder(path):
         return _Folder(path)
@@ -79,14 +79,14 @@ _DAMAGE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether this path is that of an image, and no part of it hidden (a macOS archive has shadows of its files)."""
+    """Whether this is the path of an image and no part of it is hidden (macOS adds shadow files to archives)."""
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 _Level = tuple[Path, str, frozenset[tuple[int, int]]]
-"""A folder, its relative path with a slash at the end, and the identities of the folders that it lies in."""
+"""A folder, its relative path with a slash at the end, and the identities of the folders that contain it."""
 
 
 class _Folder(Collection):
@@ -94,12 +94,12 @@ class _Folder(Collection):
         self.path = path
         self._stats: dict[str, os.stat_result] = {}
         folders: list[_Level] = [(path, "", frozenset())]
-        while folders:  # a loop, since folders may lie in one another more deeply than calls may
+        while folders:  # a loop, since folders may be nested more deeply than calls may
             folders += self._read(*folders.pop())
         self.names = sorted(self._stats)
 
     def _read(self, folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> "list[_Level]":
-        """Note the images that lie directly in a folder; return the folders that do."""
+        """Note the images directly in a folder; return the folders in it."""
         try:
             here = folder.stat()
             entries = list(os.scandir(folder))
@@ -141,15 +141,15 @@ class _Folder(Collection):
                 yield name, (self.path / name).read_bytes()
             except OSError as error:
                 raise InvalidInput(
-                    f"{self.place(name)}: cannot be read ({error.strerror}); fix or remove it"
+                    f"{self.full_name(name)}: cannot be read ({error.strerror}); fix or remove it"
                 ) from error
 
-    def place(self, name: str) -> str:
+    def full_name(self, name: str) -> str:
         return str(self.path / name)
 
 
 class _Archive(Collection):
-    """What is common to archives: member names are evaluated, and folders around everything left out of `names`."""
+    """What archives share: member names are checked, and a folder around everything is left out of `names`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -169,15 +169,15 @@ class _Archive(Collection):
         plain = str(PurePosixPath(_posix(name)))
         if not _is_wanted(plain):
             return
-        _check_size(self.place(name), size)
+        _check_size(self.full_name(name), size)
         if plain in self._members:
-            raise InvalidInput(f"{self.place(name)} is in the archive twice; remove one")
+            raise InvalidInput(f"{self.full_name(name)} is in the archive twice; remove one")
         self._members[plain] = name
 
     def _check_name(self, name: str) -> None:
         path = PurePosixPath(_posix(name))
         if path.is_absolute() or ".." in path.parts:
-            raise InvalidInput(f"{self.place(name)} leaves the archive's folder; remove this member")
+            raise InvalidInput(f"{self.full_name(name)} leaves the archive's folder; remove this member")
 
     def stamp(self) -> str:
         return hashlib.sha256(os.fsencode(self.path.resolve()) + _times(self.path.stat())).hexdigest()
@@ -188,10 +188,12 @@ class _Zip(_Archive):
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
                 if stat.S_ISLNK(member.external_attr >> 16):
-                    raise InvalidInput(f"{self.place(member.filename)} is a link; put the file itself into the archive")
+                    raise InvalidInput(
+                        f"{self.full_name(member.filename)} is a link; put the file itself into the archive"
+                    )
                 if member.flag_bits & 1:
                     raise InvalidInput(
-                        f"{self.place(member.filename)} is encrypted; make the archive without a password"
+                        f"{self.full_name(member.filename)} is encrypted; make the archive without a password"
                     )
                 if not member.is_dir():
                     yield member.filename, member.file_size
@@ -204,7 +206,7 @@ class _Zip(_Archive):
                 try:
                     yield name, archive.read(self._members[name])
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.place(name)}: damaged ({error}); replace the archive") from error
+                    raise CorruptInput(f"{self.full_name(name)}: damaged ({error}); replace the archive") from error
 
 
 class _Tar(_Archive):
@@ -213,19 +215,19 @@ class _Tar(_Archive):
             for member in archive:
                 if not (member.isreg() or member.isdir()):
                     raise InvalidInput(
-                        f"{self.place(member.name)} is a link or a device; put the file itself into the archive"
+                        f"{self.full_name(member.name)} is a link or a device; put the file itself into the archive"
                     )
                 if member.isreg():
                     yield member.name, member.size
                 else:
                     self._check_name(member.name)
             assert archive.fileobj is not None
-            while archive.fileobj.read(2**20):  # to the end, where a compressed file has its checksum
+            while archive.fileobj.read(2**20):  # to the end, where a compressed file keeps its checksum
                 pass
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         wanted: Mapping[str, str] = {member: name for name, member in self._members.items()}
-        # In the archive's order: to go back in a compressed one means to read it from the start.
+        # In the archive's order: going back in a compressed one means reading it from the start.
         with tarfile.open(self.path, tarinfo=_StrictTarInfo) as archive:
             for member in archive:
                 if member.name not in wanted:
@@ -235,7 +237,7 @@ class _Tar(_Archive):
                     assert file is not None
                     content = file.read()
                 except _DAMAGE as error:
-                    raise CorruptInput(f"{self.place(member.name)}: damaged ({error}); replace it") from error
+                    raise CorruptInput(f"{self.full_name(member.name)}: damaged ({error}); replace it") from error
                 yield wanted[member.name], content
 
 
@@ -247,7 +249,7 @@ _BROKEN: tuple[type[tarfile.HeaderError], ...] = (
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Raises where tarfile takes a damaged header, or a missing end mark, for the end of the archive."""
+    """Raises where tarfile would take a damaged header or a missing end mark for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "_StrictTarInfo":
@@ -256,8 +258,8 @@ class _StrictTarInfo(tarfile.TarInfo):
         except _BROKEN as error:
             if tar.offset == 0:
                 raise  # tarfile is still finding out how the archive is compressed
-            place = os.fsdecode(tar.name or "")
-            raise CorruptInput(f"{place}: truncated or damaged at byte {tar.offset} ({error}); replace it") from error
+            name = os.fsdecode(tar.name or "")
+            raise CorruptInput(f"{name}: truncated or damaged at byte {tar.offset} ({error}); replace it") from error
 
 
 def _posix(name: str) -> str:
@@ -265,16 +267,16 @@ def _posix(name: str) -> str:
 
 
 def _common_folder(names: list[str]) -> str:
-    """The folder, with its slash, that all these files lie in below the top; "" if there is none."""
+    """The folder, with its slash, that contains all these files; "" if there is none."""
     folders = {name.rpartition("/")[0] for name in names}
     common = os.path.commonpath(folders) if folders and "" not in folders else ""
     return f"{common}/" if common else ""
 
 
-def _check_size(place: str, size: int) -> None:
+def _check_size(name: str, size: int) -> None:
     if size > LARGEST_FILE:
         raise InvalidInput(
-            f"{place}: {size} bytes; an image may have at most {LARGEST_FILE}: make it smaller, or remove it"
+            f"{name}: {size} bytes; an image may have at most {LARGEST_FILE}: make it smaller, or remove it"
         )
 
 

@@ -23,9 +23,9 @@ OFFICIAL = IdxSet(
 
 
 class FashionMnist(IdxSource, frozen=True, extra="forbid"):
-    """Fashion-MNIST from the first place that has it: 50,000 train, 10,000 validation, 10,000 test images.
+    """Fashion-MNIST from the first folder that has it: 50,000 train, 10,000 validation, 10,000 test images.
 
-    The places: `root` alone if it is given (a silent other source would surprise); else the user's cache,
+    Only `root` is searched if it is given (another source would be a surprise); else the user's cache,
     Debian's folder, a torchvision download into the cache. Files may be gzipped or not, directly in the
     folder or as torchvision lays them out. At size 32 two rows and columns of zeros are added on each side;
     any other size than 28 is resized.

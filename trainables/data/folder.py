@@ -42,9 +42,9 @@ class Folder(DataSource, frozen=True, extra="forbid"):
 
     Each is turned upright, laid on white where it is transparent, cropped to its central square and resized
     with antialiasing (`picture.decode`). In the order of their paths, four fifths are `train`, a tenth
-    `validation` and a tenth `test` by a fixed shuffle. When every image lies in a sub-folder, and there are two
-    or more of these at the first level, they are the classes in the order of their names; `labels: none` does
-    without. The pixels are kept in the user's cache as one array, made anew when a file's path, size or time
+    `validation` and a tenth `test` by a fixed shuffle. When every image is in a sub-folder, and there are two
+    or more of these at the first level, they are the classes in the order of their names; `labels: none` ignores
+    them. The pixels are kept in the user's cache as one array, which is remade when a file's path, size or time
     changes.
     """
 
@@ -87,7 +87,7 @@ class Folder(DataSource, frozen=True, extra="forbid"):
 
 
 def _labels(names: list[str]) -> NDArray[np.int64] | None:
-    """The class of each file: the number of its first-level folder; None if one has none, or all have one."""
+    """The class of each file: the number of its first-level folder; None if a file has none, or all share one."""
     folders = [name.partition("/")[0] if "/" in name else None for name in names]
     classes = sorted({folder for folder in folders if folder is not None})
     if None in folders or len(classes) < 2:
@@ -97,12 +97,12 @@ def _labels(names: list[str]) -> NDArray[np.int64] | None:
 
 
 def _fill(array: NDArray[np.uint8], collection: Collection, size: int, mode: str) -> None:
-    """Decode every file into its row; the first damaged one ends it."""
+    """Decode every file into its row; stop at the first damaged one."""
     rows = {name: row for row, name in enumerate(collection.names)}
 
     def pixels(file: tuple[str, bytes]) -> tuple[str, NDArray[np.uint8]]:
         name, content = file
-        return name, decode(content, collection.place(name), size, mode)
+        return name, decode(content, collection.full_name(name), size, mode)
 
     with strict_pillow(), ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
         decoded = (made for some in _batches(collection.contents(), _BATCH) for made in pool.map(pixels, some))
@@ -117,7 +117,7 @@ def _batches(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
 
 
 def _with_progress(items: Iterable[_T], count: int, what: str) -> Iterable[_T]:
-    """The same items, counted on standard error where that is a terminal."""
+    """The same items, with a progress bar on standard error if that is a terminal."""
     if not sys.stderr.isatty():
         return items
     return track(items, escape(shown(what)), total=count, console=Console(stderr=True), transient=True)

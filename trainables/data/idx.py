@@ -14,16 +14,16 @@ from trainables.errors import CorruptInput
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> tuple[bytes, NDArray[np.uint8]]:
-    """An IDX file of unsigned bytes, plain or (by its first bytes) gzip, which must have this shape.
+    """An IDX file of unsigned bytes, plain or (by its first bytes) gzipped, which must have this shape.
 
     The format: two zero bytes, the type (8: unsigned byte), the number of dimensions, each dimension as a
     big-endian uint32, the data. Source: Y. LeCun, "The MNIST database of handwritten digits".
 
     Returns:
-        the file's content, unzipped, and the array in it.
+        the unzipped content, and the array in it.
 
     Raises:
-        CorruptInput: when the file is not that; names it.
+        CorruptInput: naming the file, when it is anything else.
     """
     header = 4 + 4 * len(shape)
     size = header + math.prod(shape)

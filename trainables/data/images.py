@@ -50,7 +50,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What there is to say of a data set without its pixels; a study's ledger keeps it.
+    """A data set's description without its pixels; a study's ledger keeps it.
 
     Attributes:
         shape: of an image, C x H x W.
@@ -114,7 +114,7 @@ class Dataset:
 
     @property
     def facts(self) -> DataFacts:
-        """What there is to say of it."""
+        """Its description."""
         images = {str(split): len(self.split(split)) for split in Split}
         shape = self.channels, self.size, self.size
         return DataFacts(shape, images, self.classes, self.class_counts(Split.TRAIN), self.digest)
@@ -131,7 +131,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the shapes and bytes of all arrays: equal for equal data, wherever it is from."""
+        """SHA-256 (hex) of the shapes and bytes of all arrays: the same for the same data, wherever it comes from."""
         state = hashlib.sha256()
         for split in Split:
             part = self.split(split)

@@ -1,4 +1,4 @@
-"""Under which licence each source's images may be used, as far as their authors say so: for model cards.
+"""The licence of each source's images, as far as their authors state one: for model cards.
 
 A new source needs a row here; a test compares the names.
 """

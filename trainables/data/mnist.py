@@ -19,9 +19,9 @@ OFFICIAL = IdxSet(
 
 
 class Mnist(IdxSource, frozen=True, extra="forbid"):
-    """MNIST from the first place that has it: 50,000 train, 10,000 validation, 10,000 test images.
+    """MNIST from the first folder that has it: 50,000 train, 10,000 validation, 10,000 test images.
 
-    The places: `root` alone if it is given; else the user's cache, a torchvision download into the cache.
+    Only `root` is searched if it is given; else the user's cache, then torchvision downloads it into the cache.
     Layouts and sizes are as for Fashion-MNIST.
     """
 
@@ -29,5 +29,5 @@ class Mnist(IdxSource, frozen=True, extra="forbid"):
 
     @classmethod
     def official(cls) -> IdxSet:
-        """What must lie there."""
+        """The files that must be found."""
         return OFFICIAL

@@ -1,4 +1,4 @@
-"""MNIST and the sets that took its form: four IDX files, 60,000 + 10,000 grey images of 28 x 28 in ten classes."""
+"""MNIST and the sets that share its format: four IDX files, 60,000 + 10,000 grey images of 28 x 28 in ten classes."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -46,9 +46,9 @@ class IdxSet:
     Attributes:
         name: the source's name.
         title: what people call it.
-        torchvision: its class in `torchvision.datasets`, which is also the folder that this one makes.
+        torchvision: its class in `torchvision.datasets`, and the folder that this class makes.
         files: the four official files by name.
-        train_count: of the official training images the first so many are `train`, the others `validation`.
+        train_count: of the official training images so many, from the first on, are `train`, the rest `validation`.
         debian: the folder of the Debian package `package`, where there is one.
     """
 
@@ -61,7 +61,7 @@ class IdxSet:
     package: str = ""
 
     def load(self, root: Path | None, size: int) -> Dataset:
-        """The three splits with their labels, at `size` pixels a side: 32 is padded by zeros, others are resized."""
+        """The three splits with their labels, at `size` pixels a side: 32 is padded with zeros, others are resized."""
         arrays = {name: self._read(path, self.files[name]) for name, path in self.published().find(root).items()}
         train, test = (_fit(arrays[f"{part}-images-idx3-ubyte"][:, None], size) for part in ("train", "t10k"))
         train_labels, test_labels = (arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k"))
@@ -75,7 +75,7 @@ class IdxSet:
         )
 
     def published(self) -> PublishedFiles:
-        """Where it lies, and how it is brought."""
+        """Where its files are looked for, and how to download them."""
         return PublishedFiles(
             name=self.name,
             search=self._search,
@@ -115,7 +115,7 @@ class IdxSource(DataSource, ABC, frozen=True, extra="forbid"):
     @classmethod
     @abstractmethod
     def official(cls) -> IdxSet:
-        """Which set it is."""
+        """The data set."""
 
     def load(self) -> Dataset:
         """The three splits with their labels."""
@@ -123,7 +123,7 @@ class IdxSource(DataSource, ABC, frozen=True, extra="forbid"):
 
     @classmethod
     def published(cls) -> PublishedFiles:
-        """The user's cache, Debian's folder if there is such a package, a download."""
+        """The files of this data set."""
         return cls.official().published()
 
 

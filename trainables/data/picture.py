@@ -32,7 +32,7 @@ def strict_pillow() -> Iterator[None]:
         yield
 
 
-def decode(content: bytes, place: str, size: int, mode: str) -> NDArray[np.uint8]:
+def decode(content: bytes, name: str, size: int, mode: str) -> NDArray[np.uint8]:
     """The pixels, C x size x size, of an image file; to be called within `strict_pillow`.
 
     Of several frames it is the first; a turned photograph (EXIF) is put upright; transparent pixels are laid
@@ -42,7 +42,7 @@ def decode(content: bytes, place: str, size: int, mode: str) -> NDArray[np.uint8
 
     Args:
         content: the file.
-        place: its name, for messages.
+        name: of the image, for messages.
         size: pixels a side.
         mode: a key of `MODES`.
 
@@ -56,30 +56,30 @@ def decode(content: bytes, place: str, size: int, mode: str) -> NDArray[np.uint8
                 image.verify()  # the checksums, which decoding passes over; the image is then used up
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
-            flat = _flattened(image, place, MODES[mode])
+            flat = _flattened(image, name, MODES[mode])
     except InvalidInput:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidInput(
-            f"{place}: more than {Image.MAX_IMAGE_PIXELS} pixels, which may be a decompression bomb; make it smaller, "
+            f"{name}: more than {Image.MAX_IMAGE_PIXELS} pixels, which may be a decompression bomb; make it smaller, "
             "or remove it"
         ) from error
     except UnidentifiedImageError as error:
-        raise CorruptInput(f"{place}: not an image of {', '.join(FORMATS)}; replace it, or remove it") from error
+        raise CorruptInput(f"{name}: not an image of {', '.join(FORMATS)}; replace it, or remove it") from error
     except Exception as error:  # every decoder has errors of its own
         reason = reason_of(error, most=120)
-        raise CorruptInput(f"{place}: damaged image ({reason}); replace it, or remove it") from error
+        raise CorruptInput(f"{name}: damaged image ({reason}); replace it, or remove it") from error
     pixels = np.asarray(square(flat, size))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def _flattened(image: Image.Image, place: str, mode: str) -> Image.Image:
+def _flattened(image: Image.Image, name: str, mode: str) -> Image.Image:
     """The image upright, without transparency, in `mode` (RGB or L)."""
     if image.mode in _WIDE or (image.mode == "I" and image.format == "PPM"):  # the reader scales PPM to 16 bits
         image = _upper_byte(image)
     elif image.mode in ("I", "F"):
         raise InvalidInput(
-            f"{place}: {'32-bit whole' if image.mode == 'I' else 'floating-point'} numbers, whose black and white are "
+            f"{name}: {'32-bit whole' if image.mode == 'I' else 'floating-point'} numbers, whose black and white are "
             "unknown; convert it to 8 or 16 bits"
         )
     image = ImageOps.exif_transpose(image)

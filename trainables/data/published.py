@@ -11,7 +11,7 @@ from trainables.errors import CorruptInput, DataNotFound, reason_of
 from trainables.paths import absolute, cache_folder
 
 Search = Callable[[Path], tuple[dict[str, Path], list[str]]]
-"""Looks into one folder: the paths of the files found there by their official names, and the names it lacks."""
+"""Looks into one folder: the paths of the files found, by their official names, and the names of the missing."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PublishedFiles:
         """The files' paths in the first folder that has all of them; with a `root`, in it or nowhere.
 
         Raises:
-            DataNotFound: when they are nowhere; names every folder and how to get them.
+            DataNotFound: when they are not found; names every folder and how to get them.
         """
         if root is not None:
             return self._in_root(root)
@@ -70,14 +70,14 @@ class PublishedFiles:
         if missing:
             raise DataNotFound(
                 f"{self.name}: {absolute(root)} lacks {', '.join(missing)}; correct `root`, or leave it out to look in "
-                "the usual places"
+                "the usual folders"
             )
         return found
 
     def _download(self, cache: Path) -> None:
         try:
             self._fetch(cache)
-        except Exception as error:  # torchvision lets through whatever its network layer raises
+        except Exception as error:  # torchvision passes on whatever its network layer raises
             folders = f"{cache}, or {self.debian}" if self.debian else f"or {cache}"
             install = f"run `apt-get install {self.package}`, or " if self.package else ""
             raise DataNotFound(
@@ -86,7 +86,7 @@ class PublishedFiles:
             ) from error
 
     def _fetch(self, cache: Path) -> None:
-        datasets = importlib.import_module("torchvision.datasets")  # takes 1 s: only when it is needed
+        datasets = importlib.import_module("torchvision.datasets")  # takes 1 s to import
         cache.mkdir(parents=True, exist_ok=True)
         # Into a folder of its own first: an interrupted download must not look like a finished one.
         partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
@@ -102,7 +102,7 @@ def read(path: Path) -> bytes:
     """The content of a file of a data set.
 
     Raises:
-        CorruptInput: when it cannot be read; names it.
+        CorruptInput: naming it, when it cannot be read.
     """
     try:
         return path.read_bytes()

@@ -12,11 +12,11 @@ from trainables.errors import InvalidInput
 from trainables.paths import DATA_KEYS
 
 SMALLEST, LARGEST = 8, 256
-"""Sides in pixels that a source may be asked for."""
+"""The sizes in pixels a side that a source takes."""
 
 
 class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
-    """Says where images come from; `load` brings them. Frozen, so that it can stand in a study file."""
+    """Says where images come from; `load` reads them. Frozen, as part of a study file."""
 
     name: str
 
@@ -25,14 +25,14 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
         """The data set, in memory.
 
         Raises:
-            DataNotFound: when it is nowhere; the message names the folders searched and how to get it.
-            CorruptInput: when a file is not what it should be.
+            DataNotFound: when it is not found; the message names the folders searched and how to get it.
+            CorruptInput: when a file is damaged.
             InvalidInput: when the data breaks a rule.
         """
 
     @classmethod
     def path_key(cls) -> str | None:
-        """Which of `DATA_KEYS` says where the images lie; None for what comes with a library."""
+        """Which of `DATA_KEYS` says where the images are; None for data that comes with a library."""
         return next((key for key in DATA_KEYS if key in cls.model_fields), None)
 
     def at(self, path: Path | None) -> Self:
@@ -49,5 +49,5 @@ class DataSource(BaseModel, ABC, frozen=True, extra="forbid"):
 
     @classmethod
     def published(cls) -> PublishedFiles | None:
-        """The files of a published data set; None for what comes with a library or from a path."""
+        """The files of a published data set; None for data that comes with a library or from a path."""
         return None

@@ -15,7 +15,7 @@ def pad(images: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
 
 
 def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """N x C x H x W to N x C x size x size: Pillow's bicubic filter, which antialiases when it makes smaller.
+    """N x C x H x W to N x C x size x size: Pillow's bicubic filter, which antialiases when it shrinks.
 
     It is the resampling that Parmar et al. 2022 ("On Aliased Resizing") recommend before an FID, and works in
     fixed point, so that the result is the same on every processor.
@@ -33,13 +33,13 @@ def square(image: Image.Image, size: int) -> Image.Image:
     """The largest central square of an image, resized as `resize` does it."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Cropped first: with resize's own `box`, pixels outside the square would weigh in at its edges.
+    # Cropped first: with resize's own `box`, pixels outside the square would affect its edges.
     cropped = image.crop((left, top, left + side, top + side))
     return cropped if side == size else cropped.resize((size, size), Image.Resampling.BICUBIC)
 
 
 def split_indices(count: int, parts: int) -> list[NDArray[np.int64]]:
-    """Indices of 0..count-1 shuffled by a fixed private generator: `parts` tenths, and before them the rest.
+    """Indices of 0..count-1 shuffled by a fixed private generator: `parts` tenths, and the rest before them.
 
     Returns:
         `parts` + 1 arrays; the first has what is left, the others count // 10 (rounded to nearest) each.

@@ -1,8 +1,8 @@
-"""A small convnet whose inner features stand for what images mean in an FID, and the recipe that trains it.
+"""A small convnet whose inner features an FID compares, and the recipe that trains it.
 
-Inception's features were learnt on photographs of 299 pixels; for grey images of 28 a net trained on the data
-itself tells classes and defects apart at a thousandth of the cost. The recipe is fixed: the same data on the
-same machine and thread count gives the same weights, and nothing touches torch's global generator.
+Inception's features were learnt on photographs of 299 pixels; for grey images of 28 pixels a net trained on the
+data itself tells classes and defects apart at a thousandth of the cost. The recipe is fixed: the same data, machine
+and thread count give the same weights, and torch's global generator stays untouched.
 """
 
 import math
@@ -20,10 +20,10 @@ from trainables.errors import InvalidInput
 from trainables.tensors import as_tensor
 
 RECIPE = 1
-"""Version of network and training, part of every cached classifier's name: raise it with any change here."""
+"""Version of network and training, part of every cached classifier's name: raise it when anything here changes."""
 
 DIMENSION = 64
-"""Number of features: small beside the thousands of images over which an FID takes their covariance."""
+"""Number of features: few compared with the thousands of images whose covariance an FID takes."""
 
 _WIDTHS = (16, 32, 64, 64)
 _EPOCHS = 8
@@ -31,11 +31,11 @@ _STEPS_MIN, _STEPS_MAX = 600, 8_000
 _BATCH = 128
 _PEAK_RATE = 4e-3
 _WEIGHT_DECAY = 1e-3
-_SHIFT = 1  # pixels by which a training image moves at most
+_SHIFT = 1  # pixels that a training image is moved by at most
 _SEED = 1
 
 Progress = Callable[[int, int, float], None]
-"""Called with (step, steps, loss) now and then."""
+"""Called with (step, steps, loss) from time to time."""
 
 
 class Classifier(nn.Module):
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
 
     def __init__(self, channels: int, classes: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # modules draw from the global generator as they are made
+        with torch.random.fork_rng(devices=[]):  # modules draw from the global generator when they are made
             layers: list[nn.Module] = []
             for i, (fan_in, fan_out) in enumerate(zip((channels, *_WIDTHS), _WIDTHS, strict=False)):
                 layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False), nn.BatchNorm2d(fan_out)]
@@ -80,7 +80,7 @@ def train(dataset: Dataset, progress: Progress | None = None) -> Classifier:
     """A classifier of the data set's train split, in evaluation mode.
 
     The recipe: AdamW with a one-cycle rate (Smith & Topin 2017) for 8 epochs of batches of 128, at least 600
-    and at most 8,000 steps; images moved by at most one pixel; cross-entropy.
+    and at most 8,000 steps; images are moved by at most one pixel; the loss is cross-entropy.
 
     Raises:
         InvalidInput: without labels, or with fewer than two classes.
@@ -113,7 +113,7 @@ def train(dataset: Dataset, progress: Progress | None = None) -> Classifier:
 
 
 def recipe() -> dict[str, int | float | list[int]]:
-    """The recipe's numbers, for the record."""
+    """The recipe's numbers."""
     return {
         "version": RECIPE,
         "seed": _SEED,
@@ -130,19 +130,19 @@ def recipe() -> dict[str, int | float | list[int]]:
 
 
 def _rate(done: float) -> float:
-    """The rate, as a part of its peak: linear up over the first fifth, then a cosine down to zero."""
+    """The rate as a fraction of its peak: linear up over the first fifth, then a cosine down to zero."""
     return done / 0.2 if done < 0.2 else 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
 
 
 def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """The whole batch moved by up to `_SHIFT` pixels in each direction, with zeros coming in."""
+    """The whole batch moved by up to `_SHIFT` pixels in each direction, filled with zeros."""
     down, right = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=generator).tolist()
     return F.pad(images, (right, -right, down, -down))
 
 
 @torch.inference_mode()
 def accuracy(model: Classifier, part: LabelledImages, batch: int = 500) -> float:
-    """The part of labelled images that the model names rightly."""
+    """The fraction of labelled images that the model classifies correctly."""
     assert part.labels is not None
     images, labels = as_tensor(part.images), as_tensor(part.labels)
     right = 0

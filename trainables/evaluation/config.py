@@ -1,4 +1,4 @@
-"""How a study measures its generators: part of the study file, and of what makes two FIDs comparable."""
+"""How a study measures its generators: a part of the study file, and of what makes two FIDs comparable."""
 
 from typing import Annotated, Literal, Self
 
@@ -57,6 +57,6 @@ class Evaluation(Variant):
 
     @property
     def unusual_knobs(self) -> dict[str, int]:
-        """Knobs of the chosen metrics that are not at their defaults: other numbers, not to be compared."""
+        """Knobs of the chosen metrics that are not at their defaults: they give numbers that do not compare."""
         knobs = (knob for name in self.metrics for knob in METRICS[name].knobs)
         return {k: getattr(self, k) for k in knobs if getattr(self, k) != type(self).model_fields[k].default}

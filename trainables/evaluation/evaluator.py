@@ -17,10 +17,10 @@ FID_OF_FIRST = "fid_of_first"
 
 
 class Evaluator:
-    """The evaluate of one study's generators, on one device. Draws from no generator but its own."""
+    """Measures the generators of one study, on one device. Draws only from a random generator of its own."""
 
     def __init__(self, prepared: Prepared, device: torch.device | str = "cpu") -> None:
-        """Build the extractor and take what the metrics need of the real images."""
+        """Build the extractor and compute what the metrics need from the real images."""
         evaluation = prepared.evaluation
         self.keys = evaluation.keys
         """Names of the numbers that `evaluate` gives, `fid` first."""
@@ -36,7 +36,7 @@ class Evaluator:
 
         Args:
             batches: uint8 (N, C, H, W) each, on the evaluator's device.
-            first: also give the FID of so many of them alone, as `FID_OF_FIRST`; 0: do not.
+            first: also give the FID of the first so many of them, as `FID_OF_FIRST`; 0 for no.
 
         Returns:
             A finite number for each of `keys`.

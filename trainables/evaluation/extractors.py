@@ -1,7 +1,7 @@
-"""Feature extractors: what turns images into the numbers over which an FID is taken.
+"""Feature extractors: they turn images into the numbers that an FID compares.
 
-A row of `EXTRACTORS` is a configuration. It is prepared once per study, where it becomes an `ExtractorState`
-(plain arrays, so that Ray can ship it), and built from that state in every worker.
+A row of `EXTRACTORS` is a configuration. It is prepared once per study, which gives an `ExtractorState` (plain
+arrays, so that Ray can ship it), and built from that state in every worker.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ SHIPPED_SHA256 = "74a605a88765f069c4b5b540336e4d48f970615edfb990bb9cbf060c3cbc7d
 """Of the shipped file; `python -m trainables.evaluation.train_classifier` prints it."""
 
 _SHIPPED_SIZE = 28
-_SHIPPED_FOR = (28, 32)  # 32 is 28 with zeros around, which are cut off again
+_SHIPPED_FOR = (28, 32)  # 32 is 28 with zeros around it, which are cut off again
 
 
 class ClassifierExtractor(ExtractorConfig):
     """The inner features of a small classifier of the data set's own train split.
 
     Shipped for Fashion-MNIST of 28 and 32 pixels (of the latter it sees the central 28); for other labelled
-    data the same recipe runs once and its result stays in the user's cache.
+    data the same recipe runs once and its result is kept in the user's cache.
     """
 
     name: Literal["classifier"] = "classifier"
@@ -49,7 +49,7 @@ class ClassifierExtractor(ExtractorConfig):
         """Refuse data without labels.
 
         Raises:
-            InvalidInput: says what the data source takes for labels, and what else there is to do.
+            InvalidInput: saying where the data source finds labels, and the alternative.
         """
         if dataset.classes is None:
             raise InvalidInput(
@@ -87,13 +87,13 @@ EXTRACTORS: dict[str, type[ExtractorConfig]] = {
 
 def build_extractor(state: ExtractorState, device: torch.device | str = "cpu", precision: str = "float32") -> Extractor:
     """The extractor of a prepared state, on a device; computes in one of `PRECISIONS`."""
-    place = torch.device(device)
-    built = EXTRACTORS[state.name].build(state, place)
-    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](place.type))
+    on = torch.device(device)
+    built = EXTRACTORS[state.name].build(state, on)
+    return built if precision == "float32" else _Lowered(built, PRECISIONS[precision](on.type))
 
 
 class _Lowered:
-    """An extractor whose network computes in another precision; its features and logits are float32."""
+    """An extractor whose network computes in lower precision; its features and logits are float32."""
 
     def __init__(self, extractor: Extractor, precision: Context) -> None:
         self.name, self.digest, self.dimension = extractor.name, extractor.digest, extractor.dimension
@@ -128,13 +128,13 @@ class _ClassifierFeatures(Built):
 
 
 def serialise(arrays: Mapping[str, NDArray[Any]], test_accuracy: float) -> bytes:
-    """A safetensors file of the weights, which carries their digest and the accuracy."""
+    """The weights as a safetensors file, with their digest and the accuracy."""
     facts = json.dumps({"digest": weights_digest(arrays), "test_accuracy": test_accuracy}, sort_keys=True)
     return safetensors.numpy.save(dict(arrays), metadata={"ganstudy": facts})
 
 
 def shipped_path() -> Path:
-    """Where the shipped weights lie; the script that trains them writes there."""
+    """Where the shipped weights are; the script that trains them writes there."""
     return Path(__file__).parent / "weights" / SHIPPED
 
 
@@ -167,14 +167,14 @@ def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
     return _parse(path.read_bytes(), f"{path}: delete it to train a new one;")
 
 
-def _parse(content: bytes, place: str) -> tuple[dict[str, NDArray[Any]], float]:
+def _parse(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], float]:
     try:
         arrays = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
         digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise CorruptFile(f"{place} not a classifier's weights ({error})") from error
+        raise CorruptFile(f"{where} not a classifier's weights ({error})") from error
     if weights_digest(arrays) != digest:
-        raise CorruptFile(f"{place} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
+        raise CorruptFile(f"{where} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
     return arrays, test_accuracy

@@ -33,14 +33,14 @@ class Extractor(Protocol):
         """Uint8 N x C x H x W on the extractor's device to float32 N x dimension, without gradient."""
 
     def logits(self, features: Tensor) -> Tensor:
-        """Features that it gave to float32 logits N x classes of its own classes, without gradient."""
+        """Its features to float32 logits N x classes of its own classes, without gradient."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExtractorState:
     """A prepared extractor as plain values: what `build_extractor` needs, picklable without torch.
 
-    `input_shape` is C x H x W of the images it takes; from a larger image it uses the central `crop` pixels.
+    `input_shape` is C x H x W of the images it takes; of a larger image it uses the central `crop` pixels.
     `test_accuracy` is None where the network was not made for this data.
     """
 
@@ -62,7 +62,7 @@ class ExtractorConfig(Variant, ABC):
 
     @abstractmethod
     def check(self, dataset: Dataset) -> None:
-        """Refuse at once what `prepare` would refuse, as far as it can be known without work.
+        """Refuse at once what `prepare` would refuse, as far as that is known without work.
 
         Raises:
             InvalidInput: naming what is missing.
@@ -70,7 +70,7 @@ class ExtractorConfig(Variant, ABC):
 
     @abstractmethod
     def prepare(self, dataset: Dataset) -> ExtractorState:
-        """The extractor for this data set; may train or read a file, so once per study."""
+        """The extractor for this data set; may train or read a file, so call it once per study."""
 
     def state(
         self, dataset: Dataset, arrays: dict[str, NDArray[Any]], crop: int, test_accuracy: float | None
@@ -93,7 +93,7 @@ class ExtractorConfig(Variant, ABC):
 
 
 class Built:
-    """What built extractors share: the facts of their state, and the check of their input."""
+    """What built extractors share: their state's facts, and the check of their input."""
 
     def __init__(self, state: ExtractorState) -> None:
         """Take the facts of the state."""
@@ -106,7 +106,7 @@ class Built:
         """Refuse images of another type or shape than the state's.
 
         Raises:
-            InvalidInput: says what they are, and what it takes.
+            InvalidInput: saying what they are, and what it takes.
         """
         if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self._shape:
             raise InvalidInput(

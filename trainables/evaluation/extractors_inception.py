@@ -1,8 +1,8 @@
 """Inception's features (Szegedy et al. 2016), as the published FIDs use them, through torch-fidelity's network.
 
 The weights are those of TensorFlow's 2015 graph, ported by torch-fidelity; resizing to 299 pixels is TensorFlow
-1's bilinear one, without antialiasing, inside torch-fidelity's network (Parmar et al. 2022 show what other ways do
-to an FID). Nothing here opens the network: the file is brought by hand.
+1's bilinear one, without antialiasing, inside torch-fidelity's network (Parmar et al. 2022 show how other ways change
+an FID). Nothing here uses the internet: the file is copied by hand.
 """
 
 import io
@@ -25,14 +25,14 @@ FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 
 DIMENSION = 2048
-_FEATURES, _LOGITS = "2048", "fc.weight"  # logits without the bias, as torch-fidelity takes the inception score from
+_FEATURES, _LOGITS = "2048", "fc.weight"  # logits without the bias, of which torch-fidelity takes the inception score
 _SHAPES = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), _LOGITS: (1008, DIMENSION)}
 
 
 class InceptionExtractor(ExtractorConfig):
     """The 2048 pooled features of Inception v3; grey images are repeated to three channels.
 
-    For colour images and for comparison with published numbers; takes 1,000 times the classifier's work.
+    For colour images and for comparison with published numbers; a thousand times the classifier's work.
     """
 
     name: Literal["inception"] = "inception"
@@ -41,20 +41,20 @@ class InceptionExtractor(ExtractorConfig):
     dimension: ClassVar[int] = DIMENSION
 
     def check(self, dataset: Dataset) -> None:
-        """Look whether there is a file.
+        """Check that there is a file.
 
         Raises:
-            DataNotFound: when the file is nowhere; says where it was looked for and how to bring it.
+            DataNotFound: when the file is not found; says where it was searched for and how to get it.
         """
         path = self._path()
         if not path.is_file():
             raise _missing(path)
 
     def prepare(self, dataset: Dataset) -> ExtractorState:
-        """Read the weights; looks at no image.
+        """Read the weights; the images do not matter.
 
         Raises:
-            DataNotFound: when the file is nowhere; says where it was looked for and how to bring it.
+            DataNotFound: when the file is not found; says where it was searched for and how to get it.
             CorruptInput: when it holds something else.
         """
         arrays = read_weights(self._path())
@@ -75,18 +75,18 @@ def cached_path() -> Path:
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of torch-fidelity's file by name; never runs what a file may contain.
+    """The tensors of torch-fidelity's file by name; never runs code that a file may contain.
 
     Raises:
         DataNotFound: when there is no such file.
-        CorruptInput: when it is no state dict of that network.
+        CorruptInput: when it is not a state dict of that network.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         arrays = {str(name): np.ascontiguousarray(value.numpy()) for name, value in state.items()}
     except (FileNotFoundError, IsADirectoryError):
         raise _missing(path) from None
-    except Exception as error:  # torch's unpickler raises all kinds on bytes that are not its own
+    except Exception as error:  # torch's unpickler raises errors of every kind on foreign bytes
         reason = reason_of(error, most=150)
         raise CorruptInput(f"inception weights {path}: not a state dict ({reason}); fetch {URL} again") from None
     wrong = [name for name, shape in _SHAPES.items() if name not in arrays or arrays[name].shape != shape]
@@ -126,7 +126,7 @@ class _InceptionFeatures(Built):
 def _network(state: dict[str, Tensor]) -> Any:
     """torch-fidelity's network with these weights.
 
-    Its constructor unpickles whatever file it is given, so it is given bytes made here, of tensors alone.
+    Its constructor unpickles whatever file it is given, so it is given bytes made here, of tensors only.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # a second to import
 

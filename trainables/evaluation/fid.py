@@ -18,7 +18,7 @@ class FeatureMoments:
     """Mean and covariance of features that come in batches, in float64, in one pass.
 
     Sums and outer products are of the features minus the first batch's mean, so that features far from zero
-    lose no digits when the mean's part is subtracted (Chan, Golub & LeVeque 1983).
+    lose no digits when the mean is subtracted (Chan, Golub & LeVeque 1983).
     """
 
     def __init__(self, dimension: int) -> None:
@@ -40,7 +40,7 @@ class FeatureMoments:
             return
         values = features.detach().to(dtype=torch.float64)
         if not bool(torch.isfinite(values).all()):
-            raise InvalidInput("features are not all finite: the moments of such images mean nothing")
+            raise InvalidInput("features are not all finite, so their moments mean nothing")
         if self.count == 0:
             self._shift = values.mean(0)
             self._sum = self._sum.to(values.device)
@@ -69,7 +69,7 @@ class FeatureMoments:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The moments of the real images, with the root that every distance to them needs."""
+    """The moments of the real images, and the root that every distance to them needs."""
 
     mean: Tensor
     covariance: Tensor
@@ -87,7 +87,7 @@ class Reference:
         return self.distance_to(moments.mean, moments.covariance)
 
     def distance_to(self, mean: Tensor, covariance: Tensor) -> float:
-        """The FID of such a mean and covariance, as `FeatureMoments` gives them, against the reference."""
+        """The FID of a mean and covariance, as `FeatureMoments` gives them, against the reference."""
         return _distance(self.mean, self.covariance, self.root, mean, covariance)
 
 
@@ -117,7 +117,7 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
         if tensor.dtype != torch.float64:
             raise InvalidInput(f"{name} is {tensor.dtype}: must be torch.float64; take moments in float64")
         if not bool(torch.isfinite(tensor).all()):
-            raise InvalidInput(f"{name} is not finite: the distance of such moments means nothing")
+            raise InvalidInput(f"{name} is not finite, so the distance means nothing")
     return _distance(mean1, cov1, symmetric_root(cov1), mean2, cov2)
 
 

@@ -1,7 +1,7 @@
-"""What `prepare` measured of real images and noise, kept in the user's cache: a second launch need not wait for it.
+"""What `prepare` measured of real images and noise, kept in the user's cache so that a second launch need not wait.
 
-The numbers are a function of data, extractor and evaluation, so a file that is damaged, or cannot be written, is no
-loss: they are measured again. Their last bits depend on torch, NumPy and the processor too, and so does a file's name.
+The numbers follow from data, extractor and evaluation, so a file that is damaged or cannot be written is no loss:
+they are measured again. Their last bits also depend on torch, NumPy and the processor, so the file's name does too.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ RECIPE = 1
 """Raise it when the code changes what is measured: the noise's seed, the floor's sample, the FID, an extractor."""
 
 KEEP = 20
-"""So many files are kept, those used last: one of Inception's features is up to 200 MB."""
+"""How many files are kept, the most recently used: one of Inception's features is up to 200 MB."""
 
 _VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE", "MKL_CBWR")
-"""Of the environment: they choose the instructions of matrix products."""
+"""Environment variables that choose the instructions of matrix products."""
 
 _CPU = ("model name", "flags", "Features")
 """Lines of /proc/cpuinfo; virtual machines may share a name and differ in flags (`Features` on ARM)."""
@@ -39,12 +39,12 @@ _ARRAYS = ("mean", "covariance", "root", "features", "noise_mean", "noise_covari
 
 @dataclass(frozen=True, eq=False)
 class ReferenceMeasurements:
-    """What is measured of a study's real images and of noise: the part of `Prepared` that takes seconds.
+    """What is measured on a study's real images and on noise: the part of `Prepared` that takes seconds.
 
     Attributes:
         features: of the real images of the evaluation split, float32 `count` x dimension; `mean`, `covariance` and
             `root` (of the covariance) are theirs.
-        classes_present: how many of the extractor's classes it names at least one of these images.
+        classes_present: how many of the extractor's classes it assigns to at least one of these images.
         fid_floor: FID of real train images (`floor_count` of them) against all real test images.
         fid_ceiling: FID of `evaluation.count` images of uniform noise against the evaluation split.
         noise_mean: of the features of that noise, and `noise_covariance`: for the ceiling on another split.
@@ -64,7 +64,7 @@ class ReferenceMeasurements:
 
 
 def kept(fingerprint: str, batch: int, measure: Callable[[], ReferenceMeasurements]) -> ReferenceMeasurements:
-    """Return what was measured before of the same on such a machine, else `measure` and keep it.
+    """Return what was measured before for the same fingerprint on such a machine, else `measure` and keep it.
 
     Args:
         fingerprint: of data, extractor and evaluation.
@@ -75,7 +75,7 @@ def kept(fingerprint: str, batch: int, measure: Callable[[], ReferenceMeasuremen
     found = _read(path)
     if found is not None:
         with suppress(OSError):
-            os.utime(path)  # used last
+            os.utime(path)  # mark it as used
         return found
     measured = measure()
     with suppress(OSError):
@@ -85,7 +85,7 @@ def kept(fingerprint: str, batch: int, measure: Callable[[], ReferenceMeasuremen
 
 
 def _key(fingerprint: str, batch: int) -> str:
-    """A digest of all that the last bits depend on."""
+    """A digest of everything that the last bits depend on."""
     versions = RECIPE, torch.__version__, np.__version__
     machine = torch.backends.cpu.get_cpu_capability(), platform.processor(), *_cpu()
     variables = [os.environ.get(name) for name in _VARIABLES]
@@ -93,7 +93,7 @@ def _key(fingerprint: str, batch: int) -> str:
 
 
 def _forget_old(folder: Path) -> None:
-    """Remove all files but the `KEEP` used last."""
+    """Remove all files but the `KEEP` most recently used."""
     files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[KEEP:]:
         file.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What is computed once per study and shared by its trials: data, extractor, real statistics, FID bounds.
 
-All numbers here come out the same to the last bit for any number of threads of the caller, because a trial
-that is run again from its file must reproduce its FIDs.
+All numbers here are the same to the last bit for any number of threads of the caller, because a trial that is
+run again from its file must reproduce its FIDs.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _NOISE_SEED, _FLOOR_SEED = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Prepared(ReferenceMeasurements):
-    """A study's shared part as plain values and numpy arrays, so that Ray's object store maps it uncopied.
+    """What trials of a study share, as plain values and numpy arrays, which Ray's object store maps without a copy.
 
     Attributes:
         fingerprint: names what an FID of `evaluation.count` images means here (data, split, extractor, count, size);
@@ -51,10 +51,10 @@ class Prepared(ReferenceMeasurements):
         return Reference(as_tensor(self.mean), as_tensor(self.covariance), as_tensor(self.root), self.count)
 
     def on(self, split: Split) -> "Prepared":
-        """The same for another split: to the last bit what `prepare` gives, but only this split is worked on.
+        """The same for another split: to the last bit what `prepare` gives, but only this split is measured.
 
         Raises:
-            InvalidInput: when there are not more images in it than features.
+            InvalidInput: unless it has more images than there are features.
         """
         evaluation = self.evaluation.model_copy(update={"split": split})
         _check_counts(self.dataset, evaluation, self.extractor.dimension)
@@ -66,11 +66,11 @@ class Prepared(ReferenceMeasurements):
 
 
 def check(dataset: Dataset, evaluation: Evaluation) -> None:
-    """Refuse what `prepare` would refuse, as far as it can be known without work.
+    """Refuse what `prepare` would refuse, as far as that is known without work.
 
     Raises:
-        InvalidInput: when there are not more images than features, generated or real: their covariance would
-            be singular and the FID's bias large; or when the extractor lacks labels or its weights.
+        InvalidInput: unless there are more images than features, generated and real: else their covariance would be
+            singular and the FID's bias large; or when the extractor lacks labels or its weights.
     """
     evaluation.extractor.check(dataset)
     _check_counts(dataset, evaluation, evaluation.extractor.dimension)
@@ -83,13 +83,13 @@ def prepare(
 
     Args:
         data: the source.
-        evaluation: how generators are evaluated.
+        evaluation: how generators are measured.
         fits: called with the data before anything is computed; may refuse it.
-        cached: take what an earlier call measured on such a machine from the user's cache, and keep it there.
+        cached: reuse what an earlier call on such a machine left in the user's cache, and keep new results there.
 
     Raises:
         InvalidInput: as `check`, before anything is computed.
-        DataNotFound: when the data is nowhere.
+        DataNotFound: when the data is not found.
         CorruptFile: when a file of the data or the extractor is damaged.
     """
     dataset = data.load()
@@ -202,7 +202,7 @@ def split_images(part: LabelledImages, batch: int) -> Iterator[Tensor]:
 
 
 def noise_images(evaluation: Evaluation, shape: tuple[int, int, int]) -> Iterator[Tensor]:
-    """Uniform noise in place of generated images: as many, always the same."""
+    """Uniform noise instead of generated images: as many of them, always the same."""
     generator = np.random.Generator(np.random.PCG64(_NOISE_SEED))
     for start in range(0, evaluation.count, evaluation.batch):
         count = min(evaluation.batch, evaluation.count - start)

@@ -1,7 +1,7 @@
 """Train the classifier of Fashion-MNIST that ships: `python -m trainables.evaluation.train_classifier`.
 
 Writes the weights and, beside them, where they come from; prints the SHA-256 to pin in `extractors.py`.
-Trains on the 50,000 train images only; the test accuracy is of the official 10,000, which chose nothing.
+Trains on the 50,000 train images only; the test accuracy is on the official 10,000, which decide nothing.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ACCURACY_MIN = 0.91
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train, measure and write; 1 if the accuracy is below 91 %, and then nothing is written."""
+    """Train, measure and write; return 1 and write nothing if the accuracy is below 91 %."""
     parser = argparse.ArgumentParser(prog="python -m trainables.evaluation.train_classifier", description=__doc__)
     parser.add_argument("--threads", type=int, default=2, help="changes the last bits of the weights")
     parser.add_argument("--output", type=Path, default=shipped_path(), help="the .safetensors file to write")

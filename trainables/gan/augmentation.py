@@ -1,7 +1,7 @@
-"""Augmentations of what D sees, real and generated alike. A new one is one class and one row in `AUGMENTATIONS`.
+"""Augmentations of what D sees, real and generated images alike. A new one is one class and one row in `AUGMENTATIONS`.
 
-They are differentiable, so that G learns through them, and draw anew for every image from an explicit generator.
-Penalties act on the augmented images. What they draw is drawn for the whole batch: `world` gives each process its part.
+They are differentiable, so that G learns through them, and draw for every image from an explicit generator.
+Penalties act on the augmented images. Numbers are drawn for the whole batch; `world` gives each process its part.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ class Augmentation(Variant):
     name: str
 
     def __call__(self, images: Tensor, rng: torch.Generator, world: World = SINGLE) -> Tensor:
-        """Return the images (N, C, H, W) as D is to see them, same shape; all randomness is `rng`'s."""
+        """Return the images (N, C, H, W) as D is to see them, in the same shape; all randomness comes from `rng`."""
         return images
 
 
@@ -71,7 +71,7 @@ def translate(images: Tensor, largest: int, rng: torch.Generator, world: World =
     count, _, height, width = images.shape
     draw = partial(torch.randint, -largest, largest + 1, generator=rng, device=images.device)
     down, right = world.draw_shard(draw, (2, count, 1), dim=1)
-    # A frame of zeros, one pixel wide: every place outside the image is read from it.
+    # A frame of zeros, one pixel wide: every pixel outside the image is read from it.
     rows = (torch.arange(1, height + 1, device=images.device) - down).clamp(0, height + 1)
     columns = (torch.arange(1, width + 1, device=images.device) - right).clamp(0, width + 1)
     framed = pad(images, (1, 1, 1, 1)).movedim(1, -1)
@@ -81,7 +81,7 @@ def translate(images: Tensor, largest: int, rng: torch.Generator, world: World =
 
 
 def cut_out(images: Tensor, side: int, rng: torch.Generator, world: World = SINGLE) -> Tensor:
-    """Set a square of `side` pixels to 0 whose middle is anywhere in the image; what sticks out is lost."""
+    """Set a square of `side` pixels, with its middle anywhere in the image, to 0; it may stick out."""
     count, _, height, _ = images.shape
     draw = partial(torch.randint, 0, height + 1 - side % 2, generator=rng, device=images.device)
     middles = world.draw_shard(draw, (2, count, 1), dim=1)

@@ -1,4 +1,4 @@
-"""What the networks are fed: batches of real images, and latents with the classes that they are to have."""
+"""What the networks are fed: batches of real images, and latents with the classes asked for."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Batches:
         config: the trial.
         images: the training images on the device, uint8 (N, C, H, W).
         labels: their classes, int64 (N,), if the trial uses them.
-        classes: how many there are, 0 for data without labels.
+        classes: their number, 0 for data without labels.
     """
 
     config: TrialConfig
@@ -64,7 +64,7 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield a generator network's images, float32 in [-1, 1], and their classes: `count` in all.
 
-        `evaluation` says how many a batch, and in which precision they are computed.
+        `evaluation` sets the batch size and the precision.
         """
         precision, size = PRECISIONS[evaluation.precision](self.images.device.type), evaluation.batch
         for start in range(0, count, size):

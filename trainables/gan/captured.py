@@ -1,14 +1,14 @@
-"""Steps of a trial one after the other: as they come, or on a GPU captured once as a CUDA graph and replayed.
+"""The steps of a trial: run eagerly, or on a GPU captured once as a CUDA graph and replayed.
 
-On a GPU a step of these networks is hundreds of short operations and the time goes into launching them; a graph is
+On a GPU a step of these networks is hundreds of short operations, and the time goes into launching them; a graph is
 launched as one. What is captured is an ordinary function over tensors that stay where they are: all that differs from
-step to step is set before it, the seeds in generators that are registered with the graph, rates and the weight of the
-moving average in scalars on the device. Called again instead of replayed (`StaticSteps`) it is the same on a CPU, where
+step to step is set before it, the seeds in generators registered with the graph, rates and the weight of the moving
+average in scalars on the device. Called again instead of replayed (`StaticSteps`), it does the same on a CPU, where
 it is tested.
 
 Steps of a trial differ in more than numbers where G moves in some only (n_critic) and where a penalty is lazy: each
 kind has a graph of its own. A step in which the host must read from the device (a controller at the end of its window)
-is never captured. The numbers drawn are those of the step as it comes, to the last bit: a replay takes a generator's
+is never captured. The numbers drawn are those of an eager step, to the last bit: a replay takes a generator's
 seed as it is then. Rates are rounded to float32 on the device, and the average adds up in another order.
 """
 
@@ -29,10 +29,10 @@ EAGER, STATIC, CAPTURED = "eager", "static", "captured"
 
 
 class Steps:
-    """Steps as they come, each operation launched by itself; the moving average follows G."""
+    """Eager steps, each operation launched by itself; the moving average follows G."""
 
     captured: ClassVar[bool] = False
-    """The stepper must read its rates from the device."""
+    """Whether the stepper must read its rates from the device."""
 
     def __init__(
         self, config: TrialConfig, stepper: Stepper, generator: nn.Module, ema: Ema | None, sums: Tensor
@@ -50,7 +50,7 @@ class Steps:
         return moves
 
     def forget(self) -> None:
-        """Forget where tensors lay: an optimiser's state was replaced."""
+        """Forget where tensors are: an optimiser's state was replaced."""
 
     def _dial_average(self, step: int) -> None:
         if self._ema:
@@ -70,13 +70,13 @@ class Steps:
 
 
 class StaticSteps(Steps):
-    """Steps of a few kinds, each captured after some of its kind were taken as they come, and replayed from then on.
+    """Steps of a few kinds, each captured after a few eager steps of its kind, and replayed from then on.
 
-    Those warm up what torch makes at the first call (optimisers' moments, handles, workspaces). They are steps of the
-    trial as any other, so nothing has to be undone.
+    The eager ones warm up what torch makes at the first call (optimisers' moments, handles, workspaces). They are
+    steps of the trial like any other, so nothing has to be undone.
 
-    Here to capture a step is to keep its number, and to replay it to do the same work again under that old number: all
-    that a graph does, on any device.
+    To capture a step here is to keep its number, and to replay it is to do the same work again under that old number:
+    all that a graph does, on any device.
     """
 
     captured = True
@@ -100,7 +100,7 @@ class StaticSteps(Steps):
     def _run(self, step: int) -> None:
         kind = self._stepper.kind(step)
         if kind is None or self._taken[kind] < self.WARM_UPS:
-            self._run_as_it_comes(step)
+            self._run_eagerly(step)
         else:
             if kind not in self._replays:
                 self._replays[kind] = self._capture(step)
@@ -108,11 +108,11 @@ class StaticSteps(Steps):
         if kind is not None:
             self._taken[kind] += 1
 
-    def _run_as_it_comes(self, step: int) -> None:
+    def _run_eagerly(self, step: int) -> None:
         self._work(step)
 
     def _capture(self, step: int) -> Callable[[], None]:
-        """Return what does the work of the steps of step number `step`'s kind; do nothing yet."""
+        """Return a function that does the work of steps of this one's kind; do nothing yet."""
         return partial(self._work, step)
 
 
@@ -126,14 +126,14 @@ class CapturedSteps(StaticSteps):
         super().__init__(config, stepper, generator, ema, sums)
 
     def forget(self) -> None:
-        """Let go of the graphs and of their memory, once the device is through with them."""
+        """Release the graphs and their memory, once the device is done with them."""
         torch.cuda.synchronize(self._sums.device)
         super().forget()
-        # One pool for all: nothing in it outlives a step (gradients are made anew in each), and no two run at once.
+        # One pool for all: nothing in it outlives a step (each makes new gradients), and no two run at once.
         self._pool = torch.cuda.graph_pool_handle()
 
-    def _run_as_it_comes(self, step: int) -> None:
-        """On the stream on which graphs are captured, since autograd and cuBLAS keep things by stream."""
+    def _run_eagerly(self, step: int) -> None:
+        """Run on the stream that graphs are captured on, since autograd and cuBLAS keep state by stream."""
         here = torch.cuda.current_stream(self._sums.device)
         self._beside.wait_stream(here)
         with torch.cuda.stream(self._beside):
@@ -172,6 +172,6 @@ def reason_not_captured(config: TrialConfig, device: str | torch.device, process
 
 
 def steps_for(config: TrialConfig, device: str | torch.device, cuda_graphs: bool, processes: int = 1) -> str:
-    """Return the row of `STEPS` for a trial: graphs where they are asked for and possible."""
+    """Return the row of `STEPS` for a trial: graphs if requested and possible."""
     possible = reason_not_captured(config, device, processes) is None
     return CAPTURED if cuda_graphs and possible else EAGER

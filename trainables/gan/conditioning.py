@@ -1,7 +1,7 @@
 """How the class of an image reaches G and D. A new one is one class and one row in `CONDITIONINGS`.
 
 D is a trunk (the architecture's, images to features) with a head (the conditioning's, features to scores), so
-that every conditioning goes with every architecture. G learns the class from a one-hot code beside the latent.
+that every conditioning works with every architecture. G learns the class from a one-hot code beside the latent.
 """
 
 from collections.abc import Callable
@@ -36,13 +36,13 @@ class Discriminator(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Scores:
-        """Evaluate images (N, C, H, W); `labels` (N,) integers where the head uses them."""
+        """Score images (N, C, H, W); `labels` (N,) integers where the head uses them."""
         scores: Scores = self.head(self.trunk(images), labels)
         return scores
 
 
 class _PlainHead(nn.Module):
-    """A logit linear in the features; labels are ignored."""
+    """A logit that is linear in the features; labels are ignored."""
 
     def __init__(self, features: int, wrap: Wrap) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class _PlainHead(nn.Module):
 
 
 class _ProjectionHead(nn.Module):
-    """psi(phi) + <V y, phi>: the plain logit and the features' product with a vector per class."""
+    """psi(phi) + <V y, phi>: the plain logit plus the features' product with a vector per class."""
 
     def __init__(self, features: int, classes: int, wrap: Wrap) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ _LATER: Mapping[tuple[str, ...], Any] = {
     ("evaluation", "precision"): "float32",
     ("evaluation", "rung_count"): None,
 }
-"""Fields that came after the first studies, and the value that stands for what there was before."""
+"""Fields added after the first studies, and the value that stands for the behaviour before."""
 
 
 class TrialConfig(Variant):
@@ -118,11 +118,11 @@ class TrialConfig(Variant):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the configuration, wherever its data lies: what a checkpoint belongs to."""
+        """SHA-256 (hex) of the configuration without paths: what a checkpoint belongs to."""
         return _digest(with_paths_of(self.to_dict(), None))
 
     def has_digest(self, digest: object) -> bool:
-        """Whether that is the configuration's; of an older ganstudy it told of where the data lay."""
+        """Whether this is the configuration's fingerprint; that of an older ganstudy included paths."""
         return digest in (self.digest, _digest(self.to_dict()))
 
     @classmethod
@@ -130,7 +130,7 @@ class TrialConfig(Variant):
         """Read what `to_yaml` wrote, or a file written by hand.
 
         Raises:
-            InvalidInput: if it is no YAML or no valid configuration.
+            InvalidInput: if it is not YAML or not a valid configuration.
         """
         try:
             data = yaml.safe_load(text)
@@ -157,8 +157,8 @@ class TrialConfig(Variant):
 
 
 def _digest(data: dict[str, Any]) -> str:
-    for (*place, name), before in _LATER.items():
-        part = reduce(getitem, place, data)
+    for (*parents, name), before in _LATER.items():
+        part = reduce(getitem, parents, data)
         if part[name] == before:
             del part[name]
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

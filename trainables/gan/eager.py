@@ -1,7 +1,7 @@
 """Torch's optimisers without torch's compiler.
 
-Torch imports it (a second and a half, sympy among it) when a process makes its first optimiser, only to tell it to
-leave the optimiser alone. Nothing here is compiled, so the functions behind those wrappers are called themselves.
+Torch imports its compiler (1.5 s, with sympy) when a process makes its first optimiser, only to tell it to leave the
+optimiser alone. Nothing here is compiled, so the functions behind those wrappers are called directly.
 """
 
 import inspect

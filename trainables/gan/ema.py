@@ -10,9 +10,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 class Ema:
     """A slowly following copy of a generator; its weights make the images that are evaluated.
 
-    The half-life is `kimg` thousand images, but at most a twentieth of what was shown so far, so that an early
+    The half-life is `kimg` thousand images, but at most a twentieth of the images shown so far, so that an early
     evaluation is not dominated by the initial weights (Karras et al. 2020, StyleGAN2's `ema_rampup` 0.05).
-    Floating-point buffers (batch norm's statistics) follow as the weights do.
+    Floating-point buffers (batch norm's statistics) follow like the weights.
     """
 
     RAMP_UP = 0.05
@@ -29,7 +29,7 @@ class Ema:
         self.follow(generator, self.weight(shown, since_last))
 
     def weight(self, shown: int, since_last: int) -> float:
-        """Return how far the average is to go towards the trained generator, in (0, 1).
+        """Return how far the average moves towards the trained generator, in (0, 1).
 
         Args:
             shown: real images shown to D so far.
@@ -41,7 +41,7 @@ class Ema:
 
     @torch.no_grad()
     def follow(self, generator: nn.Module, weight: float | Tensor) -> None:
-        """Go `weight` of the way towards `generator`; a float32 scalar tensor on its device is not read by the host."""
+        """Move `weight` of the way towards `generator`; a scalar tensor on its device is not read by the host."""
         if generator is not self._followed:
             self._followed = generator  # found here: a network moved to another device or type has new buffers
             self._averages, self._currents = _tensors(self.module), _tensors(generator)
@@ -56,7 +56,7 @@ class Ema:
 
 
 def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters and buffers, those of floating-point numbers and the others: found once, not at every step."""
+    """Parameters and buffers, floating-point ones and the others: found once, not at every step."""
     found = [*network.parameters(), *network.buffers()]
     floating = [tensor for tensor in found if tensor.is_floating_point()]
     return floating, [tensor for tensor in found if not tensor.is_floating_point()]

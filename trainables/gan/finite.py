@@ -1,4 +1,4 @@
-"""Whether a training's sums are still finite, asked often and without making a GPU wait for the host."""
+"""Whether a training's sums are still finite: checked often, without making a GPU wait for the host."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from trainables.errors import Diverged
 
 
 class FiniteCheck:
-    """Looks at sums that are added to in place.
+    """Checks sums that are added to in place.
 
-    On a CPU at once. A GPU is left at work: the sums are copied away behind what it has been given, and looked at when
-    the next ones are noted or at the end, so that the host is always behind by one note, never by a matter of timing.
+    On a CPU at once. A GPU is kept busy: the sums are copied after the work that it has been given, and checked when
+    the next ones are noted or at the end, so that the host is always exactly one note behind, whatever the timing.
     """
 
     def __init__(self, sums: Tensor, names: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class FiniteCheck:
         """Take the sums as they will be at `kimg`.
 
         Raises:
-            Diverged: if those, or on a GPU those noted before, are not finite.
+            Diverged: if they, or on a GPU those noted before, are not finite.
         """
         self.settle()
         self._kimg = kimg
@@ -39,7 +39,7 @@ class FiniteCheck:
             self._refuse()
 
     def settle(self) -> None:
-        """Look at what was noted last, if that is still to be done; waits for the device."""
+        """Check what was noted last, if that has not been done; waits for the device."""
         if self._copied is not None:
             self._copied.synchronize()
             self._copied = None

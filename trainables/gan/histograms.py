@@ -1,4 +1,4 @@
-"""D's probabilities on real and on generated images as a picture: two histograms over one another.
+"""D's probabilities on real and on generated images as a picture: two histograms, one over the other.
 
 Drawn with Pillow: matplotlib takes longer to import than a small trial to report.
 """
@@ -17,15 +17,15 @@ _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def histogram_picture(real: Tensor, fake: Tensor, title: str = "") -> Image.Image:
-    """Draw how D's probabilities lie.
+    """Draw the distribution of D's probabilities.
 
     Args:
         real: D's probabilities on real images, n numbers in [0, 1].
         fake: on generated images, m numbers in [0, 1].
-        title: stands above.
+        title: of the picture.
 
     Returns:
-        An RGB picture: bars of `BINS` bins, each the part in percent of its own set.
+        An RGB picture: bars of `BINS` bins, each in percent of its own set.
     """
     ours, theirs = _percents(fake), _percents(real)
     top = _round_up(max(ours.max(), theirs.max(), 1.0))
@@ -82,7 +82,7 @@ def _legend(draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.
 
 
 def _mixed(colour: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The colour as bars have it on white."""
+    """The colour of bars on white."""
     red, green, blue = (round(255 + _OPACITY * (part - 255)) for part in colour)
     return red, green, blue
 

@@ -25,7 +25,7 @@ class Latent(Variant):
         Args:
             count: rows.
             generator: source of all randomness.
-            labels: the classes, int64 (count,); needed where `uses_labels`, of no effect elsewhere.
+            labels: the classes, int64 (count,); needed if `uses_labels`, ignored otherwise.
         """
         drawn = self._draw(count, generator, labels)
         if self.noise_std:
@@ -36,9 +36,9 @@ class Latent(Variant):
         """Raise ValueError with the rule if this distribution does not fit data of so many classes."""
 
     def in_torch(self, count: str = "n") -> str:
-        """Return the torch expression with which one draws `count` of them without this program.
+        """Return a torch expression that draws `count` of them without this program.
 
-        Where there are `centres`, these are still to be added.
+        The `centres`, if there are any, must be added to it.
         """
         noise = f" + {self.noise_std:g} * {self._normal_in_torch(count)}" if self.noise_std else ""
         return self._in_torch(count) + noise
@@ -48,7 +48,7 @@ class Latent(Variant):
         return None
 
     def _in_torch(self, count: str) -> str:
-        """The expression without the noise."""
+        """The torch expression without the noise."""
         return self._normal_in_torch(count)
 
     def _normal_in_torch(self, count: str) -> str:
@@ -113,7 +113,7 @@ class ClassConditionalLatent(Latent):
     uses_labels: ClassVar[bool] = True
 
     def check_classes(self, classes: int) -> None:
-        """Every class needs an axis of its own."""
+        """Check that every class has an axis of its own."""
         if classes > self.dimension:
             raise ValueError(
                 f"latent.dimension {self.dimension}: class_conditional needs one per class, but the data has "
@@ -142,7 +142,7 @@ LATENTS: dict[str, type[Latent]] = {
 
 @cache
 def _share_below(z: float) -> float:
-    """The standard normal distribution's function at `z`, on the host: a device need not wait for it."""
+    """The standard normal distribution function at `z`, on the host, so that a device need not wait."""
     share: float = torch.special.ndtr(torch.tensor(z, dtype=torch.float64)).item()
     return share
 

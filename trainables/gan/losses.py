@@ -1,7 +1,7 @@
 """Adversarial losses: functions of the discriminator's logits on real (r) and generated (f) images.
 
-Each row of `LOSSES` has what D minimises and what G minimises, both `(N,), (N,) -> scalar` means over the batch.
-A new loss is two functions (or one, beside a function that is here already) and one row.
+Each row of `LOSSES` says what D minimises and what G minimises, both `(N,), (N,) -> scalar` means over the batch.
+A new loss is two functions (or one, if it shares the other) and one row.
 """
 
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def critic_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """Negative mean score of the generated. Arjovsky et al. 2017, algorithm 1; Miyato et al. 2018, eq. 17."""
+    """Negative mean score of generated images. Arjovsky et al. 2017, algorithm 1; Miyato et al. 2018, eq. 17."""
     return -fake.mean()
 
 

@@ -1,4 +1,4 @@
-"""Builds a trial's generator and discriminator with first weights that depend on its seed alone."""
+"""Builds a trial's generator and discriminator with initial weights that depend only on its seed."""
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from trainables.streams import Streams
 
 
 def check_fit(config: TrialConfig, shape: ImageShape, classes: int) -> None:
-    """Check what can be known before a network is built.
+    """Check what is known before a network is built.
 
     Args:
         config: the trial.
@@ -22,8 +22,8 @@ def check_fit(config: TrialConfig, shape: ImageShape, classes: int) -> None:
         classes: of the data, 0 where it has no labels.
 
     Raises:
-        InvalidInput: if the architecture does not make such images, the trial needs labels and there are none, or
-            the latent does not fit so many classes.
+        InvalidInput: if the architecture cannot make such images, the trial needs labels and there are none, or
+            the latent does not fit that many classes.
     """
     if config.uses_labels and not classes:
         part, name = "latent", config.latent.name
@@ -38,7 +38,7 @@ def check_fit(config: TrialConfig, shape: ImageShape, classes: int) -> None:
 
 
 def assemble(config: TrialConfig, shape: ImageShape, classes: int) -> tuple[nn.Module, Discriminator]:
-    """Return G and D with whatever weights torch's constructors draw from its global generator."""
+    """Return G and D with the weights that torch's constructors draw from its global generator."""
     model, normalisation, conditioning = config.model, NORMALISATIONS[config.normalisation], config.conditioning
     generator = model.generator(conditioning.latent_inputs(config.latent.dimension, classes), shape)
     trunk = model.trunk(shape, normalisation)

@@ -24,7 +24,7 @@ class Optimiser(Variant):
         raise NotImplementedError
 
     def rate(self, shown: int) -> float:
-        """Return the learning rate once `shown` real images were shown to D: of nothing else, so resume is exact."""
+        """Return the learning rate after `shown` real images; it depends on nothing else, so a resume is exact."""
         if not self.decay_kimg:
             return self.lr
         return self.lr * max(0.0, 1 - shown / (1000 * self.decay_kimg))
@@ -46,7 +46,7 @@ class Adam(_AdamFamily):
 
 
 class AdamW(_AdamFamily):
-    """Adam with weight decay beside the gradient step instead of in it. Loshchilov & Hutter 2019, algorithm 2."""
+    """Adam with weight decay apart from the gradient step. Loshchilov & Hutter 2019, algorithm 2."""
 
     name: Literal["adamw"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0, le=10, description="per step, times the rate")

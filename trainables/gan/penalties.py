@@ -2,8 +2,8 @@
 
 A penalty may add a term to D's loss (`loss`) or act on D's weights after its step (`after_step`).
 A new penalty is one class and one row in `PENALTIES`. Terms are computed in float32 (never under autocast):
-second derivatives of bf16 are mostly rounding. Where a batch is split over processes (`DiscriminatorStep.world`), what
-is drawn or measured over the batch is so over the whole of it, and a term is a mean over this process's part.
+second derivatives of bf16 are mostly rounding. Where a batch is split over processes (`DiscriminatorStep.world`), draws
+and statistics are of the whole batch, and a term is a mean over this process's part.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ class DiscriminatorStep:
         step: number of this step of D, from 0.
         real_labels: classes of `real`, (N,).
         fake_labels: classes of `fake`, (N,).
-        world: the processes that have the other parts of the batch.
+        world: the processes that share the batch.
     """
 
     discriminator: Callable[[Tensor, Tensor | None], Tensor]
@@ -60,7 +60,7 @@ class Penalty(Variant):
         return None
 
     def phase(self, step: int) -> int:
-        """Return what `loss` looks at in D's step number `step` (from 0): it is alike in steps of one phase."""
+        """Return the phase of D's step number `step` (from 0): `loss` does the same in all steps of one phase."""
         return 0
 
     def after_step(self, discriminator: nn.Module) -> None:
@@ -193,7 +193,7 @@ PENALTIES: dict[str, type[Penalty]] = {
 
 
 def _gradient(at: DiscriminatorStep, images: Tensor, labels: Tensor | None) -> Tensor:
-    """The derivative of each image's logit by its pixels, (N, pixels), that can be derived again."""
+    """The derivative of each image's logit by its pixels, (N, pixels), that can be differentiated again."""
     images = images.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(at.discriminator(images, labels).sum(), images, create_graph=True)
     return gradient.flatten(1)

@@ -1,4 +1,4 @@
-"""Controllers of G's learning rate by how well D tells generated from real. A new one is a class and a row.
+"""Controllers of G's learning rate by how well D tells generated from real images. A new one is a class and a row.
 
 The configuration (`RateControl`) is frozen; `start` gives the `Controller` that holds what changes in training.
 """
@@ -18,7 +18,7 @@ class Controller:
     multiplier = 1.0
 
     def observe(self, step: int, fake_logits: Tensor) -> None:
-        """Take note of D's logits (N,) on generated images in its step number `step` (from 0), before it moves."""
+        """Note D's logits (N,) on generated images in its step number `step` (from 0), before D moves."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what changes: tensors and plain numbers."""
@@ -33,14 +33,14 @@ class RateControl(Variant):
 
     name: str
     needs_boundary: ClassVar[bool] = False
-    """Only for losses by whose logit D decides between real and generated."""
+    """Only for losses with a logit at which D decides between real and generated."""
 
     def start(self, boundary: float | None, device: torch.device) -> Controller:
-        """Return a controller at its beginning.
+        """Return a new controller.
 
         Args:
-            boundary: the logit above which D calls an image real, None where the loss has none.
-            device: where the logits lie.
+            boundary: the logit above which D calls an image real, None if the loss has none.
+            device: of the logits.
         """
         return Controller()
 
@@ -50,7 +50,7 @@ class RateControl(Variant):
 
 
 class NoRateControl(RateControl):
-    """The rate as it is given."""
+    """The rate as given."""
 
     name: Literal["none"] = "none"
 
@@ -59,7 +59,7 @@ class FalsePositiveRate(RateControl):
     """Keep the share of generated images that D takes for real within [low, high].
 
     After every `window` steps of D: below `low` (D wins) G's rate is multiplied by `factor`, above `high` (G wins) it
-    is divided by it, within the band it is left. The product of all factors stays within [1 / limit, limit].
+    is divided by `factor`, in between it stays. The product of all factors stays within [1 / limit, limit].
     """
 
     name: Literal["false_positive_rate"] = "false_positive_rate"
@@ -96,7 +96,7 @@ class FalsePositiveRate(RateControl):
 
 
 class _FalsePositives(Controller):
-    """Counts on the device; the host waits for it once per window."""
+    """Counts on the device; the host waits for the count once per window."""
 
     def __init__(self, config: FalsePositiveRate, boundary: float, device: torch.device) -> None:
         self._config, self._boundary = config, boundary

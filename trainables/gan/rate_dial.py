@@ -1,7 +1,7 @@
-"""How a trial sets an optimiser's learning rate from step to step, and keeps its state.
+"""Sets an optimiser's learning rate from step to step, and keeps its state.
 
 A step that is captured once and replayed (trainables/gan/captured.py) cannot take a new plain number: it reads its rate
-from the device, where the host writes it beforehand.
+from the device, where the host has written it.
 """
 
 import copy
@@ -18,12 +18,12 @@ class RateDial:
         """Take over the rate of `optimiser`, before its first step.
 
         Args:
-            optimiser: of one group of parameters or several, all with one rate.
-            device: where the rate is to lie (in float32, which torch's fused optimisers ask for); None: a plain number.
+            optimiser: with one or several groups of parameters, all at one rate.
+            device: to keep the rate on (in float32, as torch's fused optimisers need); None: a plain number.
         """
         self._optimiser = optimiser
         self._rate = None if device is None else torch.zeros((), device=device)
-        # Torch allows `capturable` on a GPU alone; it says where an optimiser counts its steps.
+        # Torch allows `capturable`, which says where an optimiser counts its steps, only on a GPU.
         self._own = {"lr": self._rate, "capturable": device.type == "cuda"} if device else {}
         for group in optimiser.param_groups:
             group |= self._owned(group)
@@ -45,9 +45,9 @@ class RateDial:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, each moment laid out in memory as its parameter is now.
+        """Go on from `state`, with each moment in the memory layout of its parameter.
 
-        Torch's fused optimisers walk both by their raw pointers: of another layout, moments would go to other weights.
+        Torch's fused optimisers walk both by raw pointers: in another layout, moments would go to the wrong weights.
         """
         # A torch optimiser keeps the very tensors it is given and changes them in place: give it copies.
         state = copy.deepcopy(state)

@@ -34,7 +34,7 @@ class Training:
     """What one call of `Session.train` did: means over its steps, and its time.
 
     `d_real` and `d_fake` are sigmoid(D's logit) on real and on generated images: probabilities for the
-    cross-entropy losses, for the others a bounded view of the score.
+    cross-entropy losses, and a bounded view of the score for the others.
     """
 
     loss_g: float
@@ -54,11 +54,11 @@ class Session:
     session stands at `kimg` = k after ceil(1000 k / batch_size) steps, so every batch is full, an evaluation
     never changes what is trained, and the overshoot is less than one batch and does not add up.
 
-    On a CPU the same configuration, data and number of threads give the same bits, also when saved and loaded
-    on the way.
+    On a CPU the same configuration, data and number of threads give the same bits, even when saved and loaded
+    in between.
 
-    Several processes with a session each (`world`) train one GAN: each must call `train` alike. Only one of them
-    needs to evaluate and to save.
+    Several processes, each with a session (`world`), can train one GAN: all must make the same calls of `train`. Only
+    one of them needs to evaluate and save.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Session:
             config: the trial.
             prepared: data and FID reference, from `prepare(config.data, config.evaluation)`.
             device: "cpu" or "cuda".
-            world: the processes that have the other parts of each batch.
-            evaluator: of `prepared` on `device`; by default one is made.
+            world: the processes that share each batch.
+            evaluator: of `prepared` on `device`; a new one by default.
             steps: a row of `trainables.gan.captured.STEPS`; see `trainables.gan.captured.steps_for`.
 
         Raises:
             InvalidInput: if the architecture does not fit the images, a batch is larger than the data or does not
-                divide by the processes, the trial needs labels and the data has none, or its steps cannot be captured.
+                split over the processes, the trial needs labels but the data has none, or its steps cannot be captured.
         """
         check_divides(config.batch_size, world.world_size)
         if steps == CAPTURED and (reason := reason_not_captured(config, device, world.world_size)):
@@ -118,18 +118,18 @@ class Session:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The generator whose images are evaluated: the moving average where there is one."""
+        """The generator whose images are evaluated: the moving average if there is one."""
         return self._ema.module if self._ema else self.generator
 
     def train(self, kimg: int) -> Training:
         """Show D another `kimg` thousand real images.
 
         Returns:
-            Means over the steps taken (0 where there was none), as plain floats.
+            Means over the steps taken (0 if there were none), as plain floats.
 
         Raises:
             Diverged: if a loss or a gradient norm became non-finite; checked after every thousand images (on a GPU,
-                when the next thousand is under way).
+                while the next thousand is under way).
         """
         started, first = time.perf_counter(), self.steps
         self._sums.zero_()
@@ -145,7 +145,10 @@ class Session:
             self._check.note(self.kimg)
         self._check.settle()
         steps = self.steps - first
-        of_d, of_g = max(steps, 1), max(g_steps, 1)  # a batch of more than `kimg` thousand leaves calls without a step
+        of_d, of_g = (
+            max(steps, 1),
+            max(g_steps, 1),
+        )  # with a batch of more than `kimg` thousand, some calls take no step
         per_step = torch.tensor([of_g, of_d, of_d, of_d, of_g, of_d], dtype=torch.float64)
         means = dict(zip(MEANS, (self._sums.cpu() / per_step).tolist(), strict=True))
         seconds = time.perf_counter() - started
@@ -160,18 +163,18 @@ class Session:
         return torch.cat([to_bytes(images) for images, _ in self._generated(count, rng)])
 
     def samples(self, count: int = 64) -> Tensor:
-        """Return images of `count` latents that stay the same all along the trial, uint8 (count, C, H, W)."""
+        """Return images of `count` latents that stay the same throughout the trial, uint8 (count, C, H, W)."""
         return self.generate(count, self._streams.at("samples", 0))
 
     def evaluate(self, draw: int = 0, images: int | None = None, first: int = 0) -> dict[str, float]:
-        """Evaluate the generator by generated images, quantised to uint8 as the reals are.
+        """Evaluate the generator on generated images, quantised to uint8 like the real ones.
 
-        Draws from a stream of its own, so that training goes on as if nothing had happened.
+        Draws from a stream of its own, so training is not affected.
 
         Args:
-            draw: other numbers than 0 use other latents, to measure how much these matter.
-            images: how many; by default `evaluation.count`.
-            first: also give the FID of so many of them alone, as `trainables.evaluation.evaluator.FID_OF_FIRST`.
+            draw: numbers other than 0 use other latents, to measure how much these matter.
+            images: how many; `evaluation.count` by default.
+            first: also give the FID of the first so many of them, as `trainables.evaluation.evaluator.FID_OF_FIRST`.
 
         Returns:
             A finite number for each of `evaluation.keys`.
@@ -193,7 +196,7 @@ class Session:
     def discriminator_probabilities(self, count: int) -> tuple[Tensor, Tensor]:
         """Return how sure D is in eval mode that `count` training and `count` evaluated images are real, (count,) each.
 
-        It is sigmoid(logit - boundary), one half where D is undecided; for losses of which only differences of logits
+        It is sigmoid(logit - boundary), one half where D is undecided; for losses where only differences of logits
         have a meaning, sigmoid(logit). Draws from a stream of its own, as `evaluate` does.
         """
         rng = self._streams.at("probabilities", self.kimg)
@@ -219,7 +222,7 @@ class Session:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, as from `state_dict` of a session of the same configuration."""
+        """Go on from `state`, the `state_dict` of a session of the same configuration."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         if self._ema:

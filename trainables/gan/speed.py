@@ -1,4 +1,4 @@
-"""How fast a configuration trains here, measured on a few steps: for forecasts before a study is run."""
+"""How fast a configuration trains here, measured over a few steps: for forecasts before a study runs."""
 
 import time
 
@@ -15,7 +15,7 @@ from trainables.threads import fixed_threads
 
 
 def images_per_second(config: TrialConfig, dataset: Dataset, device: str = "cpu", seconds: float = 1.0) -> float:
-    """Train on one thread for about `seconds` after n_critic steps of warming up; return training images per second.
+    """Train on one thread for about `seconds` after n_critic warm-up steps; return training images per second.
 
     Raises:
         InvalidInput: if the configuration does not fit the data.

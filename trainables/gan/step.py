@@ -17,7 +17,7 @@ from trainables.streams import Streams, derive_seed
 from trainables.world import SINGLE, World
 
 MEANS = ("loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d")
-"""What steps add up, in this order; `loss_d` is without the penalty, the norms are those before clipping."""
+"""The sums over steps, in this order; `loss_d` is without the penalty, the norms are those before clipping."""
 
 _LOSS_G, _LOSS_D, _D_REAL, _D_FAKE, _NORM_G, _NORM_D = range(len(MEANS))
 
@@ -26,7 +26,7 @@ _Fakes = tuple[Tensor, Tensor | None]
 
 
 class StepKind(NamedTuple):
-    """What decides of which operations a step is made: steps of one kind differ only in what `Stepper.dial` sets."""
+    """What decides a step's operations: steps of one kind differ only in what `Stepper.dial` sets."""
 
     moves_generator: bool
     penalty_phase: int
@@ -39,13 +39,13 @@ class Stepper:
     penalties, gradients of weights and optimisers are float32.
 
     With several processes each steps on its part of the batch: logits are gathered before the loss and gradients
-    averaged before norm and clipping, so all take the step that one would take on the whole batch.
+    averaged before norm and clipping, so all take the step that one process would take on the whole batch.
 
-    With `reuse_fakes` a step of G and the step of D beside it have the same images, generated once, as in PyTorch's
+    With `reuse_fakes` a step of G and the step of D beside it share their images, generated once, as in PyTorch's
     DCGAN tutorial; otherwise each draws latents of its own (Goodfellow et al. 2014, algorithm 1).
 
-    A step is in two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is all that the
-    device does. With `captured`, `work` may be captured and replayed: it takes no plain number that changes.
+    A step has two parts: `dial` sets what differs from step to step, the seeds and the rates; `work` is everything that
+    the device does. With `captured`, `work` may be captured and replayed: it takes no plain number that changes.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class Stepper:
         return (step if self._g_first else step + 1) % self._config.n_critic == 0
 
     def kind(self, step: int) -> StepKind | None:
-        """Return the kind of step number `step`; None where the host reads from the device on the way."""
+        """Return the kind of step number `step`; None if the host reads from the device during it."""
         if self._config.rate_control.reads(step):
             return None
         return StepKind(self.moves_generator(step), self._config.penalty.phase(step))
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What steps draw from; complete once a step was taken."""
+        """The generators that steps draw from; complete after the first step."""
         return [self._streams.generator, *(rng for dropout in self._dropouts for rng in dropout.generators)]
 
     def dial(self, step: int) -> None:
@@ -116,7 +116,7 @@ class Stepper:
         self._g_rate.set(rate * self._rate_control.multiplier)
 
     def work(self, step: int, sums: Tensor) -> None:
-        """Do what step number `step` is made of, once `dial` has set it."""
+        """Do the work of step number `step`, after `dial`."""
         config, rng, g_moves = self._config, self._streams.generator, self.moves_generator(step)
         real, labels = self._batches.reals(config.batch_size, rng, self._world)
         shared = self._fakes(rng) if g_moves and config.reuse_fakes else None
@@ -187,7 +187,7 @@ class Stepper:
             sums[_NORM_G] += norm
 
     def _fakes(self, rng: torch.Generator) -> _Fakes:
-        """Draw latents; return G's images of them and their classes."""
+        """Draw latents; return G's images from them and their classes."""
         inputs, labels = self._batches.inputs(self._config.batch_size, rng, self._world)
         with self._precision():
             images: Tensor = self._generator(inputs)
@@ -203,7 +203,7 @@ class Stepper:
         return scores.logits
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what changes from step to step beside the networks."""
+        """Return what changes from step to step besides the networks."""
         return {
             "generator_optimiser": self._g_rate.state_dict(),
             "discriminator_optimiser": self._d_rate.state_dict(),
@@ -211,14 +211,14 @@ class Stepper:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, as from `state_dict`; other keys are left alone."""
+        """Go on from `state`, as from `state_dict`; other keys are ignored."""
         self._g_rate.load_state_dict(state["generator_optimiser"])
         self._d_rate.load_state_dict(state["discriminator_optimiser"])
         self._rate_control.load_state_dict(state["rate_control"])
 
 
 def _move(network: nn.Module, optimiser: torch.optim.Optimizer, config: Optimiser, world: World) -> Tensor:
-    """Step down the mean gradient, clipped if `config` says so; return its L2 norm before that, a scalar tensor."""
+    """Step down the mean gradient, clipped if `config` says so; return its L2 norm before clipping, a scalar."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     world.all_reduce_mean(gradients)
     norm = nn.utils.get_total_norm(gradients)

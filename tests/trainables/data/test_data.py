@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_files import pixels, place, tiny_idx_set
+from data_files import pixels, put, tiny_idx_set
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -176,7 +176,7 @@ IDX_SOURCES: dict[str, tuple[Any, type[FashionMnist] | type[Mnist]]] = {
 
 @dataclass
 class Tiny:
-    """A stand-in for an official IDX set (8 + 4 + 5 images), and no data in any of the usual places."""
+    """A stand-in for an official IDX set (8 + 4 + 5 images), and no data in any of the usual folders."""
 
     source: type[FashionMnist] | type[Mnist]
     official: IdxSet
@@ -196,11 +196,11 @@ def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("where", ["root", "root/RAW", "cache/ganstudy/NAME", "debian"])
-def test_idx_files_are_found_in_each_place_and_layout(tiny: Tiny, tmp_path: Path, where: str, zipped: bool) -> None:
+def test_idx_files_are_found_in_each_folder_and_layout(tiny: Tiny, tmp_path: Path, where: str, zipped: bool) -> None:
     if where == "debian" and tiny.official.debian is None:
         pytest.skip("Debian has no package of it")
     raw = f"{tiny.official.torchvision}/raw"
-    place(tmp_path / where.replace("RAW", raw).replace("NAME", tiny.official.name), tiny.files, zipped)
+    put(tmp_path / where.replace("RAW", raw).replace("NAME", tiny.official.name), tiny.files, zipped)
     dataset = tiny.source(root=tmp_path / "root" if where.startswith("root") else None).load()
     assert [len(dataset.split(s)) for s in Split] == [8, 4, 5]
     train = np.frombuffer(tiny.files["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(12, 1, 28, 28)
@@ -211,20 +211,20 @@ def test_idx_files_are_found_in_each_place_and_layout(tiny: Tiny, tmp_path: Path
 
 
 def test_of_32_pixels_there_are_two_rows_and_columns_of_zeros_around(tiny: Tiny, tmp_path: Path) -> None:
-    place(tmp_path, tiny.files)
+    put(tmp_path, tiny.files)
     padded, plain = (tiny.source(root=tmp_path, size=size).load().test.images for size in (32, 28))
     np.testing.assert_array_equal(padded[:, :, 2:-2, 2:-2], plain)
     assert padded.sum(dtype=np.int64) == plain.sum(dtype=np.int64)
 
 
 def test_an_explicit_root_without_the_files_is_an_error_even_if_they_are_elsewhere(tiny: Tiny, tmp_path: Path) -> None:
-    place(tmp_path / f"cache/ganstudy/{tiny.official.name}", tiny.files)
-    place(tmp_path / "root", {k: v for k, v in tiny.files.items() if "labels" not in k})
+    put(tmp_path / f"cache/ganstudy/{tiny.official.name}", tiny.files)
+    put(tmp_path / "root", {k: v for k, v in tiny.files.items() if "labels" not in k})
     with pytest.raises(DataNotFound, match="lacks train-labels-idx1-ubyte, t10k-labels-idx1-ubyte"):
         tiny.source(root=tmp_path / "root").load()
 
 
-def test_when_it_is_nowhere_the_error_names_all_places(
+def test_when_it_is_nowhere_the_error_names_all_folders(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import torchvision.datasets
@@ -252,7 +252,7 @@ def test_the_last_resort_is_a_download_into_the_cache(
 
     def download(root: str, download: bool) -> None:
         assert download
-        place(Path(root) / tiny.official.torchvision / "raw", tiny.files)
+        put(Path(root) / tiny.official.torchvision / "raw", tiny.files)
 
     monkeypatch.setattr(torchvision.datasets, tiny.official.torchvision, download)
     first = tiny.source().load()
@@ -269,14 +269,14 @@ def test_torchvision_lays_its_download_where_we_look(
     from torchvision.datasets import mnist as theirs
 
     def arrived(url: str, download_root: str, filename: str, md5: str) -> None:
-        place(Path(download_root), {filename.removesuffix(".gz"): tiny.files[filename.removesuffix(".gz")]})
+        put(Path(download_root), {filename.removesuffix(".gz"): tiny.files[filename.removesuffix(".gz")]})
 
     monkeypatch.setattr(theirs, "download_and_extract_archive", arrived)
     assert [len(tiny.source().load().split(s)) for s in Split] == [8, 4, 5]
 
 
-def _flip(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+def _flip(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def _flip(content: bytes, place: int) -> bytes:
 def test_a_damaged_file_is_named(tiny: Tiny, tmp_path: Path, damage: object, said: str) -> None:
     assert callable(damage)
     name = "t10k-images-idx3-ubyte"
-    place(tmp_path, tiny.files | {name: damage(tiny.files[name])})
+    put(tmp_path, tiny.files | {name: damage(tiny.files[name])})
     with pytest.raises(CorruptFile, match=said) as caught:
         tiny.source(root=tmp_path).load()
     assert str(tmp_path / name) in str(caught.value)
@@ -339,8 +339,8 @@ def test_npz_takes_the_splits_that_are_there_and_sets_the_others_apart(tmp_path:
     # Each image still has its label: find it among the originals.
     assert dataset.train.labels is not None
     for image, label in zip(dataset.train.images[:, 0], dataset.train.labels, strict=True):
-        (place,) = np.flatnonzero((images == image).all(axis=(1, 2)))
-        assert label == labels[place]
+        (index,) = np.flatnonzero((images == image).all(axis=(1, 2)))
+        assert label == labels[index]
 
 
 def test_npz_resizes_on_request(tmp_path: Path) -> None:

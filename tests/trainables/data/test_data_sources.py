@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import EXAMPLES, TinyCifar, md5, pixels, place, python2_pickle, python_batch, tar_gz
+from data_files import EXAMPLES, TinyCifar, md5, pixels, put, python2_pickle, python_batch, tar_gz
 from pydantic import ValidationError
 
 from trainables.data import SOURCES, Cifar10, Dataset, DataSource, Split, cifar10
@@ -118,14 +118,14 @@ def test_the_official_digests_are_torchvisions() -> None:
 @pytest.mark.parametrize("layout", [0, 1])
 @pytest.mark.parametrize("where", ["root", "root/FOLDER", "cache/ganstudy/cifar10", "cache/ganstudy/cifar10/FOLDER"])
 @pytest.mark.parametrize("form", ["files", "archive"])
-def test_cifar10_is_found_in_each_place_layout_and_form(
+def test_cifar10_is_found_in_each_folder_layout_and_form(
     tiny: TinyCifar, tmp_path: Path, layout: int, where: str, form: str
 ) -> None:
     official = cifar10.LAYOUTS[layout]
     if form == "archive" and "FOLDER" in where:
         pytest.skip("the archive lies beside what it unpacks to")
     files = tiny.files[layout] if form == "files" else {official.archive: tiny.archives[layout]}
-    place(tmp_path / where.replace("FOLDER", official.folder), files)
+    put(tmp_path / where.replace("FOLDER", official.folder), files)
     dataset = Cifar10(root=tmp_path / "root" if where.startswith("root") else None).load()
     np.testing.assert_array_equal(dataset.train.images, tiny.images[:4].reshape(-1, 3, 32, 32))
     np.testing.assert_array_equal(dataset.validation.images, tiny.images[4])
@@ -155,7 +155,7 @@ def test_a_changed_byte_is_found_before_anything_is_unpickled(
 
     monkeypatch.setattr(cifar10._ArraysOnly, "__init__", unpickled)
     (name, content), *_ = tiny.files[layout].items()
-    place(tmp_path, tiny.files[layout] | {name: content[:-1] + bytes([content[-1] ^ 1])})
+    put(tmp_path, tiny.files[layout] | {name: content[:-1] + bytes([content[-1] ^ 1])})
     with pytest.raises(CorruptInput, match=r"has MD5 [0-9a-f]{32}, CIFAR-10's has") as caught:
         Cifar10(root=tmp_path).load()
     assert str(tmp_path / name) in str(caught.value)
@@ -175,11 +175,11 @@ def test_a_damaged_archive_is_named(tiny: TinyCifar, tmp_path: Path, monkeypatch
 
 
 class Evil:
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.place),)
+        return os.mkdir, (str(self.folder),)
 
 
 @pytest.mark.parametrize("hidden", [lambda evil: evil, lambda evil: {b"data": evil}, lambda evil: [1, (evil,)]])
@@ -214,7 +214,7 @@ def test_a_batch_that_holds_something_else_is_refused(
     layout = cifar10.LAYOUTS[0]
     changed = replace(layout, batches=dict(layout.batches) | {"test_batch": md5(content)})
     monkeypatch.setattr(cifar10, "LAYOUTS", (changed,))
-    place(tmp_path, tiny.files[0] | {"test_batch": content})
+    put(tmp_path, tiny.files[0] | {"test_batch": content})
     with pytest.raises(CorruptFile, match=r"test_batch"):
         Cifar10(root=tmp_path).load()
 
@@ -222,7 +222,7 @@ def test_a_batch_that_holds_something_else_is_refused(
 def test_a_folder_that_lacks_a_batch_says_which(tiny: TinyCifar, tmp_path: Path) -> None:
     for files, lacking in zip(tiny.files, ("test_batch", "test_batch.bin"), strict=True):
         folder = tmp_path / lacking
-        place(folder, {name: content for name, content in files.items() if name != lacking})
+        put(folder, {name: content for name, content in files.items() if name != lacking})
         with pytest.raises(DataNotFound, match=f"lacks {lacking};"):
             Cifar10(root=folder).load()
     with pytest.raises(DataNotFound, match=r"lacks cifar-10-batches-py \(cifar-10-python\.tar\.gz\) and cifar-10-bat"):
@@ -250,6 +250,6 @@ def test_a_download_that_brings_too_little_is_said(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torchvision.datasets, "MNIST", lambda root, download: (Path(root) / "MNIST").mkdir())
-    places = PublishedFiles("some", lambda _: ({}, ["a", "b"]), "MNIST", "MNIST", "two files")
+    files = PublishedFiles("some", lambda _: ({}, ["a", "b"]), "MNIST", "MNIST", "two files")
     with pytest.raises(DataNotFound, match="lacks a, b; try again"):
-        places.find(None)
+        files.find(None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_files import encoded, image_files, pixels, place_below
+from data_files import encoded, image_files, pixels, put_below
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -174,8 +174,8 @@ def test_no_byte_of_a_png_may_change_unnoticed() -> None:
     """Of flat areas, which compress: there a decoder that passes over checksums shows other pixels."""
     whole = encoded(np.kron(pixels(6, 6, 3), np.ones((4, 4, 1), np.uint8)).astype(np.uint8))
     expected = decoded(whole, 8)
-    for place, bit in itertools.product(range(len(whole)), (1, 16)):
-        damaged = whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :]
+    for at, bit in itertools.product(range(len(whole)), (1, 16)):
+        damaged = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         try:
             np.testing.assert_array_equal(decoded(damaged, 8), expected)
         except (CorruptInput, InvalidInput) as error:
@@ -239,7 +239,7 @@ def tarred(path: Path, files: dict[str, bytes]) -> Path:
 
 
 FORMS: dict[str, Callable[[Path, dict[str, bytes]], Path]] = {
-    "folder": lambda root, files: place_below(root / "images", files),
+    "folder": lambda root, files: put_below(root / "images", files),
     "zip": lambda root, files: zipped(root / "images.zip", files),
     "tar": lambda root, files: tarred(root / "images.tar", files),
     "tar.gz": lambda root, files: tarred(root / "images.tar.gz", files),
@@ -281,8 +281,8 @@ def test_labels_need_every_image_in_a_folder_and_two_folders(tmp_path: Path) -> 
         "deeper": {f"all/{name}": content for name, content in files.items()},
     }
     for name, made in makers.items():
-        assert Folder(path=place_below(tmp_path / name, made), size=12).load().classes is None
-    place_below(
+        assert Folder(path=put_below(tmp_path / name, made), size=12).load().classes is None
+    put_below(
         tmp_path / "two", {f"{name.partition('/')[0]}/x/{name.partition('/')[2]}": c for name, c in files.items()}
     )
     assert Folder(path=tmp_path / "two", size=12).load().classes == 2
@@ -297,7 +297,7 @@ def test_other_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_file_and_to_a_folder_elsewhere_is_followed(tmp_path: Path) -> None:
-    place_below(tmp_path / "elsewhere", image_files(12, classes=1))
+    put_below(tmp_path / "elsewhere", image_files(12, classes=1))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere" / "class0")
     (tmp_path / "data" / "one.png").symlink_to(tmp_path / "elsewhere" / "class0" / "000.png")
@@ -310,9 +310,9 @@ def test_a_link_to_a_file_and_to_a_folder_elsewhere_is_followed(tmp_path: Path) 
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
-    def counted(content: bytes, place: str, size: int, mode: str) -> Pixels:
-        done.append(place)
-        return decode(content, place, size, mode)
+    def counted(content: bytes, name: str, size: int, mode: str) -> Pixels:
+        done.append(name)
+        return decode(content, name, size, mode)
 
     monkeypatch.setattr(folder, "decode", counted)
     return done
@@ -321,7 +321,7 @@ def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_second_load_reads_the_cache_and_a_change_does_not(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = place_below(tmp_path / "images", image_files(20))
+    root = put_below(tmp_path / "images", image_files(20))
     done = count_decodes(monkeypatch)
 
     def load(expected: int, **more: Any) -> str:
@@ -360,7 +360,7 @@ def test_the_second_load_reads_the_cache_and_a_change_does_not(
 def test_a_damaged_entry_is_made_anew(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, damage: Callable[[Path], None]
 ) -> None:
-    source = Folder(path=place_below(tmp_path / "images", image_files(20)), size=12)
+    source = Folder(path=put_below(tmp_path / "images", image_files(20)), size=12)
     done = count_decodes(monkeypatch)
     first = source.load().digest
     (file,) = cache.glob(f"*.{suffix}")
@@ -374,7 +374,7 @@ def test_a_damaged_entry_is_made_anew(
 def test_an_interrupted_or_failed_load_leaves_nothing(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = place_below(tmp_path / "images", image_files(20) | {"class1/zzz.png": b"no image"})
+    root = put_below(tmp_path / "images", image_files(20) | {"class1/zzz.png": b"no image"})
     with pytest.raises(CorruptInput, match=r"class1/zzz\.png"):
         Folder(path=root, size=12).load()
 
@@ -392,7 +392,7 @@ def test_a_full_disk_and_a_cache_that_is_none_are_one_line(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    source = Folder(path=place_below(tmp_path / "images", image_files(20)), size=12)
+    source = Folder(path=put_below(tmp_path / "images", image_files(20)), size=12)
     with monkeypatch.context() as patch:
         patch.setattr("os.posix_fallocate", full)
         with pytest.raises(InvalidInput, match=r"cache .*: cannot be written \(No space left on device\); make room"):
@@ -429,7 +429,7 @@ def test_progress_is_shown_on_a_terminal_only(
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    Folder(path=place_below(tmp_path / "images", image_files(20)), size=12).load()
+    Folder(path=put_below(tmp_path / "images", image_files(20)), size=12).load()
     assert ("reading" in stream.getvalue()) == terminal
     assert capsys.readouterr().out == ""
 
@@ -455,9 +455,9 @@ def test_a_path_that_leads_nowhere_or_to_something_else(tmp_path: Path) -> None:
 
 
 def test_too_few_images(tmp_path: Path) -> None:
-    place_below(tmp_path / "images", {"README.txt": b""})
+    put_below(tmp_path / "images", {"README.txt": b""})
     assert f"{tmp_path / 'images'}: 0 images; at least 10" in refusal(tmp_path / "images")
-    place_below(tmp_path / "images", image_files(9))
+    put_below(tmp_path / "images", image_files(9))
     assert "9 images; at least 10" in refusal(tmp_path / "images")
 
 
@@ -467,7 +467,7 @@ def test_a_class_that_no_train_image_has(tmp_path: Path) -> None:
     lone = int(order[1][0])
     assert 10 < lone < 29
     names = [f"{'a' if i < lone else 'c'}/{i:02}.png" if i != lone else f"b/{i:02}.png" for i in range(30)]
-    place_below(tmp_path / "images", dict(zip(names, image_files(30).values(), strict=True)))
+    put_below(tmp_path / "images", dict(zip(names, image_files(30).values(), strict=True)))
     assert "no image of sub-folder 2 of 3 fell to the train split" in refusal(tmp_path / "images")
     assert Folder(path=tmp_path / "images", size=12, labels="none").load().classes is None
 
@@ -482,7 +482,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, form: str) -> None:
 
 
 def test_links_that_lead_round_or_nowhere(tmp_path: Path) -> None:
-    root = place_below(tmp_path / "images", image_files(12))
+    root = put_below(tmp_path / "images", image_files(12))
     for name, target in (("class0/up", root), ("self.png", root / "self.png"), ("gone.png", root / "no.png")):
         (root / name).symlink_to(target)
         assert str(root / name) in refusal(root)
@@ -493,7 +493,7 @@ def test_links_that_lead_round_or_nowhere(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = place_below(tmp_path / "images", image_files(12))
+    root = put_below(tmp_path / "images", image_files(12))
     os.mkfifo(root / "pipe.png")
     assert "pipe.png: not a file but a device or a pipe" in refusal(root)
     (root / "pipe.png").unlink()
@@ -581,8 +581,8 @@ def test_a_changed_byte_in_an_archive_is_noticed_or_does_no_harm(tmp_path: Path,
     whole = path.read_bytes()
     source = Folder(path=path, size=12)
     dataset = source.load()
-    for place in np.random.Generator(np.random.PCG64(3)).integers(0, len(whole), 60).tolist():
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    for at in np.random.Generator(np.random.PCG64(3)).integers(0, len(whole), 60).tolist():
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         try:
             again = source.load()
         except InvalidInput as error:

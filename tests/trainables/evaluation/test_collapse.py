@@ -65,8 +65,8 @@ SANK: list[Row] = [  # minimax, G at 3e-3 with beta1 0.9: one class from 2 kimg 
 def flags(rows: list[Row]) -> list[bool]:
     found = []
     for i, (fid, density, recall, modes) in enumerate(rows):
-        evaluated = {"fid": fid, "density": density, "recall": recall, "modes_covered": modes}
-        found.append(collapsed(evaluated, min(row[0] for row in rows[: i + 1]), 10))
+        measured = {"fid": fid, "density": density, "recall": recall, "modes_covered": modes}
+        found.append(collapsed(measured, min(row[0] for row in rows[: i + 1]), 10))
     return found
 
 
@@ -81,21 +81,21 @@ def test_generators_that_fell_have_collapsed_from_there_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "evaluated",
+    "measured",
     [
         {"fid": 108.4, "density": 1.01, "recall": 0.14, "modes_covered": 1},  # real images of one class
         {"fid": 56.75, "density": 0.98, "recall": 0.41, "modes_covered": 4},  # of three
         {"fid": 24.56, "density": 0.96, "recall": 0.0, "modes_covered": 10},  # one real image of each class
     ],
 )
-def test_good_images_without_variety_are_a_collapse_at_the_best_fid_too(evaluated: dict[str, float]) -> None:
-    assert collapsed(evaluated, evaluated["fid"], 10)
+def test_good_images_without_variety_are_a_collapse_at_the_best_fid_too(measured: dict[str, float]) -> None:
+    assert collapsed(measured, measured["fid"], 10)
 
 
 def test_the_real_images_themselves_are_none() -> None:
-    evaluated = {"fid": 0.06, "density": 1.02, "recall": 0.89, "modes_covered": 10}
-    assert not collapsed(evaluated, 0.02, 10)
-    assert not collapsed(evaluated | {"fid": 0.0}, 0.0, 10)
+    measured = {"fid": 0.06, "density": 1.02, "recall": 0.89, "modes_covered": 10}
+    assert not collapsed(measured, 0.02, 10)
+    assert not collapsed(measured | {"fid": 0.0}, 0.0, 10)
 
 
 def test_recall_that_is_lost_is_a_collapse_where_the_fid_has_doubled() -> None:

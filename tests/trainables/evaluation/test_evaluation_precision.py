@@ -37,16 +37,16 @@ def test_features_are_float32_and_those_of_float32_but_for_rounding(prepared: Pr
     assert (one - other).norm() / other.norm() < 0.03  # eight layers that round to 8 bits each: 0.4 % a layer
 
 
-def test_a_trial_is_judged_in_bf16_and_trained_as_ever(prepared: Prepared, lowered: Prepared) -> None:
+def test_a_trial_is_evaluated_in_bf16_and_trained_as_ever(prepared: Prepared, lowered: Prepared) -> None:
     evaluation = lowered.evaluation.model_dump(mode="json")
     one, other = Session(small(), prepared), Session(small(evaluation=evaluation), lowered)
     assert one.train(2).loss_d == other.train(2).loss_d
-    fid, evaluated = one.evaluate()["fid"], other.evaluate()["fid"]
-    assert evaluated != fid
-    assert evaluated == pytest.approx(fid, rel=0.05)
+    fid, lowered_fid = one.evaluate()["fid"], other.evaluate()["fid"]
+    assert lowered_fid != fid
+    assert lowered_fid == pytest.approx(fid, rel=0.05)
 
 
-def test_its_file_is_judged_as_the_trial_was_to_the_last_bit(lowered: Prepared) -> None:
+def test_its_file_is_evaluated_as_the_trial_was_to_the_last_bit(lowered: Prepared) -> None:
     session = Session(small(evaluation=lowered.evaluation.model_dump(mode="json")), lowered)
     session.train(1)
     expected, weights = session.evaluate(), session.evaluated.state_dict()

@@ -59,7 +59,7 @@ def test_how_the_images_are_cut_into_batches_changes_nothing_but_rounding(prepar
     assert cut == pytest.approx(whole, rel=1e-4, abs=0.01)
 
 
-def test_real_images_are_judged_well_and_noise_badly(prepared: Prepared) -> None:
+def test_real_images_are_rated_well_and_noise_badly(prepared: Prepared) -> None:
     evaluator = Evaluator(prepared)
     real = evaluator.evaluate(batches(prepared, 100))
     noise = evaluator.evaluate([torch.randint(0, 256, (300, 1, 8, 8), generator=torch.Generator(), dtype=torch.uint8)])

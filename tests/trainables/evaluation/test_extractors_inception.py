@@ -49,7 +49,7 @@ def test_a_missing_file_says_where_it_was_looked_for_and_how_to_bring_it(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     data = dataset(shapes(4, 0, 3))
-    for config, place in (
+    for config, path in (
         (InceptionExtractor(), tmp_path / "hub" / "checkpoints" / FILE),
         (InceptionExtractor(weights=tmp_path / "mine.pth"), tmp_path / "mine.pth"),
         (InceptionExtractor(weights=tmp_path), tmp_path),
@@ -57,7 +57,7 @@ def test_a_missing_file_says_where_it_was_looked_for_and_how_to_bring_it(
         with pytest.raises(InvalidInput) as caught:
             config.prepare(data)
         for part in (
-            f"{place}: not there",
+            f"{path}: not there",
             f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}",
         ):
             assert part in str(caught.value)
@@ -126,7 +126,7 @@ class Images(TorchDataset[Tensor]):
         return self.images[index]
 
 
-def evaluate(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float]:
+def measured(fake: Tensor, real: Tensor, evaluation: Evaluation) -> dict[str, float]:
     """As a study would, without its rule of more images than features."""
     data = dataset(real)
     state = evaluation.extractor.prepare(data)
@@ -174,7 +174,7 @@ def test_fid_kid_and_inception_score_are_torch_fidelitys(weights: Path) -> None:
         extractor=InceptionExtractor(weights=weights), batch=16, count=36, kid_subsets=7, kid_subset_size=20
     )
     before = torch.get_rng_state()
-    found = evaluate(fake, real, evaluation)
+    found = measured(fake, real, evaluation)
     assert torch.equal(torch.get_rng_state(), before)
     expected = calculate_metrics(
         input1=Images(fake),

@@ -66,7 +66,7 @@ def test_a_file_s_name_depends_on_all_that_the_last_bits_do(monkeypatch: pytest.
     seen = {key()}
     assert key() in seen
     assert measured_cache._key("other", 250) not in seen
-    for place, name, value in (
+    for module, name, value in (
         (measured_cache, "RECIPE", measured_cache.RECIPE + 1),
         (np, "__version__", "0.1"),
         (torch, "__version__", "0.1"),
@@ -74,7 +74,7 @@ def test_a_file_s_name_depends_on_all_that_the_last_bits_do(monkeypatch: pytest.
         (measured_cache, "_cpu", lambda: ["model name: same", "flags: fpu", ""]),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(place, name, value)
+            patch.setattr(module, name, value)
             assert key() not in seen, name
             seen.add(key())
     for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE", "MKL_CBWR"):

@@ -227,8 +227,8 @@ def test_what_cannot_be_measured_is_refused_before_any_work(
 
     for extractor in EXTRACTORS.values():
         monkeypatch.setattr(extractor, "prepare", worked)
-    data, evaluated = Npz(path=Path("made.npz")), Evaluation.model_validate(evaluation)
-    for refuse in (lambda: check(data.load(), evaluated), lambda: prepare(data, evaluated)):
+    data, asked = Npz(path=Path("made.npz")), Evaluation.model_validate(evaluation)
+    for refuse in (lambda: check(data.load(), asked), lambda: prepare(data, asked)):
         with pytest.raises(InvalidInput, match=says):
             refuse()
 

@@ -41,12 +41,12 @@ def run(folder: Path, prepared: Prepared, kimg: int, config: TrialConfig = WITH,
 
 # ------------------------------------------------------------------------------------------ which FIDs compare
 
-judgements = st.lists(
+estimates = st.lists(
     st.builds(FidEstimate, st.integers(1, 9), st.floats(0, 100), st.sampled_from([0, 1000, 5000])), max_size=8
 )
 
 
-@given(judgements)
+@given(estimates)
 def test_the_best_is_never_taken_across_numbers_of_images(found: list[FidEstimate]) -> None:
     best = best_of(found)
     if not found:
@@ -60,7 +60,7 @@ def test_the_best_is_never_taken_across_numbers_of_images(found: list[FidEstimat
     assert best_of([*alike, *fewer]) == best, "however low an FID of fewer images is"
 
 
-@given(judgements, st.integers(0, 8))
+@given(estimates, st.integers(0, 8))
 def test_the_best_of_bests_is_the_best_of_all(found: list[FidEstimate], cut: int) -> None:
     """So that what is kept on the way (checkpoints, displays) is what is found at the end."""
     parts = (best_of(found[:cut]), best_of(found[cut:]))
@@ -159,11 +159,13 @@ def test_a_checkpoint_that_cannot_be_read_is_no_best(prepared: Prepared, tmp_pat
     assert store.best() == 2
 
 
-def test_the_generator_that_is_judged_on_other_images_is_the_best_in_full(prepared: Prepared, tmp_path: Path) -> None:
+def test_the_generator_that_is_evaluated_on_other_images_is_the_best_in_full(
+    prepared: Prepared, tmp_path: Path
+) -> None:
     trial = run(tmp_path, prepared, 3)
-    chosen, evaluated = evaluate_best(WITH, prepared, tmp_path)
+    chosen, measured = evaluate_best(WITH, prepared, tmp_path)
     assert chosen == 3
-    assert evaluated == trial.session.evaluate()
+    assert measured == trial.session.evaluate()
     with pytest.raises(CorruptFile, match="are gone"):
         evaluate_best(WITH, prepared, tmp_path / "nowhere")
 
@@ -174,14 +176,14 @@ def test_a_rise_is_seen_between_equally_many_images(prepared: Prepared, tmp_path
     trial.next_report(1)
     before = trial.next_report(1)
     with torch.no_grad():  # every latent gives the same image from here on
-        for evaluated in (trial.session.evaluated, trial.session.generator):
-            for name, value in evaluated.named_parameters():
+        for net in (trial.session.evaluated, trial.session.generator):
+            for name, value in net.named_parameters():
                 value.fill_(5.0 if "bias" in name else 0.0)
     trial.session.train = Session(WITHOUT, prepared).train  # type: ignore[method-assign]
     trial.session.kimg = 3
     found = trial.next_report(1)
-    evaluated = trial.session.evaluate(first=RUNG)
-    assert evaluated[FID_OF_FIRST] == pytest.approx(evaluated["fid"], rel=1e-3), "one image is one image"
+    measured = trial.session.evaluate(first=RUNG)
+    assert measured[FID_OF_FIRST] == pytest.approx(measured["fid"], rel=1e-3), "one image is one image"
     assert found[IMAGES] == FULL
     assert found["fid"] == found["fid_best"] > RISE_FEW_CLASSES * before["fid"]
     assert not collapsed(found, found["fid_best"], prepared.classes_present), "across numbers it would be missed"

@@ -146,7 +146,7 @@ READS = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "maske
 
 
 class Log(TorchDispatchMode):
-    """Keeps every operation with all that a graph bakes in: plain numbers, shapes, types, places."""
+    """Keeps every operation with all that a graph bakes in: plain numbers, shapes, types, addresses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ def test_steps_of_one_kind_are_the_same_operations_with_the_same_numbers(name: s
         assert sum(seen.values()) < 24  # the steps at which a window ends are of no kind
 
 
-def places(session: Session) -> dict[str, int]:
+def addresses(session: Session) -> dict[str, int]:
     """Where every tensor lies that outlives a step."""
     found: dict[str, Tensor] = {
         "sums": session._sums,
@@ -224,11 +224,11 @@ def _all(net: str, module: nn.Module) -> dict[str, Tensor]:
 @every_case
 def test_what_outlives_a_step_stays_where_it_is(name: str, prepared: Prepared) -> None:
     session = trained(case(name), prepared, STATIC, kimg=1)
-    before = places(session)
+    before = addresses(session)
     session.evaluate()
     session.samples(3)
     session.train(1)
-    assert places(session) == before
+    assert addresses(session) == before
     assert len(before) > 20
 
 

@@ -48,7 +48,7 @@ def test_draws_from_the_generator_it_is_given_and_from_nothing_else(latent: Late
     assert torch.equal(one, again)
     assert not torch.equal(one, then)
     assert not torch.equal(one, other)
-    assert len(one.unique()) == one.numel()  # no number is drawn for two places
+    assert len(one.unique()) == one.numel()  # no number is drawn for two entries
 
 
 @every_latent

@@ -160,7 +160,7 @@ def test_large_logits_have_finite_losses_and_gradients_in_float32(loss: Loss, si
 
 
 @every_loss
-def test_only_those_that_say_so_judge_the_generator_beside_real_images(loss: Loss) -> None:
+def test_only_those_that_say_so_rate_the_generator_beside_real_images(loss: Loss) -> None:
     fake = tensor(0.3, -0.7)
     one, other = (loss.generator(tensor(*real), fake).item() for real in ((0.1, 0.2), (3.0, -1.0)))
     assert (one != other) == loss.generator_uses_real

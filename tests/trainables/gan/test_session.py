@@ -319,7 +319,7 @@ def test_the_average_follows_its_formula(prepared: Prepared) -> None:
         torch.testing.assert_close(value.double(), expected[name].detach(), rtol=1e-5, atol=1e-7)
 
 
-def test_images_are_judged_from_the_average_where_there_is_one(prepared: Prepared) -> None:
+def test_images_are_evaluated_from_the_average_where_there_is_one(prepared: Prepared) -> None:
     plain, averaged = Session(small(), prepared), Session(small(ema_kimg=100), prepared)
     assert plain.evaluated is plain.generator
     plain.train(1)
@@ -350,14 +350,14 @@ def test_other_draws_are_other_images_of_the_same_generator(prepared: Prepared) 
     session, other = Session(small(), prepared), Session(small(), prepared)
     session.train(1)
     other.train(1)
-    evaluated = [session.evaluate(draw) for draw in range(4)]
-    assert evaluated[0] == session.evaluate()
-    assert [other.evaluate(draw) for draw in (3, 2, 1, 0)] == evaluated[::-1]  # whatever was drawn before
-    fids = [numbers["fid"] for numbers in evaluated]
+    measured = [session.evaluate(draw) for draw in range(4)]
+    assert measured[0] == session.evaluate()
+    assert [other.evaluate(draw) for draw in (3, 2, 1, 0)] == measured[::-1]  # whatever was drawn before
+    fids = [numbers["fid"] for numbers in measured]
     assert len(set(fids)) == 4
     assert max(fids) < 1.2 * min(fids)
-    assert set(evaluated[0]) == set(EVALUATION.keys)
-    assert all(math.isfinite(value) for numbers in evaluated for value in numbers.values())
+    assert set(measured[0]) == set(EVALUATION.keys)
+    assert all(math.isfinite(value) for numbers in measured for value in numbers.values())
     session.train(1)
     other.train(1)
     assert same(all_weights(session), all_weights(other))
@@ -368,7 +368,7 @@ def test_other_draws_are_other_images_of_the_same_generator(prepared: Prepared) 
     [{}, {"loss": "lsgan"}, {"normalisation": "batch"}, {"conditioning": {"name": "projection"}}],
     ids=str,
 )
-def test_probabilities_are_ds_of_training_and_of_judged_images(changes: dict[str, Any], prepared: Prepared) -> None:
+def test_probabilities_are_ds_of_training_and_of_evaluated_images(changes: dict[str, Any], prepared: Prepared) -> None:
     session, quiet = (Session(small(ema_kimg=1, **changes), prepared) for _ in range(2))
     session.train(1)
     quiet.train(1)

@@ -79,7 +79,7 @@ def test_g_moves_at_the_beginning_or_at_the_end_of_n_critic_steps(
 
 
 @pytest.mark.parametrize("order", ["discriminator_first", "generator_first"])
-def test_reused_fakes_are_what_both_steps_judge(order: str, prepared: Prepared) -> None:
+def test_reused_fakes_are_what_both_steps_use(order: str, prepared: Prepared) -> None:
     """D is told their images as G made them, and G moves by what D, moved or not, says of the very same."""
     config = one_step(update_order=order, reuse_fakes=True)
     session = Session(config, prepared)
@@ -89,8 +89,8 @@ def test_reused_fakes_are_what_both_steps_judge(order: str, prepared: Prepared) 
     fake = generator.train()(config.latent.sample(1000, rng))
     loss = LOSSES[config.loss]
     loss_d = loss.discriminator(before(real).logits, before(fake).logits)
-    evaluate = before if order == "generator_first" else session.discriminator
-    loss_g = loss.generator(real, evaluate(fake).logits)
+    discriminate = before if order == "generator_first" else session.discriminator
+    loss_g = loss.generator(real, discriminate(fake).logits)
     assert training.loss_d == pytest.approx(loss_d.item(), rel=1e-5)
     assert training.loss_g == pytest.approx(loss_g.item(), rel=1e-5)
     fresh = Session(one_step(update_order=order), prepared).train(1)
@@ -198,14 +198,14 @@ class Watcher:
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "relativistic"])
-def test_d_sees_real_and_generated_images_augmented_whenever_it_judges(loss: str, prepared: Prepared) -> None:
+def test_d_sees_real_and_generated_images_augmented_whenever_it_sees_them(loss: str, prepared: Prepared) -> None:
     grey, watcher = Grey(), Watcher()
     config = one_step(loss=loss).model_copy(update={"augmentation": grey, "penalty": watcher})
     session = Session(config, prepared)
-    evaluated: list[Tensor] = []
-    session.discriminator.register_forward_pre_hook(lambda module, args: evaluated.append(args[0].detach()))
+    seen: list[Tensor] = []
+    session.discriminator.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
     session.train(1)
-    shades = [float(images.unique()) for images in evaluated]
+    shades = [float(images.unique()) for images in seen]
     # Real, generated, the penalty on the real; for G generated, and real if its loss asks for them.
     assert shades == pytest.approx([0, 0.1, 0, 0.2] + ([0.3] if loss == "relativistic" else []))
     real, _ = first_batch(config, prepared)
@@ -280,12 +280,12 @@ def test_labels_are_those_of_the_images_and_as_frequent_for_generated_ones(
     data = labelled(prepared)
     config = one_step(**changes)
     session = Session(config, data)
-    evaluated: list[tuple[Tensor, Tensor]] = []
+    seen: list[tuple[Tensor, Tensor]] = []
     given: list[Tensor] = []
-    session.discriminator.register_forward_pre_hook(lambda module, args: evaluated.append(args))
+    session.discriminator.register_forward_pre_hook(lambda module, args: seen.append(args))
     session.generator.register_forward_pre_hook(lambda module, args: given.append(args[0]))
     session.train(1)
-    (real, real_labels), (_, for_d), (_, for_g) = evaluated
+    (real, real_labels), (_, for_d), (_, for_g) = seen
     assert torch.equal(real, to_unit_range((10 * real_labels)[:, None, None, None].expand(real.shape)))
     share = float((torch.from_numpy(data.dataset.train.labels.copy()) == 0).double().mean())
     for labels, inputs in ((for_d, given[0]), (for_g, given[1])):

@@ -111,16 +111,16 @@ def test_penalty_and_rate_control_are_given_ds_own_step(prepared: Prepared) -> N
     watcher = Watcher()
     config = small(conditioning={"name": "projection"}, batch_size=500, update_order="generator_first")
     session = Session(config.model_copy(update={"penalty": watcher, "rate_control": watcher}), prepared)
-    evaluated: list[tuple[Tensor, Tensor, Tensor]] = []
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def keep(module: nn.Module, args: Any, scores: Scores) -> None:
-        evaluated.append((args[0].detach().clone(), args[1], scores.logits.detach().clone()))
+        seen.append((args[0].detach().clone(), args[1], scores.logits.detach().clone()))
 
     session.discriminator.register_forward_hook(keep)
     session.train(1)  # two steps, each of them: G's fakes, then D's reals and D's fakes
-    assert len(evaluated) == 6
+    assert len(seen) == 6
     for step in range(2):
-        (real, real_labels, on_real), (fake, fake_labels, on_fake) = evaluated[3 * step + 1 : 3 * step + 3]
+        (real, real_labels, on_real), (fake, fake_labels, on_fake) = seen[3 * step + 1 : 3 * step + 3]
         at = watcher.steps[step]
         assert at.step == step
         for given, expected in (

@@ -1,4 +1,4 @@
-"""What is measured of generated images beside the FID: one file and one row for each family of numbers."""
+"""What is measured besides the FID: one file and one row for each family of numbers."""
 
 from trainables.evaluation.metrics.base import Looks, Metric
 from trainables.evaluation.metrics.inception_score import InceptionScore

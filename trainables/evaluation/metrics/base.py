@@ -1,4 +1,4 @@
-"""What a metric is: made once for a study's real images, then asked about each set of generated ones."""
+"""What a metric is: made once for a study's real images, then called on each set of generated ones."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Looks:
 
 
 class Knobs(Protocol):
-    """What the metrics read of an `Evaluation`."""
+    """What the metrics read from an `Evaluation`."""
 
     @property
     def kid_subsets(self) -> int:
@@ -32,15 +32,15 @@ class Knobs(Protocol):
 
     @property
     def kid_subset_size(self) -> int:
-        """Images of a subset, real and generated each."""
+        """Images per subset, both real and generated."""
 
     @property
     def prdc_images(self) -> int:
-        """Images, real and generated each."""
+        """Images, both real and generated."""
 
 
 class Metric(ABC):
-    """A family of numbers about generated images. Never changes or draws from a global generator.
+    """A family of numbers about generated images. Never touches a global random generator.
 
     The same features give the same numbers. Computed on the device of the features.
     """
@@ -53,7 +53,7 @@ class Metric(ABC):
 
     @abstractmethod
     def __init__(self, real: Looks, knobs: Knobs) -> None:
-        """Take what is needed of the real images."""
+        """Compute what is needed from the real images."""
 
     @abstractmethod
     def __call__(self, fake: Looks) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""The inception score: are images each of a clear class, and the classes many?
+"""The inception score: does each image have a clear class, and are there many classes?
 
 Salimans et al. 2016, section 4: exp of the mean of KL(p(y|x) || p(y)), p the extractor's classifier; from 1 to the
-number of classes. Over all images at once, not in ten parts: then it does not depend on their order, and has
-less of the bias that few images bring. The real images do not enter.
+number of classes. It is taken over all images at once, not in ten parts, so it does not depend on their order and
+is less biased by small numbers of images. The real images do not matter.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ from trainables.evaluation.metrics.base import Knobs, Looks, Metric
 
 
 class InceptionScore(Metric):
-    """`inception_score`; of the Inception network only with that extractor, else of the data's classifier."""
+    """`inception_score`: the Inception network's with that extractor only, else the data's classifier's."""
 
     keys: ClassVar[tuple[str, ...]] = ("inception_score",)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables.evaluation.metrics.base import Knobs, Looks, Metric
 
-_SEED = 2020  # torch-fidelity's, whose very subsets these are
+_SEED = 2020  # torch-fidelity's, so that the subsets are the same
 
 
 class Kid(Metric):
@@ -26,22 +26,22 @@ class Kid(Metric):
         self._real = real.features
         self._subsets = knobs.kid_subsets
         self._size = knobs.kid_subset_size
-        self._within: dict[tuple[int, int], float] = {}  # of the reals' subsets: the same at each report
+        self._within: dict[tuple[int, int], float] = {}  # of the subsets of real images: the same at each report
 
     def __call__(self, fake: Looks) -> dict[str, float]:
         """Return mean and standard deviation over the subsets."""
         ours, theirs = len(fake), len(self._real)
         fewest = min(ours, theirs)
-        # A subset of all images is the same each time, and its deviation of 0 would say that there is no noise.
+        # A subset of all images would be the same each time: a deviation of 0 would suggest that there is no noise.
         size = self._size if self._size < fewest else max(2, fewest // 2)
         rng = np.random.RandomState(_SEED)
         values = []
         for subset in range(self._subsets):
             one, other = (rng.choice(count, size, replace=False) for count in (ours, theirs))
             generated, real = fake.features[one], self._real[other]
-            if (place := (ours, subset)) not in self._within:
-                self._within[place] = float(_sum_without_diagonal(real, real.shape[1]))
-            values.append(_mmd(generated, real, self._within[place]))
+            if (key := (ours, subset)) not in self._within:
+                self._within[key] = float(_sum_without_diagonal(real, real.shape[1]))
+            values.append(_mmd(generated, real, self._within[key]))
         return {"kid": float(np.mean(values)), "kid_std": float(np.std(values))}
 
 

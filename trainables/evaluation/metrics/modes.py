@@ -1,9 +1,9 @@
-"""Classes covered, and how far the histogram of generated classes is off: collapse and dropping of modes as numbers.
+"""Classes covered, and how far off the histogram of generated classes is: mode collapse and dropping as numbers.
 
-A class is what the extractor's classifier says of an image, of real ones too, so that its own mistakes are in both
-histograms. Counting modes so is from Srivastava et al. 2017 (VEEGAN), the divergence from Lin et al. 2018 (PacGAN,
+A class is what the extractor's classifier says of an image, real ones too, so that its mistakes are in both
+histograms. Counting modes is from Srivastava et al. 2017 (VEEGAN), the divergence from Lin et al. 2018 (PacGAN,
 section 4). They count a class with one image as covered; a classifier that is wrong about one image in twenty
-puts some of 10,000 images into every class, so here a class needs a tenth of the images it has among the reals.
+puts some of 10,000 images into every class, so here a class needs a tenth of its share among the real images.
 """
 
 from typing import ClassVar
@@ -14,13 +14,13 @@ from torch import Tensor
 from trainables.evaluation.metrics.base import Knobs, Looks, Metric
 
 COVERED = 0.1
-"""A class is covered from this part of its share among the real images on (and at least one image)."""
+"""A class is covered if it has at least this fraction of its share among the real images (and one image)."""
 
 _SMOOTHING = 0.5  # images added to each class (Krichevsky & Trofimov 1981), so that no share is 0
 
 
 class Modes(Metric):
-    """`modes_covered`, of the classes that the reals have; `class_kl`, KL(generated || real) in nats."""
+    """`modes_covered`, of the classes of the real images; `class_kl`, KL(generated || real) in nats."""
 
     keys: ClassVar[tuple[str, ...]] = ("modes_covered", "class_kl")
 

@@ -1,10 +1,10 @@
 """Precision, recall, density and coverage: how good and how varied images are, as four numbers instead of one.
 
-Kynkäänniemi et al. 2019, "Improved precision and recall metric", eq. 1 and 2: precision is the part of generated
-images inside the reals' manifold (a ball around each real with its 3rd nearest real on the rim), recall the part of
-reals inside the generated ones'. Naeem et al. 2020, "Reliable fidelity and diversity metrics", eq. 3 and 4, with
-balls to the 5th neighbour: density counts the real balls a generated image lies in, coverage the part of reals
-with a generated image in their ball; neither is fooled by outliers with huge balls.
+Kynkäänniemi et al. 2019, "Improved precision and recall metric", eq. 1 and 2: precision is the fraction of generated
+images inside the manifold of the real ones (a ball around each that reaches to its 3rd nearest), recall the fraction
+of real images inside that of the generated ones. Naeem et al. 2020, "Reliable fidelity and diversity metrics", eq. 3
+and 4, with balls to the 5th neighbour: density counts the real balls that a generated image lies in, coverage is the
+fraction of real images with a generated one in their ball; neither is fooled by outliers with huge balls.
 """
 
 from typing import ClassVar
@@ -29,7 +29,7 @@ class Prdc(Metric):
         self._near, self._far = _radii(self._real)
 
     def __call__(self, fake: Looks) -> dict[str, float]:
-        """Return the four: precision, recall and coverage in [0, 1], density from 0 on, 1 for the data itself."""
+        """Return the four: precision, recall and coverage in [0, 1], density 0 or more, 1 for the data itself."""
         features = fake.features[: self._images]
         fake_near, _ = _radii(features)
         distances = torch.cdist(features, self._real)  # fake x real
@@ -44,14 +44,14 @@ class Prdc(Metric):
 
 
 def _spread(features: Tensor, count: int) -> Tensor:
-    """At most `count` of the rows, evenly over all: a data set's files may be sorted by class."""
+    """At most `count` of the rows, evenly spaced, since a data set's files may be sorted by class."""
     if len(features) <= count:
         return features
     return features[torch.linspace(0, len(features) - 1, count).round().long()]
 
 
 def _radii(features: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of N features the distance to its 3rd and to its 5th nearest other (fewer where N is small)."""
+    """For each of N features the distance to its 3rd and its 5th nearest neighbour (fewer if N is small)."""
     nearest = torch.cdist(features, features).topk(min(DENSITY_NEIGHBOURS, len(features) - 1) + 1, largest=False).values
     last = nearest.shape[1] - 1
     return nearest[:, min(PRECISION_NEIGHBOURS, last)], nearest[:, min(DENSITY_NEIGHBOURS, last)]

@@ -1,4 +1,4 @@
-"""What every architecture offers to the trial."""
+"""What every architecture offers to a trial."""
 
 from typing import ClassVar, NamedTuple
 
@@ -22,7 +22,7 @@ class ImageShape(NamedTuple):
 
 
 class Model(Variant):
-    """Base: the knobs of an architecture; builds G and D and sets their first weights."""
+    """Base: the knobs of an architecture; builds G and D and sets their initial weights."""
 
     name: str
     normalisations: ClassVar[tuple[str, ...]] = ("none", "batch", "layer", "spectral")

@@ -55,7 +55,7 @@ class SharedBatchNorm(nn.Module):
 
 
 def share_batch_norm(module: nn.Module, world: World) -> None:
-    """Put a `SharedBatchNorm` in the place of every batch norm inside `module`; nothing where `world` is one."""
+    """Replace every batch norm inside `module` by a `SharedBatchNorm`; does nothing for one process."""
     if world.world_size == 1:
         return
     for name, child in module.named_children():

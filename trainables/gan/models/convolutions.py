@@ -1,9 +1,9 @@
 """Convolutions between an image and many channels, as matrix products where oneDNN is slow on a CPU.
 
-With one or three channels on one side oneDNN reaches a twentieth of its speed in what scatters to that side: the
-derivative by an image that D's first layer takes, and the image that a transposed convolution of G makes. Written as
-a matrix product and a fold both are two to six times faster. State and arithmetic are those of torch's layers, sums
-in another order.
+With one or three channels on one side oneDNN reaches a twentieth of its speed when it scatters to that side: for the
+derivative of D's first layer by an image, and for the image that a transposed convolution of G makes. As a matrix
+product and a fold both are two to six times faster. State and arithmetic are those of torch's layers, with sums in
+another order.
 """
 
 import torch
@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 
 class Conv2d(nn.Conv2d):
-    """torch's, without groups or dilation; for an image that needs a gradient, on a CPU, a matrix product."""
+    """torch's, without groups or dilation; on a CPU, for an image that needs a gradient, a matrix product."""
 
     kernel_size: Pair
     stride: Pair
@@ -32,7 +32,7 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """torch's, without groups or dilation; where it makes an image, on a CPU, a matrix product."""
+    """torch's, without groups or dilation; on a CPU, where it makes an image, a matrix product."""
 
     kernel_size: Pair
     stride: Pair
@@ -40,7 +40,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     output_padding: Pair
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Return (N, outputs, H', W'); float32 also under autocast, since it adds up in that."""
+        """Return (N, outputs, H', W'); float32 under autocast too, since it sums in float32."""
         if self.out_channels > _FEW or output_size is not None or input.device.type != "cpu":
             return super().forward(input, output_size)
         columns = torch.matmul(input.flatten(2).transpose(1, 2), self.weight.flatten(1))  # N x pixels x outputs k k

@@ -1,4 +1,4 @@
-"""Dropout whose masks come from a seed that the trial gives, not from torch's global generator."""
+"""Dropout whose masks come from a seed of the trial, not from torch's global generator."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -14,7 +14,7 @@ class Dropout(nn.Module):
     """In training, zero each number with probability `p` and divide the others by 1 - p. Srivastava et al. 2014.
 
     The masks are drawn one after the other from the seed last given to `reseed`, so that a step keyed by its seed
-    is the same however the trial came to it. Holds no state of its own for a checkpoint.
+    is the same however the trial got there. It has no state of its own for a checkpoint.
     """
 
     def __init__(self, p: float) -> None:
@@ -23,13 +23,13 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
         self.world: World = SINGLE
-        """The processes that have the other parts of a batch, whose masks are drawn as one."""
+        """The processes that share a batch; masks are drawn for the whole of it."""
         self._seed: int | None = None
         self._rng: torch.Generator | None = None
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What masks are drawn from: one object from the first mask on, none before."""
+        """The generator of the masks: one object from the first mask on, none before."""
         return [] if self._rng is None else [self._rng]
 
     def reseed(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Sets a module's first weights from an explicit generator, so that a trial's seed alone decides them."""
+"""Sets a module's initial weights from an explicit generator, so that only the trial's seed decides them."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def initialise(
     """Set the weights of all linear, convolution and embedding layers by `weight`, norms' gains by `gain`, biases to 0.
 
     Raises:
-        TypeError: if a module holds parameters and is of a kind not known here (it would keep global randomness).
+        TypeError: if a module with parameters is of an unknown kind (it would keep global randomness).
     """
     for layer in module.modules():
         if isinstance(layer, _WEIGHTED):
@@ -36,7 +36,7 @@ def initialise(
 
 @torch.no_grad()
 def settle_spectral_norm(module: nn.Module, rng: torch.Generator) -> None:
-    """Restart the power iteration of every spectral norm in `module` from `rng` and run it some steps."""
+    """Restart the power iteration of every spectral norm in `module` from `rng` and run a few steps of it."""
     for layer in module.modules():
         if not is_parametrized(layer, "weight"):
             continue

@@ -1,7 +1,7 @@
-"""How maps lie in memory: the channels of a pixel side by side, in which oneDNN convolves faster on a CPU.
+"""The memory layout of maps: channels last, in which oneDNN convolves faster on a CPU.
 
-It only pays where a map and its gradient lie alike, since elementwise kernels on two layouts are slow. So a network
-converts where its maps begin (`Maps`), and the gradient where they end (`Features`).
+It only pays if a map and its gradient share a layout, since elementwise kernels on two layouts are slow. So a network
+converts maps where they begin (`Maps`), and gradients where maps end (`Features`).
 """
 
 import torch
@@ -23,7 +23,7 @@ class Maps(nn.Unflatten):
 
 
 class Features(nn.Flatten):
-    """(N, C, H, W) -> (N, F), in the order C, H, W; the gradient that comes back lies as the maps do."""
+    """(N, C, H, W) -> (N, F), in the order C, H, W; the gradient that comes back has the maps' layout."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the features."""
@@ -37,5 +37,5 @@ def _as_maps(gradient: Tensor) -> Tensor:
 
 
 def lay_out(network: nn.Module) -> None:
-    """Lay the weights of a network's convolutions likewise, in place."""
+    """Convert the weights of a network's convolutions to the same layout, in place."""
     network.to(memory_format=CHANNELS_LAST)

@@ -29,7 +29,7 @@ class Mlp(Model):
         return nn.Sequential(*layers, nn.Unflatten(1, (shape.channels, shape.size, shape.size)))
 
     def trunk(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
-        """Return (N, C, H, W) -> (N, width); the first layer is not normalised but may be wrapped."""
+        """Return (N, C, H, W) -> (N, width); the first layer is not normalised, but may be wrapped."""
         layers: list[nn.Module] = [nn.Flatten()]
         for index, (inputs, outputs) in enumerate(pairwise([shape.pixels] + [self.width] * self.depth)):
             first = index == 0

@@ -26,7 +26,7 @@ def _layer(features: int, image: bool) -> nn.Module:
 
 
 def _instance(features: int, image: bool) -> nn.Module:
-    """Ulyanov et al. 2016; of images only, a vector has nothing to average over."""
+    """Ulyanov et al. 2016; for images only, since a vector has nothing to average over."""
     return nn.InstanceNorm2d(features, affine=True)
 
 
@@ -39,7 +39,7 @@ class Normalisation:
     mixes_samples: bool = False
     reparametrises: bool = False
     cancels_bias: bool = False
-    """What follows subtracts a mean per channel: a bias before it has no effect, only noisy gradients."""
+    """What follows subtracts a mean per channel, so a bias before it would have no effect but noisy gradients."""
 
 
 NORMALISATIONS: dict[str, Normalisation] = {

@@ -29,14 +29,14 @@ class Resnet(Model):
     width: int = Field(default=128, ge=4, le=512)
 
     def check_shape(self, shape: ImageShape) -> None:
-        """The halvings must come out even."""
+        """Check that the halvings are even."""
         check_halvings("resnet", shape.size)
 
     def generator(self, latent: int, shape: ImageShape) -> nn.Module:
         """Return (N, latent) -> (N, C, H, W) in [-1, 1]; batch norm before each ReLU.
 
-        No layer but the last has a bias: shortcuts would carry that of a convolution to the last batch norm, which
-        cancels it; the dense layer goes without as DCGAN's does.
+        Only the last layer has a bias: shortcuts would carry that of a convolution to the last batch norm, which
+        cancels it; the dense layer has none, like DCGAN's.
         """
         count = _halvings_of_g(shape.size)
         widths, sizes = self._generator_widths(shape.size), doubled_sizes(shape.size, count)

@@ -1,4 +1,4 @@
-"""How often an architecture halves an image, for those that follow DCGAN and the residual networks."""
+"""How often architectures after DCGAN and the residual networks halve an image."""
 
 _SMALL = 32
 
@@ -12,7 +12,7 @@ def halvings(size: int) -> int:
 
 
 def check_halvings(name: str, size: int) -> None:
-    """Raise ValueError with the rule if `size` does not come out even when it is halved that often."""
+    """Raise ValueError with the rule if `size` cannot be halved evenly that often."""
     step = 2 ** halvings(size)
     if size <= _SMALL and (size % step or size < 8):
         raise ValueError(f"{name} needs an image size that is a multiple of 4 and at least 8, not {size}")

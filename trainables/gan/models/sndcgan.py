@@ -20,18 +20,18 @@ _SLOPE = 0.1
 
 
 class Sndcgan(Model):
-    """Three doublings in G and three halvings in D, with `width` to 8 times that channels; 64 is the paper's.
+    """Three doublings in G and three halvings in D, with `width` to 8 times `width` channels; the paper's is 64.
 
     G: dense to size/8, then 4 x 4 transposed convolutions and a 3 x 3 one. D: pairs of a 3 x 3 convolution and a
-    strided 4 x 4 one, then a last 3 x 3. An odd map (7, of 28 pixels) is padded to 8 in D and cropped from 8 in G,
-    so that 28 pixels have the network of 32.
+    strided 4 x 4 one, then a last 3 x 3. An odd map (7, for 28 pixels) is padded to 8 in D and cropped from 8 in G,
+    so that 28 pixels use the network of 32.
     """
 
     name: Literal["sndcgan"] = "sndcgan"
     width: int = Field(default=_PAPERS_WIDTH, ge=4, le=512)
 
     def check_shape(self, shape: ImageShape) -> None:
-        """The first two halvings must come out even; the third may be rounded up."""
+        """Check that the first two halvings are even; the third may be rounded up."""
         if shape.size % 4 or shape.size < 8:
             raise ValueError(f"sndcgan needs an image size that is a multiple of 4 and at least 8, not {shape.size}")
 
@@ -52,7 +52,7 @@ class Sndcgan(Model):
         return nn.Sequential(*layers, nn.Conv2d(widths[-1], shape.channels, 3, padding=1), nn.Tanh())
 
     def trunk(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
-        """Return (N, C, H, W) -> (N, F); the first layer is not normalised but may be wrapped."""
+        """Return (N, C, H, W) -> (N, F); the first layer is not normalised, but may be wrapped."""
         wrap, behind, bias = normalisation.wrap, normalisation.behind, not normalisation.cancels_bias
         w, sizes = self.width, doubled_sizes(shape.size, 3)
         layers: list[nn.Module] = [wrap(Conv2d(shape.channels, w, 3, padding=1)), nn.LeakyReLU(_SLOPE)]
@@ -67,12 +67,12 @@ class Sndcgan(Model):
         return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
-        """All of the smallest map."""
+        """The size of the smallest map."""
         smallest: int = doubled_sizes(shape.size, 3)[0]
         return 8 * self.width * smallest**2
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
-        """N(0, 0.02) at the paper's width; at another, the spread that keeps a layer's output as large as there."""
+        """N(0, 0.02) at the paper's width; at others, scaled to keep the size of a layer's output."""
         std = 0.02 * (_PAPERS_WIDTH / self.width) ** 0.5
         initialise(module, weight=partial(nn.init.normal_, std=std, generator=rng))
 

@@ -35,7 +35,7 @@ class Upsample(Model):
     normalisations = ("none", "batch", "layer", "instance", "spectral")
 
     def check_shape(self, shape: ImageShape) -> None:
-        """All halvings must come out even and leave something to convolve."""
+        """Check that all halvings are even and leave something to convolve."""
         check_halvings("upsample", shape.size)
 
     def generator(self, latent: int, shape: ImageShape) -> nn.Module:
@@ -53,7 +53,7 @@ class Upsample(Model):
         return nn.Sequential(*stages, _ToImage(widths[-1], shape.channels, 3, padding=1), nn.Tanh())
 
     def trunk(self, shape: ImageShape, normalisation: Normalisation) -> nn.Module:
-        """Return (N, C, H, W) -> (N, F); the first layer is not normalised but may be wrapped."""
+        """Return (N, C, H, W) -> (N, F); the first layer is not normalised, but may be wrapped."""
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(pairwise([shape.channels, *self._widths(shape)])):
             bias = index == 0 or not normalisation.cancels_bias
@@ -66,7 +66,7 @@ class Upsample(Model):
         return nn.Sequential(*layers, Features())
 
     def features(self, shape: ImageShape) -> int:
-        """All of the smallest map."""
+        """The size of the smallest map."""
         return self._widths(shape)[-1] * self._smallest(shape) ** 2
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:

@@ -51,7 +51,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
 @every_size
-def test_makes_and_judges_images_of_the_shape(case: Case) -> None:
+def test_makes_and_scores_images_of_the_shape(case: Case) -> None:
     case.model.check_shape(case.shape)
     generator, discriminator = case.generator(), case.discriminator()
     for count in (2, BATCH):
@@ -183,7 +183,7 @@ def test_a_batch_in_another_order_gets_the_same_answers(case: Case) -> None:
 
 
 @every_case
-def test_an_image_is_judged_by_itself_unless_the_normalisation_says_otherwise(case: Case) -> None:
+def test_an_image_is_scored_by_itself_unless_the_normalisation_says_otherwise(case: Case) -> None:
     images, others, labels = case.images(), case.images(seed=9), case.labels()
     others[0] = images[0]
     # Two nets of the same weights, because a spectral norm in training moves on with every batch.
