@@ -89,11 +89,11 @@ def _ask(node: str) -> "ObjectRef[source.Code]":
 
 def _difference(there: source.Code, here: source.Code, same_host: bool) -> str | None:
     """Say in what they differ and what to do, None if they are the same."""
-    for package, place in here["places"].items():
-        if package not in there["places"]:
+    for package, place in here["folders"].items():
+        if package not in there["folders"]:
             return f"there is no {package}; {_MEND}"
-        if same_host and there["places"][package] != place:
-            return f"{there['places'][package]}, and not {place}; start Ray with the driver's Python and PYTHONPATH"
+        if same_host and there["folders"][package] != place:
+            return f"{there['folders'][package]}, and not {place}; start Ray with the driver's Python and PYTHONPATH"
     for name, version in here["versions"].items():
         found = there["versions"].get(name)
         if found is None or _public(found) != _public(version):
@@ -101,7 +101,7 @@ def _difference(there: source.Code, here: source.Code, same_host: bool) -> str |
     pairs = (there["files"], here["files"])
     if differing := sorted({name for name, _ in pairs[0].items() ^ pairs[1].items()}):
         more = f" and {len(differing) - 1} more files" if differing[1:] else ""
-        place = there["places"][differing[0].partition("/")[0]]
+        place = there["folders"][differing[0].partition("/")[0]]
         return f"{differing[0]}{more} in {place} {'are' if more else 'is'} not the driver's; {_MEND}"
     return None
 
