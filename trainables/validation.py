@@ -36,27 +36,27 @@ def validated(model: type[M], data: Any, where: str) -> M:
 
 def first_problem(errors: Iterable[ErrorDetails], model: type) -> str:
     """Return the first of pydantic's errors on `model` in words, in one line, and how many more there are."""
-    # An unknown key first: where another is missing, it is most often that one, mistyped.
+    # An unknown key first: if another is missing, it is usually that one, mistyped.
     found = sorted(errors, key=lambda one: one["type"] != "extra_forbidden")
-    places = [_place(one["loc"], model) for one in found]
-    first, (place, registry) = found[0], places[0]
-    more = f" (and {others} more)" if (others := len({place for place, _ in places}) - 1) else ""
+    keys = [_key_of(one["loc"], model) for one in found]
+    first, (key, registry) = found[0], keys[0]
+    more = f" (and {others} more)" if (others := len({key for key, _ in keys}) - 1) else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {quoted(place)}{_nearest(first['loc'], model)}{more}"
+        return f"unknown key {quoted(key)}{_nearest(first['loc'], model)}{more}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(first["input"], Mapping):
-        return f"{_kind(first['input'], place)}: choose one of {', '.join(registry or ())}{more}"
+        return f"{_kind(first['input'], key)}: choose one of {', '.join(registry or ())}{more}"
     if first["type"] == "missing":
-        return f"{quoted(place)} is missing; give it a value{more}"
+        return f"{quoted(key)} is missing; give it a value{more}"
     if first["type"] == "secret":
-        return f"{place} {first['msg']}{more}"
-    same = [one for one, (other, _) in zip(found, places, strict=True) if other == place]  # each way of a union
+        return f"{key} {first['msg']}{more}"
+    same = [one for one, (other, _) in zip(found, keys, strict=True) if other == key]  # each way of a union
     rule = _advice(first, registry) or ", or ".join(dict.fromkeys(_rule(one["msg"]) for one in same))
-    return f"{place} = {quoted(first['input'])}: {rule}{more}" if place else f"{rule}{more}"
+    return f"{key} = {quoted(first['input'])}: {rule}{more}" if key else f"{rule}{more}"
 
 
-def _kind(value: Mapping[str, Any], place: str) -> str:
+def _kind(value: Mapping[str, Any], key: str) -> str:
     """The value of a variant as an error shows it: its name if it has one."""
-    where = f"{place}.name" if place else "name"
+    where = f"{key}.name" if key else "name"
     return f"{where} = {quoted(value['name'])}" if "name" in value else f"{where!r} is missing"
 
 
@@ -77,17 +77,17 @@ def _advice(found: ErrorDetails, registry: Mapping[str, object] | None) -> str |
     return None
 
 
-def _place(loc: tuple[int | str, ...], model: type) -> tuple[str, Mapping[str, Any] | None]:
+def _key_of(loc: tuple[int | str, ...], model: type) -> tuple[str, Mapping[str, Any] | None]:
     """Where an error is, as the user wrote it, and the registry of what goes there, if there is one.
 
-    Pydantic's own place also names which variant of a union it tried.
+    Pydantic's own location also names which variant of a union it tried.
     """
     parts, registry, _ = _walk(loc, model)
     return ".".join(parts), registry
 
 
 def _walk(loc: tuple[int | str, ...], model: type) -> tuple[list[str], Any, Any]:
-    """Follow a place: its parts as the user wrote them, the registry of what goes there, the model of what is there."""
+    """Follow a location: its parts as the user wrote them, the registry of what goes there, the model there."""
     parts: list[str] = []
     current: Any = model
     registry: Mapping[str, Any] | None = None
@@ -105,7 +105,7 @@ def _walk(loc: tuple[int | str, ...], model: type) -> tuple[list[str], Any, Any]
 
 
 def _nearest(loc: tuple[int | str, ...], model: type) -> str:
-    """Suggest the known key that looks most like the last part of a place: one that may stand there, else any."""
+    """Suggest the known key that looks most like the last part of a location: one allowed there, else any."""
     wrong = str(loc[-1])
     for known in (_models(_walk(loc[:-1], model)[2], below=False), _models(model, below=True)):
         names = {name for found in known for name in found.model_fields}

@@ -90,12 +90,12 @@ def _ask(node: str) -> "ObjectRef[source.Code]":
 
 
 def _difference(there: source.Code, here: source.Code, same_host: bool) -> str | None:
-    """Return what differs and what to do, None if nothing does."""
-    for package, path in here["places"].items():
-        if package not in there["places"]:
+    """Say in what they differ and what to do, None if they are the same."""
+    for package, path in here["folders"].items():
+        if package not in there["folders"]:
             return f"there is no {package}; {_MEND}"
-        if same_host and there["places"][package] != path:
-            return f"{there['places'][package]}, and not {path}; start Ray with the driver's Python and PYTHONPATH"
+        if same_host and there["folders"][package] != path:
+            return f"{there['folders'][package]}, and not {path}; start Ray with the driver's Python and PYTHONPATH"
     for name, version in here["versions"].items():
         found = there["versions"].get(name)
         # `+cpu` and `+cu130` are builds of one version.
@@ -103,6 +103,6 @@ def _difference(there: source.Code, here: source.Code, same_host: bool) -> str |
             return f"{name} {found or 'is missing'}, the driver has {version}; install the same there"
     if differing := sorted({name for name, _ in there["files"].items() ^ here["files"].items()}):
         more = f" and {len(differing) - 1} more files" if differing[1:] else ""
-        path = there["places"][differing[0].partition("/")[0]]
+        path = there["folders"][differing[0].partition("/")[0]]
         return f"{differing[0]}{more} in {path} {'are' if more else 'is'} not the driver's; {_MEND}"
     return None

@@ -33,8 +33,8 @@ def test_the_same_code_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("part", "name", "value", "said"),
     [
-        ("places", "trainables", None, "there is no trainables; install"),
-        ("places", "trainables", "/else/trainables", "/else/trainables, and not "),
+        ("folders", "trainables", None, "there is no trainables; install"),
+        ("folders", "trainables", "/else/trainables", "/else/trainables, and not "),
         ("versions", "torch", "1.0", "torch 1.0, the driver has "),
         ("versions", "torch", None, "torch is missing, the driver has "),
         ("files", "trainables/gan/step.py", "0" * 64, "trainables/gan/step.py in "),
@@ -50,7 +50,7 @@ def test_a_difference_is_told(part: str, name: str, value: str | None, said: str
 
 
 def test_another_host_may_keep_the_same_code_elsewhere_and_torch_of_another_build() -> None:
-    assert _difference(there("places", "trainables", "/else/trainables"), driver_code(), same_host=False) is None
+    assert _difference(there("folders", "trainables", "/else/trainables"), driver_code(), same_host=False) is None
     version = driver_code()["versions"]["torch"].partition("+")[0]
     assert _difference(there("versions", "torch", f"{version}+cu999"), driver_code(), same_host=False) is None
 
@@ -64,8 +64,8 @@ def test_code_is_read_without_an_import_and_a_file_stands_for_a_package(
     (tmp_path / "some_module.py").write_text("raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     code = read_code(["some_package", "some_module", "no_package"], ["no-distribution"])
-    places = {"some_package": str(package.resolve()), "some_module": str((tmp_path / "some_module.py").resolve())}
-    assert code["places"] == places
+    folders = {"some_package": str(package.resolve()), "some_module": str((tmp_path / "some_module.py").resolve())}
+    assert code["folders"] == folders
     assert list(code["files"]) == ["some_package/__init__.py"]
     assert code["versions"] == {}
     before = digest(code, "some_package")
