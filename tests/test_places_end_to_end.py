@@ -53,4 +53,4 @@ def test_a_study_launched_by_relative_paths_is_used_from_elsewhere(
     ganstudy("export", "npz", "best.yaml", "--trial", "0")
     monkeypatch.chdir(elsewhere)
     again = ganstudy("train", home / "best.yaml", "--kimg", "2", "--device", "cpu", "--out", "best")
-    assert "goes on from 1 kimg" in again, "the same training: only its data moved"
+    assert "resumes at 1 kimg" in again, "the same training: only its data moved"

@@ -567,7 +567,7 @@ def test_from_a_study_over_kills_to_a_generator_that_stands_alone(tmp_path: Path
             assert "interrupted; the same command goes on" in output
             assert "Traceback" not in output
     assert not (killed / "generator.safetensors").exists()
-    assert "goes on from" in ganstudy(*words, killed)
+    assert "resumes at" in ganstudy(*words, killed)
     assert reports(killed) == reports(straight)
     for name in ("generator.safetensors", "samples.png", "config.yaml"):
         assert (killed / name).read_bytes() == (straight / name).read_bytes()

@@ -132,7 +132,7 @@ def test_two_devices_train_as_one_and_go_on_over_deaths_with_the_same_numbers(tm
     driver = start(file, 16, killed)
     output = ended(driver)
     assert driver.returncode == 0, output
-    assert "goes on from" in output
+    assert "resumes at" in output
     assert reports(killed) == reports(two)
     for name in ("generator.safetensors", "samples.png"):
         assert (killed / name).read_bytes() == (two / name).read_bytes()
