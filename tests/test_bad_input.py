@@ -212,7 +212,7 @@ OVERRIDES = [
     ("schedule.reduction_factor=1", "greater than or equal to 2"),
     ("schedule.grace_kimg=5", "above max_kimg"),
     ("schedule.brackets=50", "use at most"),
-    ("schedule.report_kimg=2", "no multiple of report_kimg"),
+    ("schedule.report_kimg=2", "not a multiple of report_kimg"),
     ("time_budget_minutes=0", "greater than 0"),
     ("time_budget_minutes=.nan", "finite"),
     ("report_deadline_minutes=0", "greater than 0"),
@@ -618,7 +618,7 @@ EXPORTS: dict[str, tuple[Any, str]] = {
     "threads that are none": ({"trial": TRIAL, "origin": {"threads": "many"}}, "threads"),
     "no threads": ({"trial": TRIAL, "origin": {"threads": 0}}, "threads"),
     "negative steps": ({"trial": TRIAL, "origin": {"report_kimg": -1}}, "report_kimg"),
-    "other steps": ({"trial": TRIAL, "origin": {"report_kimg": 7}}, "no multiple"),
+    "other steps": ({"trial": TRIAL, "origin": {"report_kimg": 7}}, "not a multiple"),
 }
 
 
@@ -639,7 +639,7 @@ def test_a_damaged_export(shell: Shell) -> None:
         (["--device", "abacus"], "--device 'abacus'"),
         (["--out", "best.yaml/below"], "--out"),
         (["--out", "/proc/nowhere/out"], "--out"),
-        (["--report-kimg", "7"], "no multiple"),
+        (["--report-kimg", "7"], "not a multiple"),
     ],
 )
 def test_options_of_run_trial(shell: Shell, more: Sequence[str], says: str) -> None:

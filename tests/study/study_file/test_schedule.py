@@ -43,7 +43,7 @@ def test_every_accepted_schedule_can_report_at_each_rung_and_at_the_end(
     ("values", "says"),
     [
         ({"grace_kimg": 5, "max_kimg": 4}, "above max_kimg"),
-        ({"grace_kimg": 4, "max_kimg": 36, "report_kimg": 3}, "no multiple of report_kimg 3"),
+        ({"grace_kimg": 4, "max_kimg": 36, "report_kimg": 3}, "not a multiple of report_kimg 3"),
         ({"grace_kimg": 4, "max_kimg": 38}, "max_kimg 38 is not a multiple"),
         ({"grace_kimg": 1, "max_kimg": 9, "brackets": 50}, "use at most 2"),
         ({"grace_kimg": 1, "max_kimg": 9, "reduction_factor": 1}, "greater than or equal to 2"),
