@@ -1,4 +1,4 @@
-"""Finds studies on disk and opens their ledgers: what every command that only reads starts with."""
+"""Finds studies on disk and opens their ledgers."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def open_ledger(folder: StudyFolder, wait: Wait = for_a_while) -> Ledger:
         url = read_yaml(folder.study_file)["storage"]["ledger"]
     except (InvalidInput, KeyError, TypeError) as error:
         reason = error if isinstance(error, InvalidInput) else f"{folder.study_file}: lacks storage.ledger"
-        raise CorruptFile(f"{reason}; it is damaged: launch the study again to have it written anew") from None
+        raise CorruptFile(f"{reason}; it is damaged: launch the study again, which rewrites it") from None
     return Ledger.open(url or folder.ledger, schema=folder.name, create=False, wait=wait)
 
 

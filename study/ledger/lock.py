@@ -87,7 +87,7 @@ class FileLock(OwnerLock):
             except OSError as error:
                 os.close(fd)
                 raise GanStudyError(
-                    f"cannot lock {self._path}: {error.strerror}; its file system must know flock"
+                    f"cannot lock {self._path}: {error.strerror}; its file system must support flock"
                 ) from error
             else:
                 self._fd = fd

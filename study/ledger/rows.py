@@ -46,7 +46,7 @@ def row_crc(previous: int, row: StoredRow) -> int:
 
 
 def store(event: Event, *, body: str, seq: int, epoch: int, at: float, previous: int) -> StoredRow:
-    """The row that `event`, whose JSON is `body`, becomes after a row with the CRC `previous`."""
+    """Return the row for `event`, whose JSON is `body`, after a row with the CRC `previous`."""
     row = StoredRow(
         seq=seq,
         key=event.key,
@@ -74,18 +74,18 @@ def verify(stored: Iterable[StoredRow], *, after: int, head: int) -> Iterator[Ro
         CorruptFile: names the row, its key and what is wrong with it.
     """
     if not isinstance(head, int):
-        raise CorruptFile(f"the number of rows in 'owner' is {head!r:.20}, no number")
+        raise CorruptFile(f"the number of rows in 'owner' is {head!r:.20}, not a number")
     rows = iter(stored)
     crc, last = FIRST_CRC, 0
     if after:
         first = next(rows, None)
         if first is None or first.seq != after:
-            raise CorruptFile(f"row {after} is missing, after which to read on; the ledger ends at row {head}")
+            raise CorruptFile(f"row {after}, the last that was read, is missing; the ledger ends at row {head}")
         crc, last = first.crc, after
     for row in rows:
         where = f"row {row.seq} ({row.key!r:.60})"
         if row.seq != last + 1:
-            raise CorruptFile(f"{where} follows row {last}: a row was removed, moved or put in")
+            raise CorruptFile(f"{where} follows row {last}: a row was removed, moved or inserted")
         try:
             expected = row_crc(crc, row)
         except (TypeError, ValueError) as error:  # a column of another type, as SQLite allows

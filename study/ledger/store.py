@@ -5,7 +5,7 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,14 +106,14 @@ class Store(ABC):
 
     @abstractmethod
     def _holders(self) -> list[str]:
-        """Name those that hold it."""
+        """Name the processes that hold it."""
 
     @abstractmethod
     def check_file(self) -> None:
-        """Look through the whole file of a database that is one, indexes included; a server looks after its own.
+        """Check the database's whole file, indexes included; a server looks after its own.
 
         Raises:
-            CorruptFile: with the first thing that was found.
+            CorruptFile: with the first fault.
         """
 
     @contextmanager
@@ -135,21 +135,17 @@ class Store(ABC):
         del cause
         return GanStudyError(f"ledger {self.location}: {text}")
 
-    @contextmanager
-    def reading(self, tables: bool = True) -> Iterator[sa.Connection]:
+    def reading(self, tables: bool = True) -> AbstractContextManager[sa.Connection]:
         """A transaction that only reads, to be left within milliseconds: a driver waits for its end."""
-        with self.errors(), self._begun(self._lock_to_read, tables) as connection:
-            yield connection
+        return self._transaction(self._lock_to_read, tables)
 
-    @contextmanager
-    def writing(self, tables: bool = True) -> Iterator[sa.Connection]:
+    def writing(self, tables: bool = True) -> AbstractContextManager[sa.Connection]:
         """A transaction that writes; committed, and on disk, once the block is left without an error."""
-        with self.errors(), self._begun(self._lock_to_write, tables) as connection:
-            yield connection
+        return self._transaction(self._lock_to_write, tables)
 
     @contextmanager
-    def _begun(self, lock: Callable[[sa.Connection, bool], None], tables: bool) -> Iterator[sa.Connection]:
-        with self._connection(lock, tables) as connection:
+    def _transaction(self, lock: Callable[[sa.Connection, bool], None], tables: bool) -> Iterator[sa.Connection]:
+        with self.errors(), self._connection(lock, tables) as connection:
             transaction = connection.get_transaction()
             assert transaction is not None
             with transaction:
@@ -218,7 +214,7 @@ class _SqliteStore(Store):
                 f"ledger {self.location}: is on a read-only file system{undo}; make that writable, or copy the study"
             )
         if isinstance(cause, sqlite3.Error) and kind in _SQLITE_CORRUPT:
-            return CorruptFile(f"ledger {self.location} is damaged or no ledger: {text}; {RESTORE}")
+            return CorruptFile(f"ledger {self.location} is damaged or not a ledger: {text}; {RESTORE}")
         return super()._failure(cause, text)
 
     def _lock_to_read(self, connection: sa.Connection, tables: bool) -> None:
@@ -241,7 +237,7 @@ def _connect_sqlite(path: Path, create: bool) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_TRY_SECONDS, check_same_thread=False)
     connection.isolation_level = None  # `_SqliteStore` begins the transactions
-    # A byte that flipped may leave no UTF-8: let the checksum find it, and name the row.
+    # A flipped byte may not be UTF-8: the checksum finds it, and names the row.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         connection.execute("PRAGMA journal_mode = DELETE")

@@ -201,7 +201,7 @@ def _make(file: Path, artifacts: str, put: Callable[[Path, Path], None]) -> None
         new.touch(exist_ok=False)
         try:
             with _held(new) as ours:
-                if ours and new.exists():  # no other took it for left, before it was locked
+                if ours and new.exists():  # no other process took it for a leftover before it was locked
                     make_store(sqlite_uri(new), artifacts)
                     put(new, file)
                     return

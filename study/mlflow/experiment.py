@@ -104,7 +104,7 @@ def _search(client: "MlflowClient", experiment_ids: list[str], query: str, most:
 
 
 def _pages(search: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the pages of a search of MLflow's, each asked for when it is needed."""
+    """Yield the pages of an MLflow search, each fetched when it is needed."""
     token: str | None = None
     while True:
         page = search(page_token=token)

@@ -99,12 +99,12 @@ class ProjectedRun:
         )
 
     def forget_broken_note(self, run_ids: Collection[str]) -> None:
-        """Have the description made again if it links to another run than these."""
+        """Let the description be made again if it links to any run but these."""
         if not {*_LINKED.findall(self.note)} <= {*run_ids}:
             self.note, self.note_seq = "", 0
 
     def is_news(self, seq: int) -> bool:
-        """Tell whether the row `seq` is not in MLflow yet; if so the run is to be flushed."""
+        """Tell whether the row `seq` is not in MLflow yet; if so, the run must be flushed."""
         if seq <= self.sent_seq:
             return False
         self.seq = seq

@@ -17,7 +17,7 @@ LOOKING = "Looking at data and spaces"
 SETTING_UP = "Setting up"
 
 EPILOG = "Exit codes: " + ", ".join(f"{code} {text.split(':')[0].split(';')[0]}" for code, text in EXIT_CODES.items())
-"""Under the help."""
+"""The last line of the help."""
 
 
 def _home(path: Path | None) -> Path | None:

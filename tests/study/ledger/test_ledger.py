@@ -541,7 +541,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_text("trial,fid\n" * 100)
     for create in (True, False):
-        with pytest.raises(CorruptFile, match=r"ledger\.db is damaged or no ledger: file is not a database"):
+        with pytest.raises(CorruptFile, match=r"ledger\.db is damaged or not a ledger: file is not a database"):
             Ledger.open(path, schema="s", create=create)
     with pytest.raises(InvalidInput, match="is a folder"):
         Ledger.open(tmp_path, schema="s", create=True)
@@ -605,5 +605,5 @@ def test_a_damaged_count_of_rows_is_found(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE owner SET head = 'x'")
     connection.close()
-    with Ledger.open(path, schema="s", create=False) as ledger, pytest.raises(CorruptFile, match="'x', no number"):
+    with Ledger.open(path, schema="s", create=False) as ledger, pytest.raises(CorruptFile, match="'x', not a number"):
         ledger.read()
