@@ -28,6 +28,7 @@ from study.older.check import check_not_older
 from study.places import BY_LAUNCH, saying
 from study.retraining.run import check_fingerprint, config_of, retrain
 from study.running.launch import Launched
+from study.study_file.config import StudyConfig
 from study.terminal.say import progress_line
 from study.views.tables import number
 from trainables.errors import CorruptInput, Diverged, GanStudyError, InvalidInput, reason_of
@@ -134,10 +135,16 @@ def measure(
             study = fold.follow(ledger.read).record(live=False)
     if not plan:
         return Launched(study), trial
-    if device == "cpu":
-        config = config.model_copy(update={"resources": config.resources.model_copy(update={"gpus": 0})})
-    done = retrain(config, fold, lambda now: wanted.plan(now) or plan, prepared, address, console)
+    done = retrain(on_device(config, device), fold, lambda now: wanted.plan(now) or plan, prepared, address, console)
     return done, done.study.trials[trial.number]
+
+
+def on_device(config: StudyConfig, device: str | None) -> StudyConfig:
+    """Return the study with its trainings on "cpu" or "cuda"; with None where the study has them."""
+    if device is None:
+        return config
+    gpus = 0 if device == "cpu" else config.resources.gpus or 1
+    return config.model_copy(update={"resources": config.resources.model_copy(update={"gpus": gpus})})
 
 
 def _fresh_latents(

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import METRICS, OPENED, STORY, planned, reported, retraining_ended, retraining_reported, retraining_started
 
@@ -81,6 +81,7 @@ def events_of(cls: type[Event]) -> st.SearchStrategy[Event]:
 
 
 @pytest.mark.parametrize("cls", KINDS.values())
+@settings(deadline=None)
 @given(data=st.data())
 def test_an_event_comes_back_as_it_was_written(cls: type[Event], data: st.DataObject) -> None:
     event = data.draw(events_of(cls))

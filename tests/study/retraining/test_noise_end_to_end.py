@@ -1,5 +1,6 @@
 """`ganstudy noise` with real processes on a small study of digits: killed, gone on with, extended, verified."""
 
+import json
 import re
 import shutil
 import signal
@@ -83,12 +84,17 @@ def test_killed_retrainings_go_on_and_come_out_the_same(whole: StudyFolder, fini
         kept = measured(folder)
         assert [m.index for m in kept if m.source == EVALUATION] == [1, 2]
         assert [m.index for m in kept if m.source == SEED] == list(range(1, index)), "killed in the middle of one"
+    seconds = json.loads((folder.training(trial, 2, 10) / "checkpoints/kimg-000002/report.json").read_text())[
+        "train_seconds"
+    ]
     text = ganstudy(*MEASURE, "--storage", folder.root)
     assert "fresh latents 1" not in text
     assert re.search(r"seed 2/2  started again \(attempt \d\) from its last checkpoint", text)
     first = re.search(r"seed 2/2  +(\d+) kimg", text)
     assert first is not None
-    assert int(first[1]) > 2, "it goes on from its checkpoint"
+    assert int(first[1]) >= 2
+    second = next(r for r in load_study(folder).retrainings if r.seed == 2)
+    assert second.reports[0].metrics["train_seconds"] == seconds, "it goes on from its checkpoint"
     assert measured(folder) == measured(whole)
     assert len({m.fid for m in measured(folder)}) == 4, "fresh each time"
 

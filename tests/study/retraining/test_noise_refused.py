@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from test_noise import TRIALS, completed, seeds, write_study
-from toys import drive
+from toys import drive, toy_config
 
 from study.cli import app, main
 from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured
 from study.ledger.ledger import Ledger, Row
 from study.ledger.older import seed_folder
+from study.retraining.noise import on_device
 from study.study_file.config import StudyConfig
 from study.verify.check import Discrepancy
 from study.verify.decisions import Replay
@@ -76,6 +77,13 @@ def test_what_cannot_be_measured_is_refused_and_nothing_is_written(
     assert (found, says in text) == (code, True), text
     assert rows(config) == before
     assert not (config.folder.path / "confirm").exists()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "expected"), [(0, "cuda", 1), (0.5, "cuda", 0.5), ("auto", "cpu", 0), ("auto", None, "auto")]
+)
+def test_fresh_seeds_train_on_the_device_that_is_named(gpus: object, device: str | None, expected: object) -> None:
+    assert on_device(toy_config(resources={"gpus": gpus}), device).resources.gpus == expected
 
 
 DIVERGED = (*completed(0, 20.0)[:3], Ended(0, 1, 9, "diverged", None, "Diverged: loss_d"))
