@@ -12,6 +12,7 @@ import pytest
 import yaml
 from confirmations import retrained
 from rich.console import Console
+from study.running.finished import ended_study
 from toys import CEILING, Crash, drive, open_study, result_of, toy_config
 
 from study.ledger.catalogue import load_study, open_ledger
@@ -22,7 +23,6 @@ from study.retraining import confirm, noise, run
 from study.running import driver, launch, trials
 from study.running.cluster import Slots
 from study.running.director import Director
-from study.running.finished import ended_study
 from study.study_file.config import StudyConfig
 
 QUIET = Console(quiet=True)
