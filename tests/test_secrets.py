@@ -221,12 +221,12 @@ def test_an_address_of_a_cluster_is_not_shown(name: str, typed: Typed) -> None:
 def places(keys: tuple[Key, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key's place, with what else must be set for it to stand there."""
     for key in keys:
-        yield key.place, {}
+        yield key.path, {}
         yield from places(key.keys)
         for kind, (_, below) in key.variants.items():
             for place, others in places(below):
                 needed = {one.name: "pictures" if one.name == "path" else 8 for one in below if one.required}
-                yield place, {key.place: {"name": kind} | needed, **others}
+                yield place, {key.path: {"name": kind} | needed, **others}
 
 
 @pytest.mark.parametrize("value", [ADDRESSES[0], f"postgresql://me@h/db?password={SECRET}"])
