@@ -80,7 +80,7 @@ def verify(stored: Iterable[StoredRow], *, after: int, head: int) -> Iterator[Ro
     if after:
         first = next(rows, None)
         if first is None or first.seq != after:
-            raise CorruptFile(f"row {after}, the last that was read, is missing; the ledger ends at row {head}")
+            raise CorruptFile(f"row {after} is missing, the last one read; the ledger ends at row {head}")
         crc, last = first.crc, after
     for row in rows:
         where = f"row {row.seq} ({row.key!r:.60})"
