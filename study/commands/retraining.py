@@ -59,11 +59,13 @@ def noise(options: Measure, console: Console) -> int:
     else:
         print_noise(done.study, measured, folder, console)
     again = options.typed(folder, measured.number)
-    for retraining in done.study.asked(NOISE).begun:
-        if retraining.state == TrialState.FAILED:
-            what = f"trial {retraining.number} with seed {retraining.seed} failed at {retraining.kimg} kimg"
-            say(shown, f"{what}: {retraining.cause}; try it again: {again}")
-    return _ended(done, again, folder, shown)
+    begun = [one for one in done.study.asked(NOISE).begun if one.number == measured.number]
+    failed = [one for one in begun if one.state == TrialState.FAILED]
+    for one in failed:
+        what = f"trial {one.number} with seed {one.seed} failed at {one.kimg} kimg"
+        say(shown, f"{what}: {one.cause}; try it again: {again}")
+    code = _ended(done, again, folder, shown)
+    return code or (NO_COMPLETED_TRIAL if failed and len(failed) == len(begun) else 0)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def newer(kind: str, body: str) -> tuple[str, str]:
     name, change = _KINDS[kind]
     try:
         return name, json.dumps(change(json.loads(body)))
-    except (ValueError, AttributeError, TypeError):  # no JSON object: reading it says so
+    except (ValueError, AttributeError, TypeError, RecursionError):  # no JSON object: reading it says so
         return name, body
 
 

@@ -10,7 +10,7 @@ from study.folder import StudyFolder
 from study.ledger.events import CONFIRM, NOISE, SEED, Ended, NoiseMeasured, Reported, RetrainingPlanned, TrialId
 from study.ledger.older import seed_folder
 from study.ledger.outcomes import TrialState
-from study.ledger.records import StudyRecord, TrialRecord, fold
+from study.ledger.records import Fold, StudyRecord, TrialRecord, fold
 from study.ledger.rows import Row
 from study.study_file.seeds import retraining_seed
 from study.verify.check import Discrepancy
@@ -35,18 +35,19 @@ def check_retrainings(
         CorruptFile: at the first checkpoint that is damaged.
         Discrepancy: at the first plan, retraining or checkpoint that is not as it must be.
     """
-    covered = set[TrialId]()
+    story, covered = Fold(), set[TrialId]()
     for number, row in enumerate(rows):
         event = row.event
         if isinstance(event, RetrainingPlanned) and event.group == group:
-            _PLANS[group](event, fold(rows[:number], live=False))
+            _PLANS[group](event, story.record(live=False))
             counts["plans"] += 1
             covered.update(event.ids)
         if isinstance(event, Reported) and event.seed and event.kimg == event.budget:
             following = rows[number + 1].event if number + 1 < len(rows) else None
             if not (isinstance(following, Ended) and (following.id, following.attempt) == (event.id, event.attempt)):
                 raise Discrepancy(f"ledger row {row.seq} ({event.key!r}): its end does not follow at once")
-    study, bare = fold(rows, live), 0
+        story.take(row)
+    study, bare = story.record(live), 0
     for retraining in study.retrainings:
         if retraining.id in covered:
             _check_reports(study, retraining, counts)
