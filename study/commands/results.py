@@ -128,4 +128,6 @@ def export_optuna(name: str, storage: Path | None, target: str, console: Console
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:
-    return trial_facts(trial) | {"fids": trial.curve, "config": trial.config}
+    facts = trial_facts(trial) | {"fids": trial.curve, "config": trial.config}
+    del facts["attempts"]  # which scripts find in `ganstudy results`
+    return facts
