@@ -72,11 +72,11 @@ class Replay:
             StudyOpened: self._configured,
             StudyChanged: self._changed,
             WarmStarted: self._warm,
+            NoiseMeasured: self._noise,
             TrialProposed: self._proposed,
             AttemptStarted: self._started,
             Reported: self._reported,
             Ended: self._ended,
-            NoiseMeasured: self._noise,
             RetrainingPlanned: lambda event: None,
         }
 

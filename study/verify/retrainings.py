@@ -59,12 +59,7 @@ def check_retrainings(
 def check_noise(folder: StudyFolder, rows: Sequence[Row], live: bool, counts: Counter[str]) -> str | None:
     """Check what was measured of the noise: of fresh latents nothing is left, of fresh seeds the retrainings are.
 
-    Returns:
-        A note on what is not on disk.
-
-    Raises:
-        CorruptFile: at the first checkpoint that is damaged.
-        Discrepancy: at the first plan, retraining or checkpoint that is not as it must be.
+    Returns and raises what `check_retrainings` does.
     """
     study, bare = fold(rows, live), 0
     for measured in study.measured:
