@@ -516,12 +516,12 @@ def test_an_image_that_cannot_be_read(pictures: Pictures) -> None:
     assert "b/bad.png: cannot be read" in pictures.refused("pictures")
     place.unlink()
     place.symlink_to("/dev/zero")
-    assert "b/bad.png: not a file but a device" in pictures.refused("pictures")
+    assert "b/bad.png: a device or a pipe, not a file" in pictures.refused("pictures")
 
 
 def test_a_folder_that_holds_itself(pictures: Pictures) -> None:
     (pictures.folder / "a" / "up").symlink_to(pictures.folder)
-    assert "pictures/a/up: a link to a folder that it lies in" in pictures.refused("pictures")
+    assert "pictures/a/up: a link to a folder that contains it" in pictures.refused("pictures")
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/evil.png", "..\\evil.png"])

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from confirmations import retrained
 from rich.console import Console
-from study.running.finished import ended_study
 from toys import CEILING, Crash, drive, open_study, result_of, toy_config
 
 from study.ledger.catalogue import load_study, open_ledger
@@ -22,6 +21,7 @@ from study.mlflow.projection import MlflowProjection
 from study.retraining import confirm, noise, run
 from study.running import driver, launch, trials
 from study.running.cluster import Slots
+from study.running.completed import completed_study
 from study.running.director import Director
 from study.study_file.config import StudyConfig
 
@@ -87,7 +87,7 @@ def once(config: StudyConfig) -> dict[int, int]:
 
 def test_to_resume_is_to_fold_once(config: StudyConfig, folded: Counter[int]) -> None:
     known = Fold()
-    assert ended_study(config, known) is None
+    assert completed_study(config, known) is None
     launched = launch.launch(config, None, QUIET, known)
     assert launched.study.complete
     assert folded == once(config)
@@ -96,11 +96,11 @@ def test_to_resume_is_to_fold_once(config: StudyConfig, folded: Counter[int]) ->
 def test_to_train_again_is_to_fold_once(config: StudyConfig, folded: Counter[int]) -> None:
     drive(config.folder.ledger, config)
     folded.clear()
-    confirmed = confirm.confirm(config.folder, confirm.Wanted(2, 2), None, QUIET)
+    confirmed = confirm.confirm(config.folder, confirm.ConfirmRequest(2, 2), None, QUIET)
     assert confirmed.study.confirmation.complete
     assert folded == once(config)
     folded.clear()
-    measured, _ = noise.measure(config.folder, noise.Wanted(None, 0, 3), None, None, QUIET)
+    measured, _ = noise.measure(config.folder, noise.NoiseRequest(None, 0, 3), None, None, QUIET)
     assert len(measured.study.retrainings) == 5
     assert folded == once(config)
     assert measured.study == load_study(config.folder)

@@ -167,7 +167,10 @@ def test_a_damaged_archive_is_named(tiny: TinyCifar, tmp_path: Path, monkeypatch
     path.write_bytes(tiny.archives[0][:-40])
     with pytest.raises(CorruptInput, match="has MD5"):
         Cifar10(root=tmp_path).load()
-    for content, said in ((tar_gz({"other": b""}), "not the archive"), (b"nothing", "not the archive")):
+    for content, said in (
+        (tar_gz({"other": b""}), "not the published archive"),
+        (b"nothing", "not the published archive"),
+    ):
         path.write_bytes(content)
         monkeypatch.setattr(cifar10, "LAYOUTS", (replace(layout, archive_md5=md5(content)),))
         with pytest.raises(CorruptInput, match=said):

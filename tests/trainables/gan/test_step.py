@@ -303,7 +303,7 @@ def test_labels_are_those_of_the_images_and_as_frequent_for_generated_ones(
 def test_a_trial_that_needs_labels_refuses_data_without(changes: dict[str, Any], prepared: Prepared) -> None:
     part = LabelledImages(prepared.dataset.train.images)
     bare = dataclasses.replace(prepared, dataset=Dataset("bare", part, part, part))
-    with pytest.raises(InvalidInput, match=r"^(conditioning|latent) '\w+' needs labelled data .* choose another$"):
+    with pytest.raises(InvalidInput, match=r"^(conditioning|latent) '\w+' needs labelled data.* choose another$"):
         Session(small(**changes), bare)
     assert Session(small(), bare).kimg == 0
 
