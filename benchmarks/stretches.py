@@ -54,7 +54,7 @@ def _of_trial(trial: TrialRecord, folder: StudyFolder) -> list[Stretch]:
     found, before = [], 0.0
     for report in trial.reports:
         total = sum(report.metrics[name] for name in _PARTS)
-        end = picture_file(folder.histograms(trial.number), report.kimg).stat().st_mtime
+        end = picture_file(folder.trial(trial.number) / "histograms", report.kimg).stat().st_mtime
         found.append(Stretch(end - (total - before), end))
         before = total
     return found

@@ -19,7 +19,7 @@ from rich.console import Console
 from toys import CEILING, result_of, toy_config
 
 from study.ledger.ledger import Ledger
-from study.ledger.records import StudyRecord, fold
+from study.ledger.records import Fold, StudyRecord, fold
 from study.ledger.store import Store
 from study.running import driver as driving
 from study.running import launch as module
@@ -63,14 +63,14 @@ def launch(config: StudyConfig) -> StudyRecord:
         "prepare": lambda *ignored, **more: prepared,
         "check_fit": lambda *ignored: None,
         "data_facts": lambda *ignored: {},
-        "run_trials": _train,
+        "run_trainings": _train,
         "ProjectionThread": _NoMlflow,
     }
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as nowhere:
         for name, stand_in in stand_ins.items():
             for part in (module, driving, trials):
                 patch.setattr(part, name, stand_in, raising=False)
-        return module.launch(config, None, Console(file=nowhere)).study
+        return module.launch(config, None, Console(file=nowhere), Fold()).study
 
 
 def config_in(folder: Path, **changes: Any) -> StudyConfig:
