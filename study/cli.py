@@ -236,7 +236,7 @@ def run_trial(
 
     Example: ganstudy run-trial best.yaml --kimg 5
     """
-    from study.places import DataPaths
+    from study.data_paths import DataPaths
     from study.production import run_trial as repeating
 
     options = repeating.Repeat(file, kimg, report_kimg, out, device, DataPaths(data, weights))
@@ -280,7 +280,7 @@ def train(
 
     Example: ganstudy train best.yaml --kimg 5000 --mlflow http://127.0.0.1:5000 --register
     """
-    from study.places import DataPaths
+    from study.data_paths import DataPaths
     from study.production import train as production
 
     paths = DataPaths(data, weights)
@@ -332,7 +332,7 @@ def evaluate(
 
     Example: ganstudy evaluate best --split test
     """
-    from study.places import DataPaths
+    from study.data_paths import DataPaths
     from study.production import generators
 
     generators.evaluate(path, split, device, as_json, console, DataPaths(data, weights))

@@ -1,4 +1,4 @@
-"""How many cores there are to compute on: what trials are placed on, and what `doctor` tells."""
+"""How many cores there are to compute on: what trials run on, and what `doctor` tells."""
 
 import os
 

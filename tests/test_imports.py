@@ -45,7 +45,7 @@ FLOORS = {
         "registry",
     ),
     "study": (
-        "cores device exit_codes folder own_path places private_names yaml_file",
+        "cores data_paths device exit_codes folder own_path private_names yaml_file",
         "terminal",
         "ledger",
         "study_file",

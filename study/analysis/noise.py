@@ -70,8 +70,8 @@ class Noise:
 
     def spreads(self, source: str, kimg: int | None = None) -> list[Spread]:
         """Every spread of one kind, at one budget or at all."""
-        places = {(m.trial, m.kimg) for m in self.measured if m.source == source}
-        return [self.spread(source, *place) for place in sorted(places) if kimg in (None, place[1])]
+        measured = {(m.trial, m.kimg) for m in self.measured if m.source == source}
+        return [self.spread(source, *at) for at in sorted(measured) if kimg in (None, at[1])]
 
     def evaluation(self, alike: Callable[[Spread], bool] = lambda spread: True) -> Pooled | None:
         """The standard deviation over fresh latents, pooled over the checkpoints evaluated again that are `alike`."""
@@ -91,7 +91,7 @@ class Noise:
         s being the pooled standard deviation over seeds at this budget, and `degrees` its degrees of freedom: the
         difference of two runs of equally good configurations has the standard deviation sqrt(2) * s, and is beyond
         this in 1 of 20 cases. For many seeds it is 1.96 * sqrt(2) * s = 2.8 s, the reproducibility limit of ISO
-        5725-6. With few seeds s itself is uncertain, so Student's t takes the place of 1.96 (of 3 seeds 4.30: there
+        5725-6. With few seeds s itself is uncertain, so Student's t replaces 1.96 (of 3 seeds 4.30: there
         1.96 would tell equal configurations apart in 1 of 5 cases).
 
         It assumes that trials which were not measured are as noisy as those which were, and holds for one pair: of

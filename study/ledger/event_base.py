@@ -75,14 +75,14 @@ def problem(cls: type[Event], error: ValidationError) -> str:
     """Return the first thing that is wrong with an event, in one line."""
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
 
-    def placed(found: ErrorDetails) -> ErrorDetails:
+    def named(found: ErrorDetails) -> ErrorDetails:
         first, *below = found["loc"] or [""]
-        name = names[first] if isinstance(first, int) else first  # a number if it was given by its place
+        name = names[first] if isinstance(first, int) else first  # a number if it was given by its position
         parts = [part for depth, part in enumerate(below) if depth % 2 == 0 or part not in _JSON_TAGS]
         return {**found, "loc": (name, *parts) if found["loc"] else ()}
 
-    return f"{cls.kind}: {first_problem([placed(one) for one in error.errors(include_url=False)], cls)}"
+    return f"{cls.kind}: {first_problem([named(one) for one in error.errors(include_url=False)], cls)}"
 
 
 _JSON_TAGS = ("list", "dict", "str", "bool", "int", "float", "[key]")
-"""What pydantic puts between the parts of a place in plain data."""
+"""What pydantic puts between the parts of a location in plain data."""

@@ -78,14 +78,14 @@ class Ledger:
 
         Raises:
             NoLedger: none is there, and `create` is false.
-            InvalidInput: no place for a ledger, or foreign data is there.
+            InvalidInput: a ledger cannot be there, or other data is.
             CorruptFile: the ledger is damaged or of another format.
             GanStudyError: it cannot be reached, or others hold it for too long.
         """
         return cls(open_store(url_or_path, schema=schema, create=create, mode=mode, wait=wait), schema)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it is, for people: a path, or a URL without its password."""
         return self._store.location
 
@@ -93,7 +93,7 @@ class Ledger:
         """All rows after row `after`, in order, each checked; rows once read never change.
 
         Raises:
-            CorruptFile: names the place, the row, its key and what is wrong.
+            CorruptFile: names the ledger, the row, its key and what is wrong.
         """
         if after < 0:
             raise ValueError(f"after = {after}: rows are numbered from 1, 0 reads them all")
@@ -104,7 +104,7 @@ class Ledger:
         try:
             return list(verify(stored, after=after, head=head))
         except CorruptFile as error:
-            raise CorruptFile(f"ledger {self.place}: {error}; {tables.RESTORE}") from error
+            raise CorruptFile(f"ledger {self.location}: {error}; {tables.RESTORE}") from error
 
     def _stored(self, start: int) -> Iterator[StoredRow]:
         """The rows from `start` on, in transactions of a few milliseconds each: rows never change, so that is safe."""

@@ -460,7 +460,7 @@ class MlflowProjection:
 
 
 def _order(trial: TrialRecord) -> dict[str, str]:
-    """The tag that puts a trial in its place on the leaderboard; none of a retraining, which has no place there."""
+    """The tag that ranks a trial on the leaderboard; none of a retraining, which is not on it."""
     if trial.seed or trial.fid_best is None:
         return {}
     return {ORDER: order(trial.kimg, trial.fid_best, ranked=trial.state not in UNRANKED)}

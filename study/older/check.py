@@ -44,9 +44,9 @@ def check_not_older(folder: StudyFolder, ledger: Ledger, study: StudyRecord) -> 
     parts = [one.lost for one in newer[:_SHOWN]]
     parts += [f"{len(newer) - _SHOWN} more"] if len(newer) > _SHOWN else []
     raise OlderLedger(
-        f"the ledger {ledger.place} is older than the study, or another one ({signs[0]}): to go on from it would lose "
-        f"{', '.join(parts) or 'what came after its last row'}; put the newest copy back, or go on from this one, with "
-        f"what is newer set aside: {typed('sync', folder.name, OPTION, folder=folder)}"
+        f"the ledger {ledger.location} is older than the study, or another one ({signs[0]}): to go on from it would "
+        f"lose {', '.join(parts) or 'what came after its last row'}; put the newest copy back, or go on from this one, "
+        f"with what is newer set aside: {typed('sync', folder.name, OPTION, folder=folder)}"
     )
 
 

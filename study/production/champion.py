@@ -8,6 +8,7 @@ from rich.console import Console
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
 from study.analysis.ranking import chosen_trial
+from study.data_paths import BY_LAUNCH, DataPaths, saying
 from study.folder import StudyFolder
 from study.ledger.catalogue import find_study, load_study, open_ledger
 from study.ledger.records import StudyRecord, TrialRecord
@@ -15,7 +16,6 @@ from study.mlflow.data import known_data
 from study.mlflow.database import check_database, check_database_folder
 from study.mlflow.store import display_uri, experiment_name, open_client, resolve_uri
 from study.older.check import check_not_older
-from study.places import BY_LAUNCH, DataPaths, saying
 from study.production.champion_registry import held_run, reaching, register, registered_name
 from study.production.champion_text import ALIAS, Candidate, model_uri, tell
 from study.study_file.addresses import database_file

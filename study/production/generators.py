@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from study.data_paths import BY_OPTION, DataPaths, saying
 from study.device import device_of
-from study.places import BY_OPTION, DataPaths, saying
 from study.production.product import picture
 from study.terminal.fitted import Fitted
 from study.terminal.say import say, say_written

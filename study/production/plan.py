@@ -8,11 +8,11 @@ import torch
 
 from study.analysis.export import Origin, read_export
 from study.cores import usable_cores
+from study.data_paths import AS_CONFIGURED, DataPaths
 from study.device import device_of
 from study.folder import StudyFolder
 from study.mlflow.database import check_database_folder
 from study.mlflow.store import resolve_uri
-from study.places import AS_CONFIGURED, DataPaths
 from study.production.champion_registry import registered_name
 from study.production.folder import CHOOSE, ProductionFolder
 from study.study_file.addresses import located_uri

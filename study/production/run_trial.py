@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from study.analysis.export import Origin, read_export
+from study.data_paths import AS_CONFIGURED, BY_OPTION, DataPaths, saying
 from study.device import device_of
-from study.places import AS_CONFIGURED, BY_OPTION, DataPaths, saying
 from study.terminal.say import say
 from trainables.errors import Diverged, InvalidInput
 from trainables.evaluation.prepare import prepare

@@ -6,7 +6,7 @@ as far as the study went. It ends with what `study.production.product` writes.
 
 from rich.console import Console
 
-from study.places import BY_OPTION, saying
+from study.data_paths import BY_OPTION, saying
 from study.production.plan import Order, make_plan
 from study.production.recorder import register
 from study.production.run import measured_so_far, run

@@ -87,7 +87,7 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
     """FID at the common rung against one parameter, over the trials that have it; diverged ones at the upper edge."""
     y = Scale.of(common.fids.values(), log=True, pad=0.08)
     plot = Plot(axis.scale, y, "", x_ticks=_short(axis), width=320, height=230)
-    placed: dict[str, list[tuple[float, float]]] = {}
+    points: dict[str, list[tuple[float, float]]] = {}
     crosses = []
     for trial in trials:
         if axis.name not in trial.params:
@@ -96,13 +96,13 @@ def one_slice(axis: Axis, trials: Sequence[TrialRecord], common: CommonRung, bes
         if trial.number in common.fids:
             went_on = trial.kimg > common.kimg or trial.state == TrialState.COMPLETED
             kind = "best" if best and trial.number == best.number else "completed" if went_on else "stopped"
-            placed.setdefault(kind, []).append((x, common.fids[trial.number]))
+            points.setdefault(kind, []).append((x, common.fids[trial.number]))
         elif trial.state == TrialState.DIVERGED:
             crosses.append(x)
     many = _fainter(len(trials))
     for kind in ("stopped", "completed"):
-        plot.dots(placed.get(kind, ()), kind + many)
-    plot.dots(placed.get("best", ()), "best")
+        plot.dots(points.get(kind, ()), kind + many)
+    plot.dots(points.get("best", ()), "best")
     plot.crosses(crosses, "diverged")
     return plot.render(f"FID at {common.kimg} kimg against {axis.name}")
 

@@ -68,12 +68,12 @@ class Plot:
 
     def line(self, points: Iterable[Point], class_: str, title: str | None = None, steps: bool = False) -> None:
         """Add a line through the points; `steps` keeps each value until the next point."""
-        placed = [self.at(point) for point in points]
-        if not placed:
+        pixels = [self.at(point) for point in points]
+        if not pixels:
             return
-        first = f"M{placed[0][0]:.1f} {placed[0][1]:.1f}"
-        rest = (f"H{x:.1f}V{y:.1f}" if steps else f"L{x:.1f} {y:.1f}" for x, y in placed[1:])
-        shape = "".join([first, *rest]) + ("h0" if len(placed) == 1 else "")
+        first = f"M{pixels[0][0]:.1f} {pixels[0][1]:.1f}"
+        rest = (f"H{x:.1f}V{y:.1f}" if steps else f"L{x:.1f} {y:.1f}" for x, y in pixels[1:])
+        shape = "".join([first, *rest]) + ("h0" if len(pixels) == 1 else "")
         self.parts.append(Path(shape, f"line {class_}", title))
 
     def dots(self, points: Iterable[Point], class_: str) -> None:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from study.analysis.confirmation import candidates
+from study.data_paths import BY_LAUNCH, saying
 from study.exit_codes import NO_COMPLETED_TRIAL
 from study.folder import StudyFolder
 from study.ledger.catalogue import open_ledger
 from study.ledger.events import CONFIRM, RetrainingPlanned
 from study.ledger.records import Fold, StudyRecord, TrialState
 from study.older.check import check_not_older
-from study.places import BY_LAUNCH, saying
 from study.retraining.run import check_fingerprint, config_of, is_new, retrain
 from study.running.launch import Launched
 from study.terminal.say import say

@@ -17,6 +17,7 @@ from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial
 from study.analysis.noise import noise_of
 from study.analysis.ranking import chosen_trial
+from study.data_paths import BY_LAUNCH, saying
 from study.device import device_of
 from study.folder import StudyFolder
 from study.ledger.busy import Endless
@@ -25,7 +26,6 @@ from study.ledger.events import EVALUATION, NOISE, SEED, NoiseMeasured, Retraini
 from study.ledger.records import Fold, StudyRecord, TrialRecord, TrialState
 from study.ledger.retrainings import Retrainings
 from study.older.check import check_not_older
-from study.places import BY_LAUNCH, saying
 from study.retraining.run import check_fingerprint, config_of, retrain
 from study.running.launch import Launched
 from study.study_file.config import StudyConfig

@@ -113,8 +113,8 @@ def driving(
 def study_ledger(config: StudyConfig, create: bool = True, wait: Wait = for_a_while) -> Ledger:
     """Open the study's ledger, or make it."""
     folder, mode = config.folder, MODES[config.storage.readers]
-    place = config.storage.ledger or folder.ledger
-    return Ledger.open(place, schema=folder.name, create=create, mode=mode, wait=wait)
+    location = config.storage.ledger or folder.ledger
+    return Ledger.open(location, schema=folder.name, create=create, mode=mode, wait=wait)
 
 
 @contextmanager

@@ -22,23 +22,23 @@ from trainables.files import write_atomically
 _log = logging.getLogger(__name__)
 
 
-def final_state(study: StudyRecord, folder: StudyFolder, place: Path) -> FinalState:
+def final_state(study: StudyRecord, folder: StudyFolder, into: Path) -> FinalState:
     """Write the study's files, and return what MLflow is to show of a study that no driver runs any more.
 
     Args:
         study: as the ledger tells it.
         folder: the study's, with its pictures.
-        place: the folder to write to.
+        into: the folder to write to.
     """
     artifacts: dict[str, Path | str | bytes] = {"study.yaml": yaml.safe_dump(study.config, sort_keys=False)}
     if best := winner(study):
-        file = place / folder.best_file.name
+        file = into / folder.best_file.name
         with _at_best("best configuration", f"ganstudy export {folder.name}"):
             write_atomically(file, exported(study, best, file.name))
             artifacts["best.yaml"] = file
     with _at_best("report", f"ganstudy report {folder.name}"):
-        write_atomically(place / folder.report_file.name, report(study, folder).encode())
-        artifacts["report.html"] = place / folder.report_file.name
+        write_atomically(into / folder.report_file.name, report(study, folder).encode())
+        artifacts["report.html"] = into / folder.report_file.name
     with _at_best("table of trials", f"ganstudy results {folder.name}"):
         frame = trials_frame(study)
         artifacts |= {f"trials{kind}": FORMATS[kind](frame) for kind in (".csv", ".parquet")}

@@ -105,10 +105,10 @@ def _check_existing(config: StudyConfig, fold: Fold) -> bool:
     folder = config.folder
     if folder.path.is_symlink():
         raise InvalidInput(f"study folder {folder.path} is a symbolic link; point storage.path at the real place")
-    place = "there is none"
+    location = "there is none"
     try:
         with study_ledger(config, create=False) as ledger:
-            place = ledger.place
+            location = ledger.location
             if owner := ledger.live_owner():
                 raise GanStudyError(f"study {config.name!r} is being run by {owner}: wait for it or end it")
             fold.follow(ledger.read)
@@ -120,14 +120,14 @@ def _check_existing(config: StudyConfig, fold: Fold) -> bool:
         refuse_changes(fold.record(live=False).config, config.to_dict(), folder.path)
     elif folder.study_file.exists() or folder.trial(0).exists():
         raise CorruptFile(
-            f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({place}): restore it from a "
-            "copy, or choose another name"
+            f"study {config.name!r} has begun in {folder.path}, and its ledger is empty ({location}): restore it "
+            "from a copy, or choose another name"
         )
     return bool(fold.position)
 
 
 def _check_places(config: StudyConfig) -> None:
-    """Refuse places that cannot be written to, before any work.
+    """Refuse folders that cannot be written to, before any work.
 
     Raises:
         InvalidInput: naming the first.

@@ -1,4 +1,4 @@
-"""Addresses in study files: known schemes only, and no passwords, since the file is copied to many places."""
+"""Addresses in study files: known schemes only, and no passwords, since the file is copied widely."""
 
 import re
 from collections.abc import Collection

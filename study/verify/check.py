@@ -10,7 +10,7 @@ from trainables.errors import GanStudyError
 
 
 class Discrepancy(GanStudyError):
-    """Something is not as promised; the message names its place."""
+    """Something is not as promised; the message says where."""
 
 
 @dataclass(frozen=True)

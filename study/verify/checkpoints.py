@@ -40,8 +40,8 @@ def check_checkpoints(folder: StudyFolder, study: StudyRecord, live: bool, count
     return f"{len(moving)} running trials left out" if moving else None
 
 
-def check_training(place: Path, what: str, trial: TrialRecord, step: int, counts: Counter[str]) -> None:
-    """Check the checkpoints at `place` of a training that reports every `step` kimg.
+def check_training(checkpoints: Path, what: str, trial: TrialRecord, step: int, counts: Counter[str]) -> None:
+    """Check the `checkpoints` of a training that reports every `step` kimg.
 
     Raises:
         CorruptFile: at the first that is damaged.
@@ -50,18 +50,19 @@ def check_training(place: Path, what: str, trial: TrialRecord, step: int, counts
     from trainables.checkpoint import verify_checkpoint  # imports torch
 
     found: dict[int, dict[str, Any]] = {}
-    for path in sorted(place.glob("kimg-*")):
+    for path in sorted(checkpoints.glob("kimg-*")):
         if kimg := kimg_of(path):
             verify_checkpoint(path)
             found[kimg] = _check_report(path, kimg, what, trial, step)
             counts["checkpoints"] += 1
-    if trial.kimg <= may_repeat(place.parent):  # nothing reported, or what was set aside is yet to be trained again
+    # Nothing reported, or what was set aside is yet to be trained again.
+    if trial.kimg <= may_repeat(checkpoints.parent):
         return
     ahead = [FidEstimate.of(kimg, report) for kimg, report in found.items() if kimg > trial.kimg]
     last_two = [report.kimg for report in trial.reports[-2:]]
     if max(found, default=0) < last_two[0]:
         raise Discrepancy(
-            f"{place}: {what} reported at {trial.kimg} kimg, and its newest checkpoint is "
+            f"{checkpoints}: {what} reported at {trial.kimg} kimg, and its newest checkpoint is "
             f"{f'of {max(found)} kimg' if found else 'gone'}"
         )
     best = trial.kimg_best
@@ -69,7 +70,7 @@ def check_training(place: Path, what: str, trial: TrialRecord, step: int, counts
     better = known is not None and known.kimg > trial.kimg
     # The last one may be missing, for an instant, while it is written again; the best never is.
     if best not in found and best != trial.kimg and not better:
-        raise Discrepancy(f"{place}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")
+        raise Discrepancy(f"{checkpoints}: the checkpoint of {what}'s best FID, at {best} kimg, is gone")
 
 
 def _check_report(path: Path, kimg: int, what: str, trial: TrialRecord, step: int) -> dict[str, Any]:

@@ -117,16 +117,16 @@ def _check_reports(study: StudyRecord, retraining: TrialRecord, counts: Counter[
 
 def _check_disk(folder: StudyFolder, study: StudyRecord, retraining: TrialRecord, counts: Counter[str]) -> bool:
     """Tell whether there was anything to compare with; the best generator is to be of the seed of that index."""
-    place = folder.training(*retraining.id) / "checkpoints"
-    if not place.is_dir():
+    checkpoints = folder.training(*retraining.id) / "checkpoints"
+    if not checkpoints.is_dir():
         return False
-    check_training(place, name_of(retraining), retraining, schedule_of(study.config).report_every, counts)
+    check_training(checkpoints, name_of(retraining), retraining, schedule_of(study.config).report_every, counts)
     if retraining.state != TrialState.COMPLETED:
         return True
     from trainables.checkpoint import CheckpointStore, read_checkpoint
     from trainables.gan.config import TrialConfig
 
-    path = CheckpointStore(place).path(retraining.kimg_best or 0)
+    path = CheckpointStore(checkpoints).path(retraining.kimg_best or 0)
     seed = retraining_seed(study.config["seed"], retraining.seed)
     config = TrialConfig.from_dict(retraining.config | {"seed": seed})
     if not config.has_digest(read_checkpoint(path).state.get("config")):

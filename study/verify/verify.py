@@ -64,18 +64,18 @@ def verify(folder: StudyFolder) -> list[Check]:
 
 
 def _checked_rows(ledger: Ledger, head: Path, counts: Counter[str]) -> Sequence[Row]:
-    """Read the whole ledger: the file, each row's checksum and place, and that each can follow those before it."""
+    """Read the whole ledger: the file, each row's checksum and position, and that each can follow those before it."""
     ledger.check_file()
     if other := ledger.differs(head):
-        raise Discrepancy(f"ledger {ledger.place}: {other}: an older one, or another, was put in its place")
+        raise Discrepancy(f"ledger {ledger.location}: {other}: an older one, or another, was put in its place")
     rows = ledger.read()
     counts["rows"] += len(rows)
     if not rows:
-        raise Discrepancy(f"ledger {ledger.place}: holds nothing, not even that the study was opened")
+        raise Discrepancy(f"ledger {ledger.location}: holds nothing, not even that the study was opened")
     study = fold(rows, live=False)
     owner = ledger.owner()
     if owner is None or owner.epoch < rows[-1].epoch:
-        raise Discrepancy(f"ledger {ledger.place}: row {rows[-1].seq} is of an epoch that no driver had")
+        raise Discrepancy(f"ledger {ledger.location}: row {rows[-1].seq} is of an epoch that no driver had")
     counts["trials"] += len(study.trials)
     if study.ahead:
         counts["waiting"] += 1

@@ -486,7 +486,7 @@ def test_sqlite_keeps_one_file_and_syncs_every_commit(tmp_path: Path) -> None:
         assert not path.with_name("ledger.lock").exists()  # to ask leaves no trace
         assert len(ledger.read()) == 1
     with Ledger.open(f"sqlite:///{tmp_path}/url.db", schema="s", create=True) as ledger:
-        assert ledger.place == f"{tmp_path}/url.db"
+        assert ledger.location == f"{tmp_path}/url.db"
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -67,7 +67,7 @@ def test_a_password_is_used_but_never_shown(postgresql: Server, place: Place) ->
     for url in (f"postgresql://{USER}:{quoted}@{base}", f"postgresql://{USER}@{base}?password={quoted}"):
         with Ledger.open(url, schema=place.schema, create=True) as ledger:
             assert ledger.read() == []
-            shown = f"{ledger.place} {ledger} {ledger._store}"
+            shown = f"{ledger.location} {ledger} {ledger._store}"
             assert SECRET not in shown
             assert quoted not in shown
     wrong = "wr0ng%2Fsecret"

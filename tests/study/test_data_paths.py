@@ -16,11 +16,11 @@ from toys import Crash, drive, open_study, toy_config
 from trained_study import PLAIN
 
 from study.commands import looking
+from study.data_paths import AS_CONFIGURED, DataPaths
 from study.ledger.events import StudyChanged
 from study.ledger.ledger import Ledger
 from study.ledger.records import Fold, fold
 from study.mlflow.data import data_facts, known_data
-from study.places import AS_CONFIGURED, DataPaths
 from study.production.run_trial import Repeat, run_trial
 from study.running.completed import completed_study
 from study.study_file.addresses import located_uri
