@@ -127,9 +127,9 @@ def test_a_raylet_and_its_trial_stop_and_come_back_too_late(study: Struck, recor
     wait_until(lambda: two.fence(number) == 2, "the second attempt to take the files over")
     two.worker.resume()  # which trains on and finds that it has been replaced, unless Ray ends it first
     wait_until(lambda: two.note.exists() or not two.worker.is_running(), "the old worker's end")
-    assert not two.note.exists() or two.note.read_text() == f"{number}: Fenced"
+    assert not two.note.exists() or two.note.read_text() == f"{number}: StaleAttempt"
     two.other.resume()
     two.check_the_end()
     assert two.fence(number) == 2
-    observed = "Fenced; ledger and files are the second attempt's" if two.note.exists() else "Ray ended it first"
+    observed = "StaleAttempt; ledger and files are the second attempt's" if two.note.exists() else "Ray ended it first"
     record("raylet and its trial: SIGSTOP, SIGCONT later", "the late report is refused", observed, seconds)
