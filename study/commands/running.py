@@ -136,7 +136,7 @@ def _say_next(config: StudyConfig, kimg: int, console: Console) -> None:
         (typed("ui", name, folder=folder), "compare the trials in MLflow"),
         (typed("report", name, folder=folder), "one page on all of it"),
         (typed("noise", name, folder=folder), "how much of the ranking is chance"),
-        (typed("confirm", name, folder=folder), "train the best again from fresh seeds, evaluated on test images"),
+        (typed("confirm", name, folder=folder), "retrain the best from fresh seeds, evaluate them on test images"),
         (typed("run-trial", best, "--kimg", str(kimg)), "repeat the best trial; its FIDs come out the same"),
         (typed("train", best, "--kimg", str(20 * kimg)), "train it further and keep its generator as a file"),
     )
