@@ -64,7 +64,7 @@ def sample(path: Path, wanted: SampleOptions, device: str | None, console: Conso
     if wanted.npz is not None:
         labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
         archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, images=drawn.images.numpy(), **labels)
+        np.savez(archive, images=drawn.images.numpy(), **labels)
         write_named(wanted.npz, archive.getvalue())
         say_written(console, wanted.npz, f"{count} images")
 
