@@ -4,6 +4,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -62,9 +63,11 @@ def sample(path: Path, wanted: SampleOptions, device: str | None, console: Conso
         write_named(out, as_png(picture(drawn.images, columns)))
         say_written(console, out, f"{count} images")
     if wanted.npz is not None:
-        labels = {} if drawn.labels is None else {"labels": drawn.labels.numpy()}
+        arrays: dict[str, Any] = {"images": drawn.images.numpy()}
+        if drawn.labels is not None:
+            arrays["labels"] = drawn.labels.numpy()
         archive = io.BytesIO()
-        np.savez(archive, images=drawn.images.numpy(), **labels)
+        np.savez(archive, **arrays)
         write_named(wanted.npz, archive.getvalue())
         say_written(console, wanted.npz, f"{count} images")
 
