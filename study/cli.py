@@ -373,8 +373,7 @@ def noise(
 ) -> None:
     """Measure how much a trial's FID varies by chance, so that the ranking can tell which trials are tied.
 
-    The same command resumes it; larger numbers add to what was measured. Seeds that `confirm` has trained count, and
-    are not trained again.
+    The same command resumes it, larger numbers extend it, and seeds that `confirm` trained are not trained again.
 
     Example: ganstudy noise quickstart --seeds 5
     """

@@ -58,8 +58,8 @@ def retrain(
 
     def begin(writer: Writer) -> None:
         now = fold.record(live=False)
-        if is_new(now, plan(now)):
-            writer.append(plan(now))
+        if is_new(now, due := plan(now)):
+            writer.append(due)
 
     trainings = config.model_copy(update={"trials": len(wanted.ids)})  # more than that need no slots
     projection = MlflowProjection(config.mlflow.uri, config.folder, config.name)
