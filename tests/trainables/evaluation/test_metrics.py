@@ -13,7 +13,7 @@ from small_trials import global_randomness_untouched
 from torch import Tensor
 
 from trainables.evaluation.config import Evaluation
-from trainables.evaluation.metrics import METRICS, Looks
+from trainables.evaluation.metrics import METRICS, Looks, prdc
 from trainables.evaluation.metrics.kid import unbiased_mmd
 
 CLASSES, DIMENSION, COUNT = 5, 8, 200
@@ -95,7 +95,7 @@ def test_a_set_against_itself_is_ideal(name: str) -> None:
         return
     # Density: each image is in its own ball and in those of the reals that have it among their five nearest.
     expected = {key: IDEAL[key] for key in found} | ({"density": 1.2} if "density" in found else {})
-    assert found == pytest.approx(expected, abs=0.01)  # of two rounded, equal distances either may be the larger
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -217,6 +217,26 @@ def prdc_by_hand(real: Tensor, fake: Tensor) -> dict[str, float]:
 def test_the_four_are_those_counted_by_hand(spread: float) -> None:
     real, fake = looks(0, count=60, spread=2), looks(3, count=40, classes=4, spread=spread)
     assert measure("prdc", real, fake) == pytest.approx(prdc_by_hand(real.features, fake.features))
+
+
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_a_real_image_is_on_the_edge_of_its_neighbours_ball(monkeypatch: pytest.MonkeyPatch, neighbours: int) -> None:
+    """A ball holds its centre and as many neighbours as it reaches to: k + 1 balls an image on average, so (k + 1) / k."""
+    monkeypatch.setattr(prdc, "DENSITY_NEIGHBOURS", neighbours)
+    normal = torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
+    real = Looks(normal, torch.zeros(200, 1))
+    assert measure("prdc", real, real)["density"] == pytest.approx((neighbours + 1) / neighbours, abs=1e-12)
+
+
+def test_features_far_from_zero_lose_no_digits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    near_real, near_fake = (0.05 * torch.randn(200, 64, generator=generator) for _ in range(2))
+    real, fake = (Looks(100 + near, torch.zeros(200, 1)) for near in (near_real, near_fake))
+    assert measure("prdc", real, fake) == pytest.approx(prdc_by_hand(real.features, fake.features), abs=1e-12)
+    x, y = real.features.double(), fake.features.double()
+    within, between = ((z @ z.T / 64 + 1) ** 3 for z in (x, y)), (y @ x.T / 64 + 1) ** 3
+    expected = sum((k.sum() - k.trace()) / (200 * 199) for k in within) - 2 * between.mean()
+    assert unbiased_mmd(fake.features, real.features) == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_of_many_images_the_first_generated_and_an_even_spread_of_the_reals_count() -> None:

@@ -8,7 +8,6 @@ Unlike the FID it has no bias that depends on the number of images; it may be a 
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from trainables.evaluation.metrics.base import Knobs, Looks, Metric
@@ -23,7 +22,7 @@ class Kid(Metric):
     knobs: ClassVar[tuple[str, ...]] = ("kid_subsets", "kid_subset_size")
 
     def __init__(self, real: Looks, knobs: Knobs) -> None:
-        self._real = real.features
+        self._real = real.features.double()  # in float32 the cubes of features far from zero drown their difference
         self._subsets = knobs.kid_subsets
         self._size = knobs.kid_subset_size
         self._within: dict[tuple[int, int], float] = {}  # of the subsets of real images: the same at each report
@@ -38,7 +37,7 @@ class Kid(Metric):
         values = []
         for subset in range(self._subsets):
             one, other = (rng.choice(count, size, replace=False) for count in (ours, theirs))
-            generated, real = fake.features[one], self._real[other]
+            generated, real = fake.features[one].double(), self._real[other]
             if (key := (ours, subset)) not in self._within:
                 self._within[key] = float(_sum_without_diagonal(real, real.shape[1]))
             values.append(_mmd(generated, real, self._within[key]))
@@ -47,19 +46,20 @@ class Kid(Metric):
 
 def unbiased_mmd(one: Tensor, other: Tensor) -> float:
     """The unbiased squared MMD of two N x D sets of one size under the cubic kernel (Gretton et al. 2012, eq. 3)."""
+    one, other = one.double(), other.double()
     return _mmd(one, other, float(_sum_without_diagonal(other, other.shape[1])))
 
 
 def _mmd(one: Tensor, other: Tensor, within_other: float) -> float:
     count, dimension = one.shape
     within = (_sum_without_diagonal(one, dimension) + within_other) / (count * (count - 1))
-    between = _kernel(one, other, dimension).sum(dtype=torch.float64) / count**2
+    between = _kernel(one, other, dimension).sum() / count**2
     return float(within - 2 * between)
 
 
 def _sum_without_diagonal(x: Tensor, dimension: int) -> Tensor:
     kernel = _kernel(x, x, dimension)
-    return kernel.sum(dtype=torch.float64) - kernel.diagonal().sum(dtype=torch.float64)
+    return kernel.sum() - kernel.diagonal().sum()
 
 
 def _kernel(x: Tensor, y: Tensor, dimension: int) -> Tensor:

@@ -25,21 +25,21 @@ class Prdc(Metric):
 
     def __init__(self, real: Looks, knobs: Knobs) -> None:
         self._images = knobs.prdc_images
-        self._real = _spread(real.features, self._images)
+        self._real = _spread(real.features, self._images).double()
         self._near, self._far = _radii(self._real)
 
     def __call__(self, fake: Looks) -> dict[str, float]:
         """Return the four: precision, recall and coverage in [0, 1], density 0 or more, 1 for the data itself."""
-        features = fake.features[: self._images]
+        features = fake.features[: self._images].double()
         fake_near, _ = _radii(features)
-        distances = torch.cdist(features, self._real)  # fake x real
+        distances = _distances(features, self._real)
         in_fake = distances <= fake_near[:, None]
         in_far = distances <= self._far
         return {
-            "precision": float((distances <= self._near).any(1).float().mean()),
-            "recall": float(in_fake.any(0).float().mean()),
+            "precision": float((distances <= self._near).any(1).double().mean()),
+            "recall": float(in_fake.any(0).double().mean()),
             "density": float(in_far.sum(1).double().mean()) / min(DENSITY_NEIGHBOURS, len(self._real) - 1),
-            "coverage": float(in_far.any(0).float().mean()),
+            "coverage": float(in_far.any(0).double().mean()),
         }
 
 
@@ -50,8 +50,17 @@ def _spread(features: Tensor, count: int) -> Tensor:
     return features[torch.linspace(0, len(features) - 1, count).round().long()]
 
 
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances N x M of float64 features, pair by pair and the same whichever comes first.
+
+    Not by |x|^2 + |y|^2 - 2 x.y, which is faster: far from zero it loses all digits, and an image on the very edge of
+    a ball, such as a real one's nearest neighbour, falls out of it by rounding.
+    """
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def _radii(features: Tensor) -> tuple[Tensor, Tensor]:
     """For each of N features the distance to its 3rd and its 5th nearest neighbour (fewer if N is small)."""
-    nearest = torch.cdist(features, features).topk(min(DENSITY_NEIGHBOURS, len(features) - 1) + 1, largest=False).values
+    nearest = _distances(features, features).topk(min(DENSITY_NEIGHBOURS, len(features) - 1) + 1, largest=False).values
     last = nearest.shape[1] - 1
     return nearest[:, min(PRECISION_NEIGHBOURS, last)], nearest[:, min(DENSITY_NEIGHBOURS, last)]
