@@ -1,9 +1,8 @@
 """Which trial is best: at equal budget, so that an early FID never beats a trial that was trained on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from study.analysis.noise import Noise
 from study.ledger.records import StudyRecord, TrialRecord, TrialState
 from trainables.errors import GanStudyError, InvalidInput
 
@@ -67,20 +66,6 @@ def chosen_trial(study: StudyRecord, number: int | None) -> TrialRecord:
     if not 0 <= number < len(study.trials):
         raise InvalidInput(f"--trial {number}: the study has trials 0 to {len(study.trials) - 1}")
     return study.trials[number]
-
-
-def tied_with_first(ranked: Sequence[Ranked], noise: Noise) -> dict[int, bool]:
-    """Whether each trial is tied with the first: their best FIDs differ by at most `Noise.least_difference`.
-
-    By number, for the trials of the first one's budget; empty where the noise at that budget is not known. Ties are
-    not transitive: two trials tied with the first may differ from one another.
-    """
-    least = noise.least_difference(ranked[0].budget) if ranked else None
-    if least is None:
-        return {}
-    first = ranked[0]
-    equal_budget = [r for r in ranked[1:] if r.budget == first.budget]
-    return {r.trial.number: r.fid_best - first.fid_best <= least for r in equal_budget}
 
 
 def common_budget(trials: Iterable[TrialRecord]) -> int | None:

@@ -1,6 +1,7 @@
 """Commands that only read results: they import neither torch nor ray, so they start at once."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ from rich.console import Console
 from study.analysis import export as exporting
 from study.analysis.compare import compare as side_by_side
 from study.analysis.confirmation import confirmed
-from study.analysis.noise import noise_of
-from study.analysis.ranking import Ranked, chosen_trial, rank, tied_with_first
+from study.analysis.ranking import Ranked, chosen_trial, rank
 from study.analysis.results import check_format, trial_facts, write_results
+from study.analysis.standing import Standing, standings
 from study.folder import StudyFolder
 from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
@@ -20,7 +21,7 @@ from study.terminal.hints import typed
 from study.terminal.say import say, say_written
 from study.views.comparison import print_comparison
 from study.views.noise import ranking_lines
-from study.views.tables import counts_line, number, ranking_table, trials_table
+from study.views.tables import counts_line, ranking_table, trials_table
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.files import write_named
@@ -53,9 +54,10 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
     study = load_study(folder)
     ranked = rank(study.trials, top=top)
     if as_json:
-        ties = tied_with_first(ranked, noise_of(study))
-        rows = [{"rank": r.rank, "tied_with_first": ties.get(r.trial.number), **_plain(r.trial)} for r in ranked]
-        console.print_json(data=rows)
+        found = standings(study)
+        console.print_json(
+            data=[{"rank": r.rank, **_standing(found.get(r.trial.number)), **_plain(r.trial)} for r in ranked]
+        )
     elif ranked:
         print_ranking(study, ranked, folder, console)
     else:
@@ -65,14 +67,12 @@ def best(name: str, storage: Path | None, top: int, as_json: bool, console: Cons
 
 def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder, console: Console) -> None:
     """Print ranked trials with what the ranking means, and how much of it is noise."""
-    console.print(ranking_table(ranked, noise_of(study)))
+    console.print(ranking_table(ranked, standings(study)))
     scale = (
         f"equal budgets first, then best FID; floor {study.fid_floor:.2f} (real images), "
         f"ceiling {study.fid_ceiling:.1f} (uniform noise); {counts_line(study)}"
     )
-    best = confirmed(study)
-    fresh = [f"confirmed best: trial {best.trial.number}, mean test FID {number(best.mean)}"] if best else []
-    for line in (scale, *ranking_lines(study, ranked, typed("noise", folder.name, folder=folder)), *fresh):
+    for line in (scale, *ranking_lines(study, ranked, typed("noise", folder.name, folder=folder))):
         say(console, line, "dim")
 
 
@@ -125,6 +125,12 @@ def export_optuna(name: str, storage: Path | None, target: str, console: Console
     from study.analysis.optuna_export import export_optuna as copy  # imports torch, for the space
 
     say(console, f"{target}: {copy(study, target)} trials of {name}; to view them: optuna-dashboard {target}")
+
+
+def _standing(standing: Standing | None) -> dict[str, Any]:
+    """How a trial stands to the best one; None for that one, and where it is not known."""
+    known = {"tied_with_first": standing.tied, "standing": asdict(standing)} if standing else {}
+    return {"tied_with_first": None, "standing": None} | known
 
 
 def _plain(trial: TrialRecord) -> dict[str, Any]:

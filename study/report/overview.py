@@ -6,16 +6,16 @@ import yaml
 from markupsafe import Markup
 
 from study.analysis.cost import cost, saved, wall_seconds
-from study.analysis.noise import noise_of
-from study.analysis.ranking import RULE, tied_with_first
+from study.analysis.ranking import RULE
 from study.analysis.rung_facts import schedule_of
+from study.analysis.standing import standings
 from study.ledger.earlier import words as words_of_earlier
 from study.report.facts import Facts
 from study.report.html import render
 from study.report.pictures import TRIALS, sample_grids
 from study.report.words import state, words
 from study.views.noise import ranking_lines
-from study.views.tables import number
+from study.views.tables import best_words, number, standing_words
 from trainables.display import redacted
 
 _TOP = 10
@@ -44,19 +44,19 @@ def ranking(facts: Facts) -> Markup | None:
     """The first trials, which of them are tied, and how large the noise is."""
     if not facts.ranked:
         return None
-    ties = tied_with_first(facts.ranked, noise_of(facts.study))
+    found = standings(facts.study)
+    best = next((standing.best for standing in found.values()), None)
     rows = []
     for r in facts.ranked[:_TOP]:
-        gap = f"+{number(r.fid_best - facts.ranked[0].fid_best)}" if r.trial.number in ties else ""
-        behind = [f"{gap}, tied" if ties.get(r.trial.number) else gap] if ties else []
+        behind = [standing_words(found.get(r.trial.number))] if found else []
         first = r.rank, r.trial.number, state(r.trial), r.trial.kimg, number(r.fid_best)
         rows.append([*first, *behind, r.trial.kimg_best, number(r.fid), words(r.trial)])
     return render(
         "ranking.html",
         rows=rows,
         rule=RULE,
-        tied_known=bool(ties),
-        tied=[trial for trial, tie in ties.items() if tie],
+        best=best_words(best, facts.ranked) if best is not None else None,
+        tied=[trial for trial, standing in found.items() if standing.tied],
         notes=ranking_lines(facts.study, facts.ranked, f"ganstudy noise {facts.folder.name}"),
     )
 

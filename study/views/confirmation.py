@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from study.analysis.confirmation import FEWEST, LEVEL, Conclusion, Configuration, Interval, Paired, conclude
+from study.analysis.confirmation import LEVEL, Conclusion, Configuration, Interval, Paired, conclude
 from study.analysis.images_judged import images_judged
 from study.analysis.summary import summary
 from study.folder import StudyFolder
@@ -62,8 +62,8 @@ def legend(study: StudyRecord) -> list[str]:
         "fresh seeds: the mean of the same over the retrainings; bias: study FID less that mean, below 0 where the "
         "study's own run was lucky",
         f"test FID: mean over the retrainings, each evaluated once on test images ({plan.test_fingerprint}) by its "
-        "generator of the best validation FID; sd: sample standard deviation over seeds; interval: BCa bootstrap of "
-        f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
+        "generator of the best validation FID; sd: sample standard deviation over seeds; interval: Student's t of the "
+        "mean, of 2 seeds or more",
         f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
         "compare each with its like",
     ]
@@ -100,7 +100,7 @@ def compared(paired: Paired) -> str:
     if paired.interval is None:
         return f"whether it is ahead of {rival} is not known: {by} in one pair of seeds, and that may be chance"
     what = f"{by}, {LEVEL:.0%} interval {shown(paired.interval)}, Student's t over {n} pairs of equal seeds"
-    return f"it is {'ahead of' if paired.ahead else 'not shown to be ahead of'} {rival}: {what}"
+    return f"it is {f'ahead of {rival}' if paired.ahead else f'tied with {rival}, not shown to be ahead'}: {what}"
 
 
 def shown(interval: Interval) -> str:

@@ -6,10 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from study.analysis.confirmation import Conclusion
 from study.analysis.images_judged import images_of
 from study.analysis.noise import LEVEL, Noise, Pooled, Spread, factor, noise_of
 from study.analysis.quantile import student_t
 from study.analysis.ranking import Ranked
+from study.analysis.standing import decision
 from study.analysis.summary import summary
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
@@ -39,8 +41,13 @@ def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) ->
     parts = [_deviation(seeds, f"fresh seeds to {first.budget} kimg")] if seeds else []
     parts += [_deviation(evaluation, "fresh latents")] if evaluation else []
     lines = [f"noise (standard deviation of the FID): {'; '.join(parts)}"] if parts else []
+    decided = decision(study)
+    if decided:
+        lines.append(_confirmed(decided))
     if seeds:
-        return [*lines, f"tied: behind the first by at most {_least(noise, first.budget)}"]
+        others = "of those not confirmed, tied" if decided else "tied"
+        best = f"trial {decided.configurations[0].trial.number}" if decided else "the first"
+        return [*lines, f"{others}: behind {best} by at most {_least(noise, first.budget)}"]
     measured = noise.spreads(SEED, first.budget)
     if measured:
         why = f"{_diverged(measured)} of {_count(measured)} retrainings diverged: too few are left; more: {command}"
@@ -52,6 +59,18 @@ def ranking_lines(study: StudyRecord, ranked: Sequence[Ranked], command: str) ->
         f"the noise of seeds at {first.budget} kimg is not measured{only}: a small lead may be luck; measure it: "
         f"{command}",
     ]
+
+
+def _confirmed(decided: Conclusion) -> str:
+    """Which trial a confirmation found best, which it is ahead of, and which are tied with it."""
+    best = decided.configurations[0]
+    parts = [
+        f"confirmed best: trial {best.trial.number}, mean test FID {number(best.mean)} over {len(best.tests)} seeds"
+    ]
+    for words, verdict in (("ahead of", True), ("tied with", False)):
+        if found := [str(pair.second) for pair in decided.pairs if pair.ahead is verdict]:
+            parts.append(f"{words} trial{'s' * (len(found) > 1)} {', '.join(found)}")
+    return "; ".join(parts)
 
 
 def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, console: Console) -> None:

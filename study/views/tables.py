@@ -1,13 +1,13 @@
 """Tables and numbers as people read them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from study.analysis.noise import Noise
-from study.analysis.ranking import Ranked, tied_with_first
+from study.analysis.ranking import Ranked
+from study.analysis.standing import Standing
 from study.analysis.summary import summary
 from study.ledger.records import StudyRecord, TrialRecord
 from study.terminal.fitted import Column, Fitted
@@ -51,19 +51,28 @@ def folded_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str
     return table
 
 
-def ranking_table(ranked: Sequence[Ranked], noise: Noise) -> Fitted:
-    """Return trials by rank; if the noise is known, with how far each is behind the first."""
-    ties = tied_with_first(ranked, noise)
-    ranks = {r.trial.number: r for r in ranked}
-
-    def behind(trial: TrialRecord) -> str:
-        tied = ties.get(trial.number)
-        gap = "" if tied is None else f"+{number(ranks[trial.number].fid_best - ranked[0].fid_best)}"
-        return f"{gap} tied" if tied else gap
-
+def ranking_table(ranked: Sequence[Ranked], standings: Mapping[int, Standing]) -> Fitted:
+    """Return trials by rank; with how far each is behind the best, as far as that is known."""
+    ranks = {r.trial.number: r.rank for r in ranked}
+    known = [standings[number] for number in ranks if number in standings]
+    title = f"behind {best_words(known[0].best, ranked)}" if known else ""
+    behind: Column[TrialRecord] = (title, "left", lambda trial: standing_words(standings.get(trial.number)))
+    rank: Column[TrialRecord] = ("rank", "right", lambda trial: str(ranks[trial.number]))
     trials = [r.trial for r in ranked]
-    rank: Column[TrialRecord] = ("rank", "right", lambda trial: str(ranks[trial.number].rank))
-    return Fitted.of(trials, [rank, *_columns(trials, [("behind first", "left", behind)] if ties else [])], _OPTIONAL)
+    return Fitted.of(trials, [rank, *_columns(trials, [behind] if known else [])], _OPTIONAL)
+
+
+def best_words(best: int, ranked: Sequence[Ranked]) -> str:
+    """Return what the best trial is called: a confirmation may find another one best than the ranking."""
+    return "first" if best == ranked[0].trial.number else f"trial {best}"
+
+
+def standing_words(standing: Standing | None) -> str:
+    """Return how far a trial is behind the best, e.g. `+0.87 tied, confirmed`."""
+    if standing is None:
+        return ""
+    words = ["tied"] * standing.tied + ["confirmed"] * (standing.evidence == "confirmation")
+    return f"{standing.gap:+.2f} {', '.join(words)}".rstrip()
 
 
 def trials_table(trials: Collection[TrialRecord]) -> Fitted:

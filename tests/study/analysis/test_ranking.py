@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.analysis.noise import Noise
-from study.analysis.ranking import common_budget, rank, tied_with_first
-from study.ledger.events import NoiseMeasured
+from study.analysis.ranking import common_budget, rank
 from study.ledger.records import Report, TrialRecord, TrialState
 from trainables.errors import InvalidInput
 
@@ -94,25 +92,3 @@ def test_no_common_budget() -> None:
 def test_top_below_one_is_refused() -> None:
     with pytest.raises(InvalidInput, match="top 0"):
         rank([], top=0)
-
-
-def seeds(kimg: int, *fids: float) -> Noise:
-    return Noise(tuple(NoiseMeasured(1, kimg, "seed", i, fid, None) for i, fid in enumerate(fids, start=1)))
-
-
-def test_trials_closer_to_the_first_than_the_noise_are_tied() -> None:
-    """Seeds 19 and 21: s = sqrt(2) with one degree of freedom, for which t is tan(0.95 pi / 2) = 12.7: 25.4 FID."""
-    trials = [
-        *(trial(0, {81: 10.0}), trial(1, {81: 35.0}), trial(2, {81: 36.0}), trial(3, {27: 9.0}, TrialState.STOPPED)),
-        trial(4, {81: 10.5}, TrialState.DIVERGED),
-    ]
-    assert tied_with_first(rank(trials), seeds(81, 19.0, 21.0)) == {1: True, 2: False}
-    assert tied_with_first(rank(trials), seeds(27, 19.0, 21.0)) == {}  # of another budget than the first's
-    assert tied_with_first(rank(trials), seeds(81, 19.0)) == {}
-    assert tied_with_first(rank(trials), Noise()) == {}
-    assert tied_with_first([], Noise()) == {}
-
-
-def test_without_any_noise_only_equal_trials_are_tied() -> None:
-    trials = [trial(0, {81: 10.0}), trial(1, {81: 10.0}), trial(2, {81: 10.001})]
-    assert tied_with_first(rank(trials), seeds(81, 20.0, 20.0)) == {1: True, 2: False}

@@ -138,8 +138,8 @@ def test_ties_are_named_once_the_noise_is_known(tmp_path: Path) -> None:
     """Seeds 19, 20, 21: s = 1 with two degrees of freedom: 4.30 sqrt(2) = 6.08, and trial 3 is 1.0 behind."""
     seeds = tuple(NoiseMeasured(0, 9, "seed", i, 18.0 + i, None) for i in (1, 2, 3))
     page, outline = page_of(replace(finished(), measured=seeds), tmp_path)
-    assert "1 trial cannot be told from the first: 3" in page
-    assert "+1.00, tied" in outline.texts["td"]
+    assert "1 trial cannot be told from the best: 3" in page
+    assert "+1.00 tied" in outline.texts["td"]
     assert "6.08" in page
 
 

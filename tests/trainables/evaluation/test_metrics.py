@@ -221,7 +221,7 @@ def test_the_four_are_those_counted_by_hand(spread: float) -> None:
 
 @pytest.mark.parametrize("neighbours", [1, 3])
 def test_a_real_image_is_on_the_edge_of_its_neighbours_ball(monkeypatch: pytest.MonkeyPatch, neighbours: int) -> None:
-    """A ball holds its centre and as many neighbours as it reaches to: k + 1 balls an image on average, so (k + 1) / k."""
+    """A ball holds its centre and its k neighbours: an image lies in k + 1 balls on average."""
     monkeypatch.setattr(prdc, "DENSITY_NEIGHBOURS", neighbours)
     normal = torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
     real = Looks(normal, torch.zeros(200, 1))
