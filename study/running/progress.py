@@ -92,7 +92,7 @@ class LiveTable(Display):
 
     def _draw(self) -> RenderableType:
         columns: list[Column[Line]] = [("trial", "right", self._name), *_COLUMNS]
-        return Group(Fitted.of(self._visible(), columns, _OPTIONAL), Text(self.headline(), "bold"))
+        return Group(Fitted.of(self._visible(), columns, _OPTIONAL, lines=1), Text(self.headline(), "bold"))
 
     def _name(self, line: Line) -> str:
         return self.board.name(line.record.id).removeprefix("trial").strip()

@@ -1,6 +1,8 @@
 """How commands talk: one line of prose, what to type next, and a line of progress."""
 
 import logging
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +23,20 @@ Say = Callable[[str, bool], None]
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print a line of prose, which the terminal may break."""
-    console.print(text, soft_wrap=True, style=style)
+    """Print a line of prose; on a terminal it is broken between words, and never in a command to copy."""
+    text = shown(text)
+    console.print(broken(text, console.width) if console.is_terminal else text, soft_wrap=True, style=style)
+
+
+_COMMAND = re.compile(r"(?:[^\s`]*/)?ganstudy [a-z-]+(?: (?:'[^']*'|[^\s;`)]+))*")
+_GLUE = "\ue000"  # in place of a command's spaces while lines are broken: it has no other use
+
+
+def broken(text: str, width: int) -> str:
+    """Break `text` between words into lines of at most `width`; a command that is longer has a line of its own."""
+    glued = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), text)
+    lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(_GLUE, " ")
 
 
 def say_written(console: Console, file: Path, text: str) -> None:
@@ -33,7 +47,10 @@ def say_written(console: Console, file: Path, text: str) -> None:
 def suggest(console: Console, steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to type, each with what it is for."""
     for command, what in steps:
-        console.print(Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim")), soft_wrap=True)
+        line = Text.assemble(f"  {shown(command)}", (f"   # {what}", "dim"))
+        if console.is_terminal and len(line) > console.width:
+            line = Text.assemble((f"  # {what}\n", "dim"), f"  {shown(command)}")
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager
