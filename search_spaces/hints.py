@@ -15,8 +15,10 @@ _INTEGER = re.compile(r"[+-]?\d+")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a clause to end a message with: the known name most like `word`, else all known names."""
+    """Return a clause to end a message with: known names that end in `word`, else that most like it, else all."""
     names = sorted(set(known))
+    if ends := [repr(name) for name in names if name.rpartition(".")[2] == word]:
+        return f"did you mean {' or '.join(ends)}?"
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
 

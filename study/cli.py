@@ -191,8 +191,8 @@ def results(
 
 @app.command(rich_help_panel=RESULTS)
 def compare(
-    a: Annotated[str, typer.Argument(help="A study's name.")],
-    b: Annotated[str, typer.Argument(help="Another study's name.")],
+    a: Annotated[str, typer.Argument(help="A study's name.", autocompletion=completion.studies)],
+    b: Annotated[str, typer.Argument(help="Another study's name.", autocompletion=completion.studies)],
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:

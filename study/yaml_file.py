@@ -1,5 +1,6 @@
 """Reads YAML that people wrote: duplicate keys refused, numbers like 1e-4 read as numbers."""
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,8 @@ import yaml
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.yaml_reason import yaml_reason
+
+_SUFFIXES = (".yaml", ".yml")
 
 _MAX_BYTES = 1_000_000
 
@@ -79,7 +82,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}{_nearest(path)}") from None
     except ValueError as error:  # a path that no system has
         raise InvalidInput(f"{path}: cannot be read: {error}") from None
     if len(raw) > _MAX_BYTES:
@@ -90,6 +93,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: expected keys and values, found {'nothing' if data is None else type(data).__name__}"
         )
     return data
+
+
+def _nearest(path: Path) -> str:
+    """Suggest the YAML file beside a missing one whose name is most like its."""
+    try:
+        names = [] if path.exists() else [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, sorted(names), n=1)
+    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
 
 
 def parse_value(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Union, get_origin
 
 import pydantic
@@ -10,9 +10,22 @@ from pydantic_core import ErrorDetails
 
 from trainables.display import quoted
 from trainables.errors import InvalidInput
-from trainables.variants import OneOf
+from trainables.variants import OneOf, SettingsOf
 
 M = TypeVar("M", bound=pydantic.BaseModel)
+
+_SUGGESTED = 3  # keys at most
+
+_SYNONYMS = {
+    **dict.fromkeys(("epochs", "steps", "iterations", "max_t"), "max_kimg"),
+    **dict.fromkeys(("learning_rate", "lr_g", "lr_d"), "lr"),
+    **dict.fromkeys(("z_dim", "latent_dim", "nz"), "dimension"),
+    **dict.fromkeys(("n_trials", "num_samples"), "trials"),
+    **dict.fromkeys(("workers", "n_jobs", "max_concurrent_trials"), "concurrency"),
+    **dict.fromkeys(("optimizer", "optimiser"), "generator_optimiser"),
+    **{"dataset": "data", "search_space": "space", "objective": "loss"},
+}
+"""What other tools call a key, by the last part of ours."""
 
 
 def validated(model: type[M], data: Any, where: str) -> M:
@@ -42,7 +55,7 @@ def first_problem(errors: Iterable[ErrorDetails], model: type) -> str:
     first, (key, registry) = found[0], keys[0]
     more = f" (and {others} more)" if (others := len({key for key, _ in keys}) - 1) else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {quoted(key)}{_nearest(first['loc'], model)}{more}"
+        return f"unknown key {quoted(key)}{_nearest(key, first['loc'], model)}{more}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(first["input"], Mapping):
         return f"{_kind(first['input'], key)}: choose one of {', '.join(registry or ())}{more}"
     if first["type"] == "missing":
@@ -104,19 +117,30 @@ def _walk(loc: tuple[int | str, ...], model: type) -> tuple[list[str], Any, Any]
     return parts, registry, current
 
 
-def _nearest(loc: tuple[int | str, ...], model: type) -> str:
-    """Suggest the known key that looks most like the last part of a location: one allowed there, else any."""
+def _nearest(key: str, loc: tuple[int | str, ...], model: type) -> str:
+    """Say where a key belongs: one of its name elsewhere, else what looks most like it, there or anywhere."""
     wrong = str(loc[-1])
-    for known in (_models(_walk(loc[:-1], model)[2], below=False), _models(model, below=True)):
-        names = {name for found in known for name in found.model_fields}
-        if near := difflib.get_close_matches(wrong, sorted(names), n=1):
-            return f"; did you mean {near[0]!r}?"
+    elsewhere = list(dict.fromkeys(path for path in _paths(model) if path != key))
+    if found := [path for path in elsewhere if path.rpartition(".")[2] in (wrong, _SYNONYMS.get(wrong))]:
+        return f"; it belongs at {' or '.join(found[:_SUGGESTED])}"
+    here = getattr(_walk(loc[:-1], model)[2], "model_fields", {})
+    if near := difflib.get_close_matches(wrong, sorted(here), n=1):
+        return f"; did you mean {near[0]!r}?"
+    by_name = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
+    if near := difflib.get_close_matches(wrong, sorted(by_name), n=1):
+        return f"; did you mean {by_name[near[0]]!r}?"
     return "; remove it"
 
 
-def _models(model: Any, below: bool) -> set[type[pydantic.BaseModel]]:
-    """Return `model` if it is one, and where wanted the models of its direct fields."""
-    if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
-        return set()
-    fields = (field.annotation for field in model.model_fields.values()) if below else ()
-    return {model} | {f for f in fields if isinstance(f, type) and issubclass(f, pydantic.BaseModel)}
+def _paths(model: Any, prefix: str = "", but: Iterable[str] = ()) -> Iterator[str]:
+    """The dotted names of all keys of a model, those of all variants too."""
+    for name, field in getattr(model, "model_fields", {}).items():
+        if name in but:
+            continue
+        yield (path := f"{prefix}{name}")
+        settings = next((mark for mark in field.metadata if isinstance(mark, SettingsOf)), None)
+        registry = next((mark.registry for mark in field.metadata if isinstance(mark, OneOf)), {})
+        for below in (*registry.values(), field.annotation):
+            yield from _paths(below, f"{path}.")
+        if settings:
+            yield from _paths(settings.model, f"{path}.", settings.but)

@@ -6,7 +6,7 @@ does its work. A registry is a plain dict from the variant's `name` to its class
 name, a missing knob and a knob of another variant are all errors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
@@ -48,3 +48,10 @@ class KeyOf:
         if value not in self.registry:
             raise PydanticCustomError("unknown_name", "choose one of {known}", {"known": ", ".join(self.registry)})
         return value
+
+
+class SettingsOf:
+    """Annotation for a mapping whose keys are the dotted settings of `model`, but for some: errors can name them."""
+
+    def __init__(self, model: type[BaseModel], but: Collection[str] = ()) -> None:
+        self.model, self.but = model, but

@@ -111,6 +111,8 @@ def report(name: str, storage: Path | None, out: Path | None, console: Console) 
 
 def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Console) -> None:
     """Print two studies side by side."""
+    if a == b:
+        raise InvalidInput(f"compare {a} {b}: the same study twice; name two")
     first, second = (load_study(find_study(name, storage)) for name in (a, b))
     comparison = side_by_side(first, second)
     if as_json:

@@ -1,5 +1,6 @@
 """Finds studies on disk and opens their ledgers."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -19,8 +20,10 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
     """
     folder = StudyFolder(storage_root(root), name)
     if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
+        near = difflib.get_close_matches(name, study_names(folder.root), n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ";"
         raise InvalidInput(
-            f"no study {name!r} in {folder.root}; `ganstudy list` shows those there are, "
+            f"no study {name!r} in {folder.root}{meant} `ganstudy list` shows those there are, "
             f"--storage or ${STORAGE_VARIABLE} names another folder"
         )
     return folder

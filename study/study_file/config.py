@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from search_spaces.dotted import GIVEN_BY_STUDY
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
 from study.folder import StudyFolder, check_name, storage_root
@@ -22,10 +23,11 @@ from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
+from trainables.gan.config import TrialConfig
 from trainables.nested import flatten
 from trainables.paths import PATH_KEYS, absolute, check_path, located
 from trainables.validation import validated
-from trainables.variants import KeyOf, OneOf, Variant
+from trainables.variants import KeyOf, OneOf, SettingsOf, Variant
 
 CHANGEABLE = (
     "trials",
@@ -47,7 +49,7 @@ class SpaceChoice(Variant):
 
     base: Annotated[str, KeyOf(SPACES)] = Field(default="gan28", description="see: ganstudy spaces show NAME")
     narrow: dict[str, Any] = Field(default={}, description="parameter: {low, high} or a list of choices")
-    fix: dict[str, Any] = Field(
+    fix: Annotated[dict[str, Any], SettingsOf(TrialConfig, but=GIVEN_BY_STUDY)] = Field(
         default={},
         description="parameter or field of the trial: value; `precision: auto` is bf16 where that costs nothing",
     )
@@ -59,8 +61,23 @@ class SpaceChoice(Variant):
         Raises:
             InvalidInput: if a parameter is unknown, or a range is not inside the space's.
         """
-        space = SPACES[self.base].narrowed(self.narrow).fixed(self.fix)
+        try:
+            space = self._of(self.base)
+        except InvalidInput as error:
+            others = [name for name in SPACES if name != self.base and self._fits(name)]
+            possible = f", or set space.base to one that has it: {', '.join(others)}" if others else ""
+            raise InvalidInput(f"{error}{possible}") from None
         return space if self.baselines else replace(space, baselines=())
+
+    def _of(self, base: str) -> Space:
+        return SPACES[base].narrowed(self.narrow).fixed(self.fix)
+
+    def _fits(self, base: str) -> bool:
+        try:
+            self._of(base)
+        except InvalidInput:
+            return False
+        return True
 
 
 class SamplerChoice(Variant):

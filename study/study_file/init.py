@@ -125,7 +125,8 @@ def _comment(key: Key) -> str:
 
 def _commented(text: str, comment: str) -> Iterator[str]:
     """The line with its comment behind it, or above it where it is too long for that."""
-    comment = comment[:1].lower() + comment[1:]
+    if not comment[:2].isupper():  # FID
+        comment = comment[:1].lower() + comment[1:]
     if not comment:
         yield text
     elif max(len(text) + 2, _COLUMN) + len(comment) <= _WIDTH:

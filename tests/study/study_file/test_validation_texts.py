@@ -27,6 +27,16 @@ FOLDER = {"name": "folder", "path": "x", "size": 32}
         ({"data": FOLDER | {"size": 4}}, "f: data.size = 4: "),
         ({"data": {"name": "folder", "path": "x"}}, "'data.size' is missing"),
         ({"data": FOLDER | {"sise": 4}}, "unknown key 'data.sise'; did you mean 'size'?"),
+        ({"lr": 1e-3}, "at space.fix.generator_optimiser.lr or space.fix.discriminator_optimiser.lr"),
+        ({"learning_rate": 1e-3}, "it belongs at space.fix.generator_optimiser.lr or "),
+        ({"max_kimg": 3}, "unknown key 'max_kimg'; it belongs at schedule.max_kimg"),
+        ({"epochs": 3}, "unknown key 'epochs'; it belongs at schedule.max_kimg"),
+        ({"gpus": 1}, "unknown key 'gpus'; it belongs at resources.gpus"),
+        ({"space": {"batch_size": 64}}, "unknown key 'space.batch_size'; it belongs at space.fix.batch_size"),
+        ({"evaluation": {"trials": 3}}, "unknown key 'evaluation.trials'; it belongs at trials"),
+        ({"evaluation": {"seed": 3}}, "unknown key 'evaluation.seed'; it belongs at seed"),
+        ({"grace_kimgs": 3}, "unknown key 'grace_kimgs'; did you mean 'schedule.grace_kimg'?"),
+        ({"cuteness": 3}, "unknown key 'cuteness'; remove it"),
         ({"concurrency": "all"}, "f: concurrency = 'all': "),
         ({"resources": {"gpus": "all"}}, "'auto'"),
         ({"space": "quick"}, "space = 'quick': expected keys and values below it"),
@@ -40,5 +50,25 @@ def test_places_and_advice_are_the_users(change: dict[str, Any], says: str) -> N
     text = str(refused.value)
     assert says in text
     assert "\n" not in text
-    for word in ("discriminator", "folder.", "digits.", "literal[", ".int", ".float", "tuple", "tag"):
+    for word in ("folder.", "digits.", "literal[", ".int", ".float", "tuple", "tag"):
         assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"fix": {"loss": "wasserstein"}}, "or set space.base to one that has it: gan28, gan32, "),
+        ({"narrow": {"loss": ["hinge", "wasserstein"]}}, "or set space.base to one that has it: gan28, "),
+        ({"narrow": {"penalty.name": ["r1"]}}, "or set space.base to one that has it: gan28, "),
+    ],
+)
+def test_what_a_space_lacks_is_told_with_the_spaces_that_have_it(space: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        validated(StudyConfig, STUDY | {"space": {"base": "quick"} | space}, "f")
+
+
+@pytest.mark.parametrize("space", [{"fix": {"loss": "wassersteen"}}, {"fix": {"lr": 1}}])
+def test_what_no_space_has_is_told_without_another(space: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        validated(StudyConfig, STUDY | {"space": {"base": "quick"} | space}, "f")
+    assert "space.base" not in str(refused.value)

@@ -26,16 +26,34 @@ def test_with_room_everything_is_there() -> None:
     assert len(lines[1].rstrip()) == 60
 
 
-def test_prose_is_cut_with_an_ellipsis() -> None:
-    assert drawn(45)[1] == "    0  123.45    27  dcgan-32 hinge spectral…"
+def test_prose_is_broken_between_words() -> None:
+    lines = drawn(45)
+    assert [line.rstrip() for line in lines[1:4]] == [
+        "    0  123.45    27  dcgan-32 hinge spectral",
+        "                     1.0e-03/2.0e-03",
+        "   11    7.50        mlp",
+    ]
+
+
+def test_prose_that_takes_more_lines_is_cut_with_an_ellipsis() -> None:
+    """24 wide, three lines or one of them."""
+    rows = [["0", "123.45", "27", "one two three four five six " * 4]]
+    assert [line.rstrip()[21:] for line in drawn(45, rows=rows)[1:]] == [
+        "one two three four five",
+        "six one two three four",
+        "five six one two three…",
+    ]
+    console = Console(width=45, file=io.StringIO(), color_system=None)
+    console.print(Fitted(COLUMNS, rows, lines=1))
+    assert console.file.getvalue().splitlines()[1] == "    0  123.45    27  one two three four five…"  # type: ignore[attr-defined]
 
 
 def test_columns_go_in_their_order() -> None:
-    # Prose keeps 18: 5 + 2 + 6 + 2 + 4 + 2 + 18 = 39 is the least with the rung, 33 without.
-    assert "rung" in drawn(39)[0]
-    assert "rung" not in drawn(38)[0]
-    assert "config" in drawn(33)[0]
-    assert "config" not in drawn(32)[0]
+    # Prose keeps 24: 5 + 2 + 6 + 2 + 4 + 2 + 24 = 45 is the least with the rung, 39 without.
+    assert "rung" in drawn(45)[0]
+    assert "rung" not in drawn(44)[0]
+    assert "config" in drawn(39)[0]
+    assert "config" not in drawn(38)[0]
 
 
 @given(width=st.integers(14, 100), fid=st.floats(0, 1e6), trial=st.integers(0, 99_999))
