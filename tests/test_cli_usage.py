@@ -312,3 +312,46 @@ def test_help_fits_the_terminal_and_has_no_colour_where_none_is_wanted(width: st
         assert result.exit_code == 0
         assert not re.search(r"\x1b\[[0-9;]*3[0-7]", result.output)
         assert max(map(len, result.output.splitlines())) <= int(width)
+
+
+# ------------------------------------------------------------------------------------------------------ names mistyped
+
+
+@pytest.mark.parametrize("command", ["best", "status", "report", "verify", "noise", "confirm", "results", "promote"])
+def test_a_mistyped_study_is_guessed(command: str, left: Any, tmp_path: Path) -> None:
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "study.yaml").touch()
+    code, out, err = left(command, "quikstart", "--storage", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "no study 'quikstart' in" in err
+    assert "did you mean 'quickstart'? `ganstudy list` shows" in err
+
+
+def test_a_mistyped_file_is_guessed(left: Any, tmp_path: Path) -> None:
+    (tmp_path / "quickstart.yaml").touch()
+    code, out, err = left("launch", str(tmp_path / "quikstart.yaml"))
+    assert (code, out) == (2, "")
+    assert f"No such file or directory; did you mean '{tmp_path / 'quickstart.yaml'}'?" in err
+
+
+def test_a_study_is_not_compared_with_itself(left: Any, tmp_path: Path) -> None:
+    assert left("compare", "a", "a", "--storage", str(tmp_path)) == (
+        2,
+        "",
+        "ganstudy: compare a a: the same study twice; name two\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [("compare", ""), ("compare", "quickstart", ""), ("best", ""), ("doctor", "--study", "")]
+)
+def test_studies_are_completed_at_the_shell(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "study.yaml").touch()
+    asked = {
+        "_GANSTUDY_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["ganstudy", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    result = CliRunner().invoke(app, [], prog_name="ganstudy", env={**asked, "GANSTUDY_STORAGE": str(tmp_path)})
+    assert result.output.split() == ["quickstart"]

@@ -120,7 +120,9 @@ def _walk(loc: tuple[int | str, ...], model: type) -> tuple[list[str], Any, Any]
 def _nearest(key: str, loc: tuple[int | str, ...], model: type) -> str:
     """Say where a key belongs: one of its name elsewhere, else what looks most like it, there or anywhere."""
     wrong = str(loc[-1])
-    elsewhere = list(dict.fromkeys(path for path in _paths(model) if path != key))
+    elsewhere = list(dict.fromkeys(_paths(model)))
+    if key in elsewhere:  # of another variant
+        return "; remove it"
     if found := [path for path in elsewhere if path.rpartition(".")[2] in (wrong, _SYNONYMS.get(wrong))]:
         return f"; it belongs at {' or '.join(found[:_SUGGESTED])}"
     here = getattr(_walk(loc[:-1], model)[2], "model_fields", {})

@@ -91,10 +91,9 @@ class Fitted:
         width = min(sum(self._widths) + _GAP * (len(self._widths) - 1), options.max_width)
         return Measurement(width, width)
 
-
     def _cell(self, cell: str | Text, index: int, width: int) -> Text:
         text = cell.copy() if isinstance(cell, Text) else Text(cell)
-        if index < len(self.columns) - 1 or self._lines == 1:
+        if index < len(self.columns) - 1 or self._lines == 1 or len(text) <= width:
             text.truncate(width, overflow="ellipsis")
             return text
         lines = [
