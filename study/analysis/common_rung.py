@@ -26,9 +26,13 @@ class CommonRung:
         """
         ranked = [trial for trial in study.trials if trial.state not in UNRANKED]
         kimg = common_budget([trial for trial in ranked if not trial.unfinished]) or common_budget(ranked)
-        if kimg is None:
-            return None
-        found = {t.number: t.best_up_to(kimg) for t in ranked if kimg in t.curve}
+        return None if kimg is None else cls.at(study, kimg)
+
+    @classmethod
+    def at(cls, study: StudyRecord, kimg: int) -> "CommonRung":
+        """Return the trials at a budget: those that reported there, whether they went on or not."""
+        there = (t for t in study.trials if t.state not in UNRANKED and kimg in t.curve)
+        found = {t.number: t.best_up_to(kimg) for t in there}
         return cls(kimg, {number: fid for number, fid in found.items() if fid is not None})
 
 

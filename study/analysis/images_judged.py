@@ -17,3 +17,14 @@ def images_judged(study: StudyRecord) -> str:
     if (fewer := asked.get("rung_count")) is None:
         return full
     return f"{full} at {' and '.join(map(str, study.full_count_at))} kimg, of {fewer:,} at the others"
+
+
+def fid_meaning(study: StudyRecord) -> str:
+    """Return what the FIDs are against, by what, and of how many images, as a clause."""
+    evaluation, data = study.config.get("evaluation", {}), study.config.get("data", {})
+    split = str(evaluation.get("split", "real"))
+    count = study.versions.get("data", {}).get("images", {}).get(split)
+    real = f"{count:,} {split} images" if count is not None else f"{split} images"
+    extractor = evaluation.get("extractor", {}).get("name", "unknown")
+    against = f"against {real} of {data.get('name', 'unknown data')}, by the features of the extractor {extractor}"
+    return f"{against}, of {images_judged(study)}"

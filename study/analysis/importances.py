@@ -1,5 +1,6 @@
 """Which parameters matter, by Optuna's evaluator on trials at one budget."""
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,8 @@ def importances(trials: Sequence[TrialRecord], common: CommonRung) -> dict[str, 
         fid = common.fids[trial.number]
         study.add_trial(optuna.trial.create_trial(value=fid, params=params, distributions=distributions))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=top_quantile(len(there)))
-    return dict(get_param_importances(study, evaluator=evaluator)) if shapes else {}
+    with warnings.catch_warnings(action="ignore"):  # of few trials, which the page says itself
+        return dict(get_param_importances(study, evaluator=evaluator)) if shapes else {}
 
 
 def _distribution(axis: Axis, trials: Sequence[TrialRecord]) -> "BaseDistribution":

@@ -22,8 +22,9 @@ class Correlation:
 class RungFacts:
     """One rung (kimg).
 
-    `reached` counts the trials that reported there, `went_on` those that reported beyond; `fell` are the numbers of
-    those that ASHA stopped there, `lost` of those that diverged or failed after it and before the next rung.
+    `reached` counts the trials that reported there, `went_on` those that reported beyond, `by_chance` how many of so
+    many go on by ASHA's rule if all are equally good (in one bracket); `fell` are the numbers of those that ASHA
+    stopped there, `lost` of those that diverged or failed after it and before the next rung.
     The correlations are of the FID there with the FID at the next rung and at the end; `best_rank` is that of the
     study's best trial among those that reached the rung, from 1.
     """
@@ -31,6 +32,7 @@ class RungFacts:
     kimg: int
     reached: int
     went_on: int
+    by_chance: float
     fell: tuple[int, ...]
     lost: tuple[int, ...]
     to_next: Correlation
@@ -55,6 +57,7 @@ def rung_facts(trials: Sequence[TrialRecord], schedule: Schedule) -> list[RungFa
                 kimg=rung,
                 reached=len(there),
                 went_on=sum(rung in trial.curve and trial.kimg > rung for trial in trials),
+                by_chance=schedule.passing(len(there)),
                 fell=tuple(t.number for t in trials if t.state == TrialState.STOPPED and t.rung == rung),
                 lost=tuple(t.number for t in trials if t.state in UNRANKED and rung <= t.kimg < after),
                 to_next=correlation(trials, rung, after),

@@ -12,7 +12,7 @@ from study.analysis.standing import standings
 from study.ledger.earlier import words as words_of_earlier
 from study.report.facts import Facts
 from study.report.html import render
-from study.report.pictures import TRIALS, sample_grids
+from study.report.pictures import TRIALS, more_grids, probabilities, progress, sample_grids
 from study.report.words import state, words
 from study.views.noise import ranking_lines
 from study.views.tables import best_words, number, standing_words
@@ -62,11 +62,18 @@ def ranking(facts: Facts) -> Markup | None:
 
 
 def pictures(facts: Facts) -> Markup | None:
-    """Sample grids of the first trials side by side."""
+    """Sample grids of the first trials side by side, how they came about, and those of more trials."""
     if not facts.ranked:
         return None
-    found = sample_grids(facts.ranked, facts.folder)
-    return render("pictures.html", pictures=found, first=min(TRIALS, len(facts.ranked)))
+    ways = ((r, progress(r.trial, facts.folder)) for r in facts.ranked[:TRIALS])
+    return render(
+        "pictures.html",
+        pictures=sample_grids(facts.ranked, facts.folder),
+        first=min(TRIALS, len(facts.ranked)),
+        progress=[(r, way) for r, way in ways if way],
+        probabilities=probabilities(facts.ranked, facts.folder),
+        more=more_grids(facts.ranked, facts.folder),
+    )
 
 
 def everything(facts: Facts) -> Markup:

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from study.analysis.images_judged import fid_meaning
 from study.folder import StudyFolder
 from study.ledger.records import StudyRecord
-from study.report import confirmation, overview, space, time, trouble
+from study.report import confirmation, metrics, overview, space, time, trouble
 from study.report.facts import Facts
 from study.report.html import render
 
@@ -22,10 +23,10 @@ SECTIONS: Mapping[str, Callable[[Facts], Markup | None]] = {
     "Confirmed with fresh seeds, on test images": confirmation.confirmation,
     "Images of the best trials": overview.pictures,
     "FID against training time": time.curves,
+    "All metrics against training time": metrics.metrics,
     "Was the early stopping right?": time.rungs,
     "Best FID against time": time.spending,
-    "The space at the common rung": space.space,
-    "Losses and models": space.groups,
+    "What mattered, at one budget": space.space,
     "Diverged, collapsed, failed": trouble.trouble,
     "Cost": time.costs,
     "Everything": overview.everything,
@@ -46,7 +47,7 @@ def report(study: StudyRecord, folder: StudyFolder) -> str:
         "page.html",
         name=study.config["name"],
         opened=datetime.fromtimestamp(study.opened_at, UTC),
-        fingerprint=study.fingerprint,
+        meaning=fid_meaning(study),
         headline=overview.headline(facts),
         sections={heading: content for heading, content in found.items() if content is not None},
     )

@@ -1,9 +1,15 @@
 """The report on the search space: what mattered at one budget, and how each loss and model did."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from markupsafe import Markup
 
+from study.analysis.common_rung import CommonRung
+from study.analysis.compared import Compared
 from study.analysis.groups import TrialGroup, group
-from study.analysis.importances import FEWEST, top_quantile
+from study.analysis.importances import FEWEST, importances, top_quantile
+from study.analysis.rung_facts import schedule_of
 from study.report import charts
 from study.report.facts import Facts
 from study.report.html import render
@@ -21,36 +27,45 @@ _SLICES = 12  # the others are folded away
 
 
 def space(facts: Facts) -> Markup:
-    """Importances, parallel coordinates and slices at the common rung."""
-    common, trials = facts.common, facts.study.trials
-    if common is None or not facts.axes:
-        return render("space.html", slices_of=[])
-    order = sorted(facts.axes, key=lambda axis: -facts.importances.get(axis.name, 0.0))
-    bars = {name: value for name, value in list(facts.importances.items())[:_BARS] if value >= _LEAST_BAR}
+    """What mattered at each budget, one of which the reader chooses."""
+    budgets = [
+        {"kimg": b.common.kimg, "chosen": i == facts.chosen, "content": _at(facts, b)}
+        for i, b in enumerate(facts.budgets)
+    ]
+    return render("space.html", budgets=budgets)
+
+
+def _at(facts: Facts, budget: Compared) -> Markup:
+    """Importances, parallel coordinates, slices and groups at one budget."""
+    common, trials = budget.common, facts.study.trials
+    weights = importances(trials, common)
+    order = sorted(facts.axes, key=lambda axis: -weights.get(axis.name, 0.0))
+    largest = sorted(weights.items(), key=lambda pair: -pair[1])[:_BARS]
     return render(
-        "space.html",
+        "budget.html",
         kimg=common.kimg,
+        end=schedule_of(facts.study.config).max_kimg,
         count=len(common.fids),
+        to_end=budget.to_end,
         fewest=FEWEST,
         top=f"{top_quantile(len(common.fids)):.0%}",
-        bars=charts.bars(bars, "importances") if facts.importances else None,
-        parallel=charts.parallel(order, trials, common, facts.best),
+        bars=charts.bars({n: v for n, v in largest if v >= _LEAST_BAR}, "importances") if weights else None,
+        parallel=charts.parallel(order, trials, common, facts.best) if order else None,
         slices_of=[(axis.name, charts.one_slice(axis, trials, common, facts.best)) for axis in order],
         most=_SLICES,
+        groups=list(_groups(facts, common)),
     )
 
 
-def groups(facts: Facts) -> Markup | None:
+def _groups(facts: Facts, common: CommonRung) -> Iterator[dict[str, Any]]:
     """Each loss, model, ... : best and spread."""
-    common, told = facts.common, []
     for dotted, what in _GROUPS.items():
         found = group(facts.study, dotted, common)
         if not found or (len(found) < 2 and dotted not in ("loss", "model.name")):
             continue
         with_fids = [g for g in found if g.fids]
-        plot = charts.spreads(with_fids, common.kimg, what) if common and with_fids else None
-        told.append({"what": what, "plot": plot, "rows": [_row(g) for g in found]})
-    return render("groups.html", groups=told, at=f"at {common.kimg} kimg" if common else "") if told else None
+        plot = charts.spreads(with_fids, common.kimg, what) if with_fids else None
+        yield {"what": what, "plot": plot, "rows": [_row(g) for g in found]}
 
 
 def _row(g: TrialGroup) -> list[str | int]:

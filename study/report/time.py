@@ -43,9 +43,9 @@ def rungs(facts: Facts) -> Markup | None:
     rows = []
     for r in rung_facts(facts.study.trials, schedule_of(facts.study.config)):
         best = "" if r.best_rank is None else f"{r.best_rank} of {r.reached}"
-        counts = r.kimg, r.reached, r.went_on, len(r.fell), len(r.lost)
+        counts = r.kimg, r.reached, r.went_on, f"{r.by_chance:.1f}", len(r.fell), len(r.lost)
         rows.append([*counts, _rho(r.to_next), _rho(r.to_end), best, numbers(r.fell)])
-    return render("rungs.html", rows=rows)
+    return render("rungs.html", rows=rows, factor=schedule_of(facts.study.config).reduction_factor)
 
 
 def spending(facts: Facts) -> Markup | None:

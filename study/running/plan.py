@@ -1,5 +1,6 @@
 """What a study would do and cost: `ganstudy launch --dry-run`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -138,10 +139,20 @@ def _parameter_count(config: TrialConfig, shape: ImageShape, classes: int) -> tu
 
 def _rungs(config: StudyConfig, bracket: int) -> str:
     schedule = config.schedule
-    rungs = ", ".join(str(rung) for rung in schedule.rungs(bracket))
-    stops = (
-        f"rungs at {rungs} kimg (about 1 in {schedule.reduction_factor} goes on)" if rungs else "no trial is stopped"
-    )
+    rungs = schedule.rungs(bracket)
+    stops = f"rungs at {', '.join(map(str, rungs))} kimg{_passing(config, rungs)}" if rungs else "no trial is stopped"
     return (
         f"bracket {bracket}: {stops}, the end at {schedule.max_kimg} kimg, a report every {schedule.report_every} kimg"
     )
+
+
+def _passing(config: StudyConfig, rungs: Sequence[int]) -> str:
+    """How many trials go on at each rung; not of several brackets, among which the trials are drawn."""
+    schedule, left, told = config.schedule, float(config.trials), []
+    rule = f"a trial passes if it is among the best 1 in {schedule.reduction_factor} of those before it"
+    if schedule.brackets > 1:
+        return f" ({rule})"
+    for _ in rungs:
+        left = schedule.passing(left)
+        told.append(f"{left:.0f}")
+    return f" ({rule}: of {config.trials} about {', '.join(told)}, and more while the sampler finds better ones)"

@@ -18,7 +18,11 @@ class Schedule(Variant):
 
     max_kimg: int = Field(ge=1, description="a trial that gets here is completed")
     grace_kimg: int = Field(ge=1, description="no trial is stopped earlier; the first rung")
-    reduction_factor: int = Field(default=3, ge=2, description="about one in this many trials passes a rung")
+    reduction_factor: int = Field(
+        default=3,
+        ge=2,
+        description="a trial passes a rung if it is among the best one in so many of those before it",
+    )
     brackets: int = Field(
         default=1, ge=1, description="trials are spread over this many brackets, with later first rungs"
     )
@@ -68,12 +72,14 @@ class Schedule(Variant):
         for rung in [*self.rungs(), self.max_kimg]:
             here = [kimg for kimg in running if last <= kimg < rung]
             left += flow * (rung - last) + sum(rung - kimg for kimg in here)
-            flow = self._passing((arrived or {}).get(rung, 0), flow + len(here))
+            flow = self.passing(flow + len(here), (arrived or {}).get(rung, 0))
             last = rung
         return left
 
-    def _passing(self, before: int, arriving: float) -> float:
+    def passing(self, arriving: float, before: int = 0) -> float:
         """Return how many of `arriving` trials pass a rung that `before` trials reached, if all are equally good.
+
+        More pass if later ones are better than earlier ones, as a sampler that learns makes them.
 
         The i-th to arrive passes if it is below the 1/reduction_factor quantile of the i - 1 before it, which lies at
         position 1 + (i - 2) / reduction_factor of these; the i values cut the line into i equally likely gaps.

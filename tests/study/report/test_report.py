@@ -1,6 +1,7 @@
 """The report's page: whole for every kind of study, safe, small, and needing nothing but itself."""
 
 import base64
+import io
 import random
 import re
 import tomllib
@@ -15,14 +16,14 @@ from PIL import Image
 from study.analysis.ranking import rank
 from study.folder import StudyFolder
 from study.ledger.events import NoiseMeasured
-from study.ledger.records import StudyRecord, TrialRecord
+from study.ledger.records import Report, StudyRecord, TrialRecord
 from study.report.html import render
 from study.report.page import SECTIONS, report
-from study.report.pictures import sample_grids
+from study.report.pictures import progress, sample_grids
 from study.report.svg import Label, svg
 from study.report.svg import Path as Shape
 
-_VOID = {"meta", "img", "br"}
+_VOID = {"meta", "img", "br", "input"}
 
 
 class Outline(HTMLParser):
@@ -131,7 +132,47 @@ def test_what_the_page_says_of_rungs_cost_and_trouble(tmp_path: Path) -> None:
     assert "37 kimg and 1:51 min in all" in page
     assert "1 diverged, 0 more had collapsed" in page
     assert "Diverged: loss_d is &lt;0&gt; &amp; gone" in page
-    assert "compares 4 trials at 1 kimg" in page
+    assert "4 trials at 1 kimg: all that reported there and did not diverge or fail" in page
+
+
+def test_the_reader_chooses_the_budget(tmp_path: Path) -> None:
+    """Without scripts: radio buttons, and one is down."""
+    page, outline = page_of(finished(), tmp_path)
+    assert [text.strip() for text in outline.texts["label"]] == ["1 kimg", "3 kimg", "9 kimg"]
+    assert page.count(' id="budget-') == 3
+    (checked,) = re.findall(r'id="budget-(\d+)" checked', page)
+    assert checked == "1", "of so few trials no order is known to mean anything"
+    for kimg, count in ((1, 4), (3, 3), (9, 2)):
+        assert f"{count} trials at {kimg} kimg" in page
+        assert f"Slices at {kimg} kimg" in page
+
+
+def test_the_head_says_what_the_fids_are_of(tmp_path: Path) -> None:
+    evaluation = {"count": 300, "split": "validation", "extractor": {"name": "classifier"}}
+    made = study(ALONE, evaluation=evaluation, data={"name": "digits"})
+    made = replace(made, versions={"data": {"images": {"validation": 6000}}})
+    page, _ = page_of(made, tmp_path)
+    assert "FIDs are\nagainst 6,000 validation images of digits, by the features of the extractor classifier, " in page
+    assert "of 300 generated images" in page
+    assert page.index(made.fingerprint) > page.index("<h2>Everything"), "a number that says nothing to a reader"
+
+
+def test_each_metric_has_its_curve(tmp_path: Path) -> None:
+    reports = tuple(Report(kimg, 1, {"fid": 9.0, "kid": 0.5, "sharpness": 2.0}, 0.0) for kimg in (1, 3, 9))
+    page, outline = page_of(study(replace(ALONE, reports=reports)), tmp_path)
+    assert {"kid", "sharpness"} <= {*outline.texts["b"]}
+    assert "kernel inception distance, lower is better" in page
+    for name in ("kid", "sharpness"):
+        assert f'aria-label="{name} against kimg"' in page
+
+
+def test_trouble_is_counted_by_its_cause(tmp_path: Path) -> None:
+    causes = ["OSError: no space (errno 28)", "OSError: no space (errno 29)", "deadline: silent for 60 min"]
+    made = study(*(trial(i, {1: 9.0}, "failed", cause=cause) for i, cause in enumerate(causes)))
+    page, _ = page_of(made, tmp_path)
+    table = page[page.index("<h3>By cause") : page.index("<h3>The trials")]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>.*?</tr>", table)[1:]]
+    assert rows == [["2", causes[0], "2", "0, 1"], ["1", causes[2], "1", "2"]]
 
 
 def test_ties_are_named_once_the_noise_is_known(tmp_path: Path) -> None:
@@ -182,8 +223,38 @@ def test_pictures_of_the_best_checkpoints_are_inside(tmp_path: Path) -> None:
     assert base64.b64decode(urls[0].partition(",")[2]) == first.read_bytes()
     assert len(urls[1]) < 600_000 < huge.stat().st_size
     page, outline = page_of(made, tmp_path)
-    assert len(outline.addresses) == 2
+    assert len(outline.addresses) == 3, "and the progress of trial 0, which alone has two pictures that can be read"
     assert "rank 1: trial 0 at 9 kimg, FID 20.00" in page
+
+
+def test_progress_is_a_row_of_each_report(tmp_path: Path) -> None:
+    folder, (first, *_) = StudyFolder(tmp_path, "toy"), finished().trials
+    for kimg, grey in ((1, 10), (3, 120), (9, 250)):
+        Image.new("L", (32, 32), grey).save(grid(folder, 0, kimg, 32))
+    found = progress(first, folder)
+    assert found is not None
+    assert found.kimg == (1, 3, 9)
+    with Image.open(io.BytesIO(base64.b64decode(found.url.partition(",")[2]))) as strip:
+        assert strip.size == (32, 3 * 4), "an eighth of the grid's height for each"
+        assert [strip.convert("L").getpixel((5, row * 4 + 2)) for row in range(3)] == [10, 120, 250]
+    (folder.samples(0) / "kimg-000003.png").unlink()
+    assert progress(first, folder) is not None
+    (folder.samples(0) / "kimg-000009.png").unlink()
+    assert progress(first, folder) is None
+
+
+def test_what_d_makes_of_the_images_and_more_trials_are_folded_away(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "toy")
+    made = study(*(trial(i, {1: 10.0 + i}) for i in range(9)))
+    for i in range(9):
+        grid(folder, i, 1, 400)
+        file = folder.trial(i) / "histograms" / "kimg-000001.png"
+        file.parent.mkdir()
+        Image.new("RGB", (960, 280)).save(file)
+    page, outline = page_of(made, tmp_path)
+    assert page.count("alt=\"D's probabilities in trial") == 6
+    assert "3 more trials" in outline.texts["summary"]
+    assert page.count('alt="generated images of trial') == 9
 
 
 def test_templates_escape_what_is_not_markup() -> None:

@@ -37,11 +37,23 @@ def test_the_ends_belong_to_the_first_and_the_last_bin() -> None:
     assert bars(picture, blue=False)[0] > 200
 
 
+def test_the_sorted_numbers_are_curves_beside_the_bars() -> None:
+    """A quarter at 0.2 and the rest at 0.8; of the generated ones all between 0 and 1, evenly."""
+    picture = histogram_picture(torch.tensor([0.8, 0.2, 0.8, 0.8] * 50), torch.linspace(0, 1, 101))
+    pixels = np.asarray(picture).astype(int)[TOP : BOTTOM + 1, 480 + LEFT + 2 :]
+    red, blue = pixels[..., 0], pixels[..., 2]
+    for part, real, fake in ((0.1, 0.2, 0.1), (0.6, 0.8, 0.6), (0.9, 0.8, 0.9)):
+        x = round(part * (RIGHT - LEFT)) - 2
+        for found, expected in ((blue - red > 60, real), (red - blue > 60, fake)):
+            heights = (BOTTOM - TOP - np.flatnonzero(found[:, x])) / (BOTTOM - TOP)
+            assert heights.mean() == pytest.approx(expected, abs=0.02)
+
+
 def test_the_picture_is_small_and_says_which_is_which(tmp_path: object) -> None:
     generator = torch.Generator().manual_seed(0)
     real, fake = torch.rand(2, 500, generator=generator)
     picture = histogram_picture(real, fake, "12 kimg")
-    assert (picture.mode, picture.size) == ("RGB", (480, 280))
+    assert (picture.mode, picture.size) == ("RGB", (960, 280))
     np.testing.assert_array_equal(np.asarray(picture), np.asarray(histogram_picture(real, fake, "12 kimg")))
     other = histogram_picture(real, fake, "13 kimg")
     changed = np.argwhere((np.asarray(picture) != np.asarray(other)).any(2))
