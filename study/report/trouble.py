@@ -46,7 +46,7 @@ def _causes(trials: Sequence[TrialRecord]) -> list[list[str | int]]:
     by_cause: dict[str, list[TrialRecord]] = {}
     for trial in trials:
         by_cause.setdefault(_NUMBER.sub("…", _what(trial)), []).append(trial)
-    rows = [
+    rows: list[list[str | int]] = [
         [len(some), _what(some[0]), sum(trial.kimg for trial in some), numbers([trial.number for trial in some])]
         for some in by_cause.values()
     ]

@@ -66,7 +66,7 @@ class Classifier(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """Uint8 N x C x H x W to N x `DIMENSION` float32, the inputs of the last layer."""
+        """Uint8 (or float of 0 to 255) N x C x H x W to N x `DIMENSION` float32, the inputs of the last layer."""
         scaled = images.contiguous(memory_format=torch.channels_last).float().div(127.5).sub(1.0)
         return F.relu(self.embed(self.trunk(scaled)))
 
@@ -96,7 +96,7 @@ def train(dataset: Dataset, progress: Progress | None = None) -> Classifier:
     model = Classifier(dataset.channels, dataset.classes, generator).train()
     steps = min(max(_EPOCHS * len(images) // _BATCH, _STEPS_MIN), _STEPS_MAX)
     optimiser = torch.optim.AdamW(model.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step / steps))
     order = torch.empty(0, dtype=torch.int64)
     for step in range(steps):
         if len(order) < _BATCH:
@@ -129,7 +129,7 @@ def recipe() -> dict[str, int | float | list[int]]:
     }
 
 
-def _rate(done: float) -> float:
+def rate(done: float) -> float:
     """The rate as a fraction of its peak: linear up over the first fifth, then a cosine down to zero."""
     return done / 0.2 if done < 0.2 else 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
 

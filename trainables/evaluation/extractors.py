@@ -5,13 +5,9 @@ arrays, so that Ray can ship it), and built from that state in every worker.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import safetensors
-import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,13 +15,11 @@ from torch import Tensor
 from trainables.data.images import Dataset
 from trainables.errors import CorruptFile, InvalidInput
 from trainables.evaluation import classifier
-from trainables.evaluation.extractors_base import Built, Extractor, ExtractorConfig, ExtractorState
+from trainables.evaluation.extractors_base import Extractor, ExtractorConfig, ExtractorState
 from trainables.evaluation.extractors_inception import InceptionExtractor
-from trainables.files import check_writable, write_atomically
-from trainables.paths import cache_folder
+from trainables.evaluation.extractors_self_supervised import SelfSupervisedExtractor
+from trainables.evaluation.extractors_trained import Trained, TrainedFeatures, parse, trained_once
 from trainables.precision import PRECISIONS, Context
-from trainables.tensors import weights_digest
-from trainables.threads import fixed_threads
 
 SHIPPED = "fashion_mnist_classifier.safetensors"
 SHIPPED_SHA256 = "74a605a88765f069c4b5b540336e4d48f970615edfb990bb9cbf060c3cbc7d6d"
@@ -54,7 +48,7 @@ class ClassifierExtractor(ExtractorConfig):
         if dataset.classes is None:
             raise InvalidInput(
                 f"{dataset.name}: has no labels, and the classifier extractor is trained on them; label the data "
-                "(folder: a sub-folder per class; npz: `labels`), or set evaluation.extractor: {name: inception}"
+                "(folder: a sub-folder per class; npz: `labels`), or set evaluation.extractor: {name: self_supervised}"
             )
 
     def prepare(self, dataset: Dataset) -> ExtractorState:
@@ -66,21 +60,23 @@ class ClassifierExtractor(ExtractorConfig):
         """
         self.check(dataset)
         if dataset.name == "fashion_mnist" and dataset.size in _SHIPPED_FOR:
-            arrays, test_accuracy = read_shipped()
+            trained: Trained = read_shipped()
             crop = _SHIPPED_SIZE
         else:
-            arrays, test_accuracy = _cached(dataset)
+            trained = trained_once(dataset, str(classifier.RECIPE), _trained)
             crop = dataset.size
+        arrays, test_accuracy = trained
         return self.state(dataset, arrays, crop, test_accuracy)
 
     @staticmethod
     def build(state: ExtractorState, device: torch.device) -> Extractor:
         """The extractor, ready on `device`."""
-        return _ClassifierFeatures(state, device)
+        return TrainedFeatures(state, device)
 
 
 EXTRACTORS: dict[str, type[ExtractorConfig]] = {
     "classifier": ClassifierExtractor,
+    "self_supervised": SelfSupervisedExtractor,
     "inception": InceptionExtractor,
 }
 
@@ -107,35 +103,14 @@ class _Lowered:
         return self._extractor.logits(features)
 
 
-class _ClassifierFeatures(Built):
-    def __init__(self, state: ExtractorState, device: torch.device) -> None:
-        super().__init__(state)
-        self._crop = state.crop
-        self._model = classifier.from_arrays(state.arrays).to(device)
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
-        self.check_input(images)
-        margin = (self._shape[1] - self._crop) // 2
-        end = margin + self._crop
-        return self._model.features(images[:, :, margin:end, margin:end])
-
-    @torch.inference_mode()
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits N x classes of the data's classes."""
-        logits: Tensor = self._model.head(features)
-        return logits
-
-
-def serialise(arrays: Mapping[str, NDArray[Any]], test_accuracy: float) -> bytes:
-    """The weights as a safetensors file, with their digest and the accuracy."""
-    facts = json.dumps({"digest": weights_digest(arrays), "test_accuracy": test_accuracy}, sort_keys=True)
-    return safetensors.numpy.save(dict(arrays), metadata={"ganstudy": facts})
-
-
 def shipped_path() -> Path:
     """Where the shipped weights are; the script that trains them writes there."""
     return Path(__file__).parent / "weights" / SHIPPED
+
+
+def _trained(dataset: Dataset) -> Trained:
+    model = classifier.train(dataset)
+    return classifier.state_arrays(model), classifier.accuracy(model, dataset.test)
 
 
 def read_shipped() -> tuple[dict[str, NDArray[Any]], float]:
@@ -152,29 +127,6 @@ def read_shipped() -> tuple[dict[str, NDArray[Any]], float]:
     digest = hashlib.sha256(content).hexdigest()
     if digest != SHIPPED_SHA256:
         raise CorruptFile(f"{file} has SHA-256 {digest}, not {SHIPPED_SHA256}; reinstall ganstudy")
-    return _parse(content, str(file))
-
-
-def _cached(dataset: Dataset) -> tuple[dict[str, NDArray[Any]], float]:
-    key = hashlib.sha256(f"{dataset.digest}/{classifier.RECIPE}".encode()).hexdigest()[:16]
-    path = cache_folder() / "classifiers" / f"{key}.safetensors"
-    if not path.is_file():
-        check_writable(path.parent, "cache", "make it writable, or set XDG_CACHE_HOME to another folder")
-        with fixed_threads(1):
-            model = classifier.train(dataset)
-            content = serialise(classifier.state_arrays(model), classifier.accuracy(model, dataset.test))
-        write_atomically(path, content)
-    return _parse(path.read_bytes(), f"{path}: delete it to train a new one;")
-
-
-def _parse(content: bytes, where: str) -> tuple[dict[str, NDArray[Any]], float]:
-    try:
-        arrays = safetensors.numpy.load(content)
-        length = int.from_bytes(content[:8], "little")
-        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganstudy"])
-        digest, test_accuracy = facts["digest"], float(facts["test_accuracy"])
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise CorruptFile(f"{where} not a classifier's weights ({error})") from error
-    if weights_digest(arrays) != digest:
-        raise CorruptFile(f"{where} weights have SHA-256 {weights_digest(arrays)}, not {digest}")
+    arrays, test_accuracy = parse(content, str(file))
+    assert test_accuracy is not None, "its SHA-256 is the pinned one's"
     return arrays, test_accuracy

@@ -15,7 +15,8 @@ import torch
 
 from trainables.data.fashion_mnist import FashionMnist
 from trainables.evaluation import classifier
-from trainables.evaluation.extractors import SHIPPED_SHA256, serialise, shipped_path
+from trainables.evaluation.extractors import SHIPPED_SHA256, shipped_path
+from trainables.evaluation.extractors_trained import serialise
 from trainables.files import write_named
 from trainables.tensors import weights_digest
 from trainables.threads import fixed_threads

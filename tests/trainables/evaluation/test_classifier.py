@@ -11,7 +11,7 @@ from torch import nn
 from trainables.data import Dataset, Digits, FashionMnist, LabelledImages
 from trainables.data.fashion_mnist import DEBIAN
 from trainables.errors import CorruptFile, InvalidInput
-from trainables.evaluation import classifier, extractors
+from trainables.evaluation import classifier, extractors, self_supervised
 from trainables.evaluation.classifier import DIMENSION, Classifier, accuracy, from_arrays, state_arrays, train
 from trainables.evaluation.extractors import (
     EXTRACTORS,
@@ -31,6 +31,7 @@ def short_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Five steps of training instead of hundreds, and an empty cache, which it gives."""
     monkeypatch.setattr(classifier, "_STEPS_MIN", 5)
     monkeypatch.setattr(classifier, "_STEPS_MAX", 5)
+    monkeypatch.setattr(self_supervised, "_STEPS", 5)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "ganstudy" / "classifiers"
 
@@ -158,14 +159,14 @@ def test_a_changed_shipped_file_is_refused(change: str, monkeypatch: pytest.Monk
 
 
 def test_every_extractor_is_tested_below() -> None:
-    assert set(EXTRACTORS) == {"inception", "classifier"}
+    assert set(EXTRACTORS) == {"inception", "classifier", "self_supervised"}
 
 
-@pytest.mark.parametrize("name", [pytest.param("inception", marks=pytest.mark.slow), "classifier"])
+@pytest.mark.parametrize("name", [pytest.param("inception", marks=pytest.mark.slow), "classifier", "self_supervised"])
 def test_an_extractor_gives_finite_float32_features_image_by_image(name: str, short_recipe: Path) -> None:
     assert not short_recipe.exists()
     dataset = Digits().load()
-    images = torch.from_numpy(dataset.test.images[: 180 if name == "classifier" else 6].copy())
+    images = torch.from_numpy(dataset.test.images[: 6 if name == "inception" else 180].copy())
     knobs = {}
     if name == "inception":
         knobs["weights"] = write_random_weights(short_recipe / "inception.pth", images.expand(-1, 3, -1, -1))
@@ -178,7 +179,7 @@ def test_an_extractor_gives_finite_float32_features_image_by_image(name: str, sh
     assert features.isfinite().all()
     assert not features.requires_grad
     logits = extractor.logits(features)
-    assert logits.shape == (len(images), {"classifier": 10, "inception": 1008}[name])
+    assert logits.shape == (len(images), {"classifier": 10, "self_supervised": 10, "inception": 1008}[name])
     assert logits.isfinite().all()
     torch.testing.assert_close(extractor(images[3:5]), features[3:5], rtol=1e-4, atol=1e-4)
     for wrong in (images.float(), images[:, :, :-1], images.expand(-1, 3, -1, -1)):
