@@ -34,9 +34,6 @@ _SCHEDULE = {"max_kimg": 45, "grace_kimg": 5, "reduction_factor": 3}
 _COUNT, _RUNG_COUNT = 5000, 1000
 
 
-_HELD_OUT = {False: "", True: ", too few to hold any out: FIDs are measured against these same images"}
-
-
 def write_study_file(data: str, file: Path | None, size: int | None, console: Console) -> None:
     """Write a study file for `data` (a source's name, or a path) to `file`, or one named after the data.
 
@@ -92,8 +89,10 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
     ]
     if seen is not None:
         kind = f"{seen.classes} classes" if seen.classes else "no classes, so that the FID takes Inception's weights"
-        counts = f"{len(seen.train.images):,} images to train on{_HELD_OUT[bool(seen.shared)]}"
+        counts = f"{len(seen.train.images):,} images to train on"
         head.append(f"# The data: {counts}, {seen.channels} x {seen.size} x {seen.size} pixels, {kind}.")
+        if seen.shared:
+            head.append("# Too few to hold some out: FIDs are measured against the images that the GAN trains on.")
     return "\n".join([*head, *_lines(study_keys(), chosen, 0)]) + "\n"
 
 

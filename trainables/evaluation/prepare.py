@@ -176,7 +176,7 @@ def fid_described(prepared: Prepared) -> dict[str, Any]:
             "name": prepared.extractor.name,
             "digest": prepared.extractor.digest,
             "features": prepared.extractor.dimension,
-            "test_accuracy": prepared.extractor.test_accuracy,
+            "test_accuracy": None if dataset.shared else prepared.extractor.test_accuracy,
         },
         "evaluation": {"split": str(evaluation.split), "real": prepared.count, "generated": evaluation.count},
         "fid_floor": prepared.fid_floor,
