@@ -1,6 +1,6 @@
 """`ganstudy launch`: runs a study to its end, or goes on where an earlier launch was cut off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -168,10 +168,20 @@ def _open_study(fold: Fold, config: StudyConfig, prepared: Prepared, earlier: Se
     if study.fingerprint != prepared.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so new FIDs could not "
-            "be compared with the old; bring back the data it began with, or choose another name"
+            f"be compared with the old; {_what_to_do(study.config)}"
         )
     if study.config != config.to_dict():
         writer.append(StudyChanged(study.revision + 1, config.to_dict()))
+
+
+def _what_to_do(began: Mapping[str, Any]) -> str:
+    data = began["data"]
+    if data["name"] == "folder" and "splits" not in data:  # an older ganstudy's
+        return (
+            "choose another name: this ganstudy takes sub-folders called train, val and test as splits, has the labels "
+            "of a dataset.json and reads more suffixes, unlike the one that began it; or the images have changed"
+        )
+    return "bring back the data it began with, or choose another name"
 
 
 def _resolved_yaml(config: StudyConfig) -> str:

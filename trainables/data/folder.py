@@ -97,12 +97,10 @@ class Folder(DataSource, frozen=True, extra="forbid"):
 
 
 def _too_few(path: Path, collection: Collection) -> str:
-    count = len(collection.names)
-    others = ", ".join(map(str, collection.passed_over()))
-    there = f"; beside them {others}" if others else "" if count else "; nothing else either"
+    others = ", ".join(map(str, collection.passed_over())) or "nothing"
     return (
-        f"{path}: {count} images (of {', '.join(FORMATS)}); at least {FEWEST} are needed to make splits of them: give "
-        f"more{there}"
+        f"{path}: {len(collection.names)} images; at least {FEWEST} are needed to split them: give more "
+        f"({', '.join(FORMATS)} are read; passed over: {others})"
     )
 
 

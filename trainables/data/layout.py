@@ -22,6 +22,8 @@ Splits = Literal["auto", "folders", "shuffle", "all"]
 FEWEST = 10
 """Images that can be divided into three splits."""
 
+_TABLES = (".csv", ".tsv", ".json", ".jsonl")
+
 SHARED = "every image, as in the other splits"
 
 
@@ -118,15 +120,17 @@ def read_layout(path: Path, collection: Collection, labels: Labels, splits: Spli
     classes = _classes(named, labels, given)
     chosen, origins = _divided(named, given, shared=splits == "all")
     _check_train(path, classes, chosen)
-    doubts = (*classes.doubts, *_lacking(classes, chosen), *_without_images(named, classes))
+    unread = _tables(collection) if labels == "auto" and classes.labels is None and not classes.used else []
+    doubts = (*classes.doubts, *unread, *_lacking(classes, chosen), *_without_images(named, classes))
     return Layout(classes, chosen, origins, doubts)
 
 
 def _classes(named: _Named, wanted: Labels, given: SplitFolders | None) -> Classes:
+    others: list[str] = []
     if wanted == "none":
         return _NONE
     if wanted in ("auto", LABEL_FILE):
-        found = _of_label_files(named, surely=wanted == LABEL_FILE)
+        found, others = _of_label_files(named, surely=wanted == LABEL_FILE)
         if found is not None:
             return found
     made = class_folders(named.inner, surely=wanted == "folders")
@@ -136,14 +140,15 @@ def _classes(named: _Named, wanted: Labels, given: SplitFolders | None) -> Class
         )
     if given is not None:
         _check_agreement(named.path, given, made.of)
+    doubts = (*others, *made.doubts)
     if not made.names:
-        return Classes(None, (), f"none: {made.told}", made.doubts)
+        return Classes(None, (), f"none: {made.told}", doubts)
     numbers = {name: number for number, name in enumerate(made.names)}
-    return Classes(np.asarray([numbers[one] for one in made.of], np.int64), made.names, made.told, made.doubts)
+    return Classes(np.asarray([numbers[one] for one in made.of], np.int64), made.names, made.told, doubts)
 
 
-def _of_label_files(named: _Named, surely: bool) -> Classes | None:
-    """The classes that the `dataset.json` files give; None where there is none to read."""
+def _of_label_files(named: _Named, surely: bool) -> tuple[Classes | None, list[str]]:
+    """The classes that the `dataset.json` files give, None where there is none to read; what to say of the others."""
     collection = named.collection
     if surely and not collection.label_files:
         raise InvalidInput(f"{named.path}: data.labels is {LABEL_FILE}, but there is none; add it, or set auto")
@@ -161,19 +166,20 @@ def _of_label_files(named: _Named, surely: bool) -> Classes | None:
         labels |= {f"{folder}{name}": label for name, label in (read or {}).items()}
         used.append(file)
     if not used:
-        return None
+        return None, doubts
     if not labels:
-        return Classes(None, (), f"none, as {listed(used)} says", tuple(doubts), tuple(used))
-    names = [f"{collection.around}{name}" for name in collection.names]
-    if without := [name for name in names if name not in labels]:
+        return Classes(None, (), f"none, as {listed(used)} says", tuple(doubts), tuple(used)), []
+    full = [f"{collection.around}{name}" for name in collection.names]
+    if without := [name for name in full if name not in labels]:
         raise InvalidInput(
-            f"{named.path}: {listed(used)} has no label for {len(without)} of {len(names)} images, the first is "
+            f"{named.path}: {listed(used)} has no label for {len(without)} of {len(full)} images, the first is "
             f"{without[0]}; add them, or set data.labels: none"
         )
-    if gone := sorted(labels.keys() - set(names)):
+    if gone := sorted(labels.keys() - set(full)):
         doubts.append(f"{listed(used)} names {len(gone)} files that are not among the images, the first is {gone[0]}")
-    array = np.asarray([labels[name] for name in names], np.int64)
-    return Classes(array, tuple(map(str, range(int(array.max()) + 1))), listed(used), tuple(doubts), tuple(used))
+    array = np.asarray([labels[name] for name in full], np.int64)
+    names = tuple(map(str, range(int(array.max()) + 1)))
+    return Classes(array, names, listed(used), tuple(doubts), tuple(used)), []
 
 
 def _check_agreement(path: Path, given: SplitFolders, of: Sequence[str]) -> None:
@@ -236,6 +242,12 @@ def _check_train(path: Path, classes: Classes, chosen: Mapping[Split, NDArray[np
         f"{path}: of the class {classes.names[absent]} (in all {count} images, {absent + 1} of {len(classes.names)} "
         "classes) none is in the train split; give it more images, or set data.labels: none"
     )
+
+
+def _tables(collection: Collection) -> list[str]:
+    """What to say of files that may hold labels."""
+    found = [one.example for one in collection.passed_over() if one.suffix in _TABLES]
+    return [f"labels in {one} are not read; make a sub-folder of each class, or a {LABEL_FILE}" for one in found]
 
 
 def _lacking(classes: Classes, chosen: Mapping[Split, NDArray[np.int64]]) -> list[str]:

@@ -52,22 +52,20 @@ def _unread(dataset: Dataset) -> Iterator[str]:
 
 def _copies(dataset: Dataset) -> Iterator[str]:
     known = {split: _hashes(dataset.split(split)) for split in ([Split.TRAIN] if dataset.shared else Split)}
-    for split, hashes in known.items():
-        different = len(set(hashes))
-        if different == 1 and len(hashes) > 1:
-            yield f"all {len(hashes):,} {split} images are equal; a GAN can learn nothing from them: check the files"
-        elif 1 - different / len(hashes) > _COPIES:
-            yield (
-                f"{len(hashes) - different:,} of {len(hashes):,} {split} images are copies of others; remove them, or "
-                "the FID counts these more than once"
-            )
     train = set(known[Split.TRAIN])
-    for split in (Split.VALIDATION, Split.TEST):
-        seen = sum(one in train for one in known.get(split, ()))
-        if len(train) > 1 and seen > _COPIES * len(known.get(split, ())):
+    if len(train) == 1:
+        count = len(known[Split.TRAIN])
+        yield f"all {count:,} train images are equal; a GAN can learn nothing from them: check the files"
+        return
+    for split, hashes in known.items():
+        copies = len(hashes) - len(set(hashes))
+        if copies > _COPIES * len(hashes):
+            yield f"{copies:,} of {len(hashes):,} {split} images are copies of others: each counts more than once"
+        seen = sum(one in train for one in hashes) if split != Split.TRAIN else 0
+        if seen > _COPIES * len(hashes):
             yield (
-                f"{seen:,} of {len(known[split]):,} {split} images are among the train images too; an FID against them "
-                "does not tell copying from learning"
+                f"{seen:,} of {len(hashes):,} {split} images are among the train images too: an FID against them does "
+                "not tell copying from learning"
             )
 
 
@@ -85,12 +83,9 @@ def _few(dataset: Dataset, evaluation: Evaluation) -> Iterator[str]:
             "that copies them looks perfect, and they do not compare with FIDs against held-out images"
         )
     if features < count < ENOUGH * features:
-        other = (
-            "; data.splits: all measures against all images, those that the GAN trains on"
-            if dataset.shared is False
-            else ""
-        )
+        total = sum(len(dataset.split(split)) for split in Split)
+        other = f"; data.splits: all measures against all {total:,}, the images that the GAN trains on"
         yield (
-            f"{count:,} {evaluation.split} images against {features} features: such an FID is mostly bias and differs "
-            f"from images to images; {ENOUGH * features:,} or more would do better{other}"
+            f"{count:,} {evaluation.split} images against {features} features: an FID of so few is mostly bias; "
+            f"{ENOUGH * features:,} or more do better{other if dataset.shared is False else ''}"
         )
