@@ -7,6 +7,7 @@ from rich.console import Console
 
 from study.terminal.say import say
 from study.views.tables import folded_table
+from trainables.display import printable
 from trainables.nested import flatten
 
 _MOST = 50  # classes
@@ -32,7 +33,9 @@ def print_data(facts: Mapping[str, Any], console: Console) -> None:
         say(console, f"\nclasses: {facts.get('classes_from', 'none')}")
     if "formats_read" in facts:
         say(console, f"\nread: {', '.join(facts['formats_read'])}")
-        rows = [[one["suffix"], f"{one['count']:,}", one["why"], one["example"]] for one in facts["passed_over"]]
+        rows = [
+            [one["suffix"], f"{one['count']:,}", one["why"], printable(one["example"])] for one in facts["passed_over"]
+        ]
         _print_table("passed over", ["files", "number", "why", "the first"], rows, console)
 
 
@@ -55,7 +58,9 @@ def _splits(facts: Mapping[str, Any]) -> list[_Row]:
 def _classes(facts: Mapping[str, Any]) -> list[_Row]:
     names = facts.get("class_names") or [str(number) for number in range(facts["classes"])]
     columns = [facts["class_counts"][split] for split in facts["images"]]
-    return [[name, *(f"{count:,}" for count in counts)] for name, *counts in zip(names, *columns, strict=True)]
+    return [
+        [printable(name), *(f"{count:,}" for count in counts)] for name, *counts in zip(names, *columns, strict=True)
+    ]
 
 
 def _print_table(title: str, heads: list[str], rows: list[_Row], console: Console) -> None:

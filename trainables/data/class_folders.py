@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from trainables.display import printable
+
 _SHARD = re.compile(
     r"(part|shard|chunk|batch|block|images?|imgs?|photos?|subset|fold|folder|dir|vol|volume|page|tar)[ _-]?\d+", re.I
 )
@@ -94,7 +96,7 @@ def _numbered(folders: Sequence[str], digits: int) -> bool:
 
 def listed(names: Collection[str], most: int = _SHOWN) -> str:
     """Return names in words, the first few of many."""
-    shown = list(names)[:most]
+    shown = [printable(name) for name in list(names)[:most]]
     return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 

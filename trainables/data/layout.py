@@ -14,6 +14,7 @@ from trainables.data.images import Split
 from trainables.data.label_file import NoLabelFile, read_labels
 from trainables.data.split_folders import NAMES, SplitFolders, split_folders, split_of
 from trainables.data.transform import split_indices
+from trainables.display import printable
 from trainables.errors import InvalidInput
 
 Labels = Literal["auto", "folders", "dataset.json", "none"]
@@ -173,10 +174,12 @@ def _of_label_files(named: _Named, surely: bool) -> tuple[Classes | None, list[s
     if without := [name for name in full if name not in labels]:
         raise InvalidInput(
             f"{named.path}: {listed(used)} has no label for {len(without)} of {len(full)} images, the first is "
-            f"{without[0]}; add them, or set data.labels: none"
+            f"{printable(without[0])}; add them, or set data.labels: none"
         )
     if gone := sorted(labels.keys() - set(full)):
-        doubts.append(f"{listed(used)} names {len(gone)} files that are not among the images, the first is {gone[0]}")
+        doubts.append(
+            f"{listed(used)} names {len(gone)} files that are not among the images, the first is {printable(gone[0])}"
+        )
     array = np.asarray([labels[name] for name in full], np.int64)
     names = tuple(map(str, range(int(array.max()) + 1)))
     return Classes(array, names, listed(used), tuple(doubts), tuple(used)), []
@@ -247,7 +250,9 @@ def _check_train(path: Path, classes: Classes, chosen: Mapping[Split, NDArray[np
 def _tables(collection: Collection) -> list[str]:
     """What to say of files that may hold labels."""
     found = [one.example for one in collection.passed_over() if one.suffix in _TABLES]
-    return [f"labels in {one} are not read; make a sub-folder of each class, or a {LABEL_FILE}" for one in found]
+    return [
+        f"labels in {printable(one)} are not read; make a sub-folder of each class, or a {LABEL_FILE}" for one in found
+    ]
 
 
 def _lacking(classes: Classes, chosen: Mapping[Split, NDArray[np.int64]]) -> list[str]:

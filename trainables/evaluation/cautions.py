@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trainables.data.images import Dataset, LabelledImages, Split
+from trainables.display import printable
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.real_counts import too_few
 
@@ -47,7 +48,7 @@ def _unread(dataset: Dataset) -> Iterator[str]:
     """Files that may be images, or hold some."""
     for one in dataset.reading.passed_over if dataset.reading else ():
         if one.wanted:
-            yield f"{one.count:,} files {one.suffix} are not read ({one.why}), the first is {one.example}"
+            yield f"{one.count:,} files {one.suffix} are not read ({one.why}), the first is {printable(one.example)}"
 
 
 def _copies(dataset: Dataset) -> Iterator[str]:
