@@ -1,6 +1,6 @@
 """`ganstudy launch`: runs a study to its end, or goes on where an earlier launch was cut off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +27,7 @@ from study.running.fit import check_fit
 from study.running.ray_start import RayStart
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
+from study.study_file.data_keys import to_bring_back
 from study.terminal.say import say, say_warnings
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
@@ -168,20 +169,10 @@ def _open_study(fold: Fold, config: StudyConfig, prepared: Prepared, earlier: Se
     if study.fingerprint != prepared.fingerprint:
         raise InvalidInput(
             f"FID fingerprint {prepared.fingerprint}: the study began with {study.fingerprint}, so new FIDs could not "
-            f"be compared with the old; {_what_to_do(study.config)}"
+            f"be compared with the old; {to_bring_back(study.config)}, or choose another name"
         )
     if study.config != config.to_dict():
         writer.append(StudyChanged(study.revision + 1, config.to_dict()))
-
-
-def _what_to_do(began: Mapping[str, Any]) -> str:
-    data = began["data"]
-    if data["name"] == "folder" and "splits" not in data:  # an older ganstudy's
-        return (
-            "choose another name: this ganstudy takes sub-folders called train, val and test as splits, has the labels "
-            "of a dataset.json and reads more suffixes, unlike the one that began it; or the images have changed"
-        )
-    return "bring back the data it began with, or choose another name"
 
 
 def _resolved_yaml(config: StudyConfig) -> str:

@@ -1,6 +1,7 @@
 """What people type for a data set, a source's name or a path, as the keys of a study file's `data`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,17 @@ from trainables.display import quoted
 from trainables.errors import DataNotFound
 
 _FOLDER_SIZE = 32  # pixels: small enough for a first study
+
+
+def to_bring_back(began: Mapping[str, Any]) -> str:
+    """Return what to do when a study's data are no longer those it began with, by the settings it began with."""
+    data = began["data"]
+    if data["name"] == "folder" and "splits" not in data:  # an older ganstudy's
+        return (
+            "this ganstudy takes sub-folders called train, val and test as splits, has the labels of a dataset.json and "
+            "reads more suffixes, unlike the one that began the study: if that is why, go on with that one"
+        )
+    return "bring back the data it began with"
 
 
 def is_path(data: str) -> bool:
