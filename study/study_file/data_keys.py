@@ -17,8 +17,8 @@ def to_bring_back(began: Mapping[str, Any]) -> str:
     data = began["data"]
     if data["name"] == "folder" and "splits" not in data:  # an older ganstudy's
         return (
-            "this ganstudy takes sub-folders called train, val and test as splits, has the labels of a dataset.json and "
-            "reads more suffixes, unlike the one that began the study: if that is why, go on with that one"
+            "this ganstudy takes sub-folders called train, val and test as splits, has the labels of a dataset.json "
+            "and reads more suffixes, unlike the one that began the study: if that is why, go on with that one"
         )
     return "bring back the data it began with"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-SEEN = "FIDs are measured against the images that the GAN trains on (data.splits: all)"
+SEEN = "FIDs are measured against the images that the GAN trains on: all splits are the same (data.splits: all)"
 
 
 def is_seen(config: Mapping[str, Any]) -> bool:
