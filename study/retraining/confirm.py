@@ -91,6 +91,6 @@ def confirm(folder: StudyFolder, wanted: ConfirmRequest, address: str | None, co
     with saying(BY_LAUNCH):
         prepared = prepare(config.data, config.evaluation, cached=True)
     test = prepared.on(Split.TEST)
-    check_fingerprint("FID fingerprint", study.fingerprint, prepared.fingerprint)
-    check_fingerprint("test fingerprint", before or test.fingerprint, test.fingerprint)
+    check_fingerprint("FID fingerprint", study.fingerprint, prepared.fingerprint, study.config)
+    check_fingerprint("test fingerprint", before or test.fingerprint, test.fingerprint, study.config)
     return retrain(config, fold, lambda now: wanted.plan(now, test.fingerprint), prepared, address, console, test)

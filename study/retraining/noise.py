@@ -124,7 +124,7 @@ def measure(
         config = config_of(folder, study)
         with saying(BY_LAUNCH):
             prepared = prepare(config.data, config.evaluation, cached=True)
-        check_fingerprint("FID fingerprint", study.fingerprint, prepared.fingerprint)
+        check_fingerprint("FID fingerprint", study.fingerprint, prepared.fingerprint, study.config)
         if latents:
             with ledger.own(socket.gethostname(), os.getpid(), "noise", folder.head) as writer:
                 study = fold.follow(ledger.read).record(live=False)  # nobody else writes from here on

@@ -1,7 +1,8 @@
 """Trains what a plan asks for under Ray, as `launch` does a study's own trials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from study.running.progress import progress
 from study.running.ray_start import RayStart
 from study.running.tune_run import Work, run_trainings
 from study.study_file.config import StudyConfig
+from study.study_file.data_keys import to_bring_back
 from study.terminal.say import say
 from study.views.tables import duration
 from trainables.errors import InvalidInput
@@ -118,7 +120,7 @@ def config_of(folder: StudyFolder, study: StudyRecord) -> StudyConfig:
     return config.model_copy(update={"storage": config.storage.model_copy(update={"path": folder.root})})
 
 
-def check_fingerprint(what: str, began: str, now: str) -> None:
+def check_fingerprint(what: str, began: str, now: str, settings: Mapping[str, Any]) -> None:
     """Refuse FIDs that do not compare with those there are.
 
     Raises:
@@ -127,5 +129,5 @@ def check_fingerprint(what: str, began: str, now: str) -> None:
     if began != now:
         raise InvalidInput(
             f"{what} {now}: the study began with {began}, so new FIDs could not be compared with the old; "
-            "bring back the data it began with"
+            f"{to_bring_back(settings)}"
         )

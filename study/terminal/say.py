@@ -39,6 +39,12 @@ def broken(text: str, width: int) -> str:
     return "\n".join(lines).replace(_GLUE, " ")
 
 
+def say_warnings(console: Console, texts: Iterable[str]) -> None:
+    """Print what to be careful of, a line each."""
+    for text in texts:
+        say(console, f"warning: {text}", "yellow")
+
+
 def say_written(console: Console, file: Path, text: str) -> None:
     """Say what was written to a file that the user named: on standard error if that file is standard output."""
     say(Screen(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")

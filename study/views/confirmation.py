@@ -15,6 +15,7 @@ from study.ledger.records import StudyRecord
 from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
 from study.terminal.say import say
+from study.views.seen_images import seen_lines
 from study.views.tables import number
 
 HEAD = (
@@ -66,6 +67,7 @@ def legend(study: StudyRecord) -> list[str]:
         "mean, of 2 seeds or more",
         f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
         "compare each with its like",
+        *seen_lines(study.config),
     ]
 
 

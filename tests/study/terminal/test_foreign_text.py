@@ -229,6 +229,10 @@ def test_pictures_with_evil_names_are_read_as_they_are_and_shown_escaped(
     said = run("data", "describe", "folder", "--path", pictures, *size)  # read, and refused for being few
     assert said.code == 2
     assert "images" in said.err
+    for more in ((), ("--json",)):
+        said = run("data", "describe", pictures, *size, "--splits", "all", *more)
+        assert said.code == 0, said.err
+        assert r"a\x1b[2J[red]" in said.out or more
     bad = next(pictures.rglob("000*"))
     bad.write_bytes(bad.read_bytes()[:60])
     said = run("data", "describe", "folder", "--path", pictures, *size)

@@ -182,7 +182,7 @@ def test_no_byte_of_a_png_may_change_unnoticed() -> None:
             assert str(error).startswith("it: ")  # noqa: PT017
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+@pytest.mark.parametrize("form", picture.FORMATS)
 def test_a_file_that_breaks_off_is_refused(form: str) -> None:
     whole = encoded(pixels(24, 24, 3), form)
     for length in (0, 1, 10, len(whole) // 2, len(whole) * 3 // 4):
@@ -190,7 +190,7 @@ def test_a_file_that_breaks_off_is_refused(form: str) -> None:
             decoded(whole[:length], 8)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM"]), st.data())
+@given(st.binary(max_size=200), st.sampled_from(picture.FORMATS), st.data())
 def test_no_damage_gives_an_error_of_another_kind(noise: bytes, form: str, data: st.DataObject) -> None:
     whole = encoded(pixels(12, 12, 3), form)
     start = data.draw(st.integers(0, len(whole)))
@@ -278,10 +278,11 @@ def test_labels_need_every_image_in_a_folder_and_two_folders(tmp_path: Path) -> 
         "flat": {name.replace("/", "-"): content for name, content in files.items()},
         "one above": files | {"above.png": one},
         "one folder": {f"all/{name.partition('/')[2]}": content for name, content in files.items()},
-        "deeper": {f"all/{name}": content for name, content in files.items()},
     }
     for name, made in makers.items():
         assert Folder(path=put_below(tmp_path / name, made), size=12).load().classes is None
+    put_below(tmp_path / "deeper", {f"all/{name}": content for name, content in files.items()})
+    assert Folder(path=tmp_path / "deeper", size=12).load().classes == 2, "as in an archive of it"
     put_below(
         tmp_path / "two", {f"{name.partition('/')[0]}/x/{name.partition('/')[2]}": c for name, c in files.items()}
     )
@@ -457,6 +458,7 @@ def test_a_path_that_leads_nowhere_or_to_something_else(tmp_path: Path) -> None:
 def test_too_few_images(tmp_path: Path) -> None:
     put_below(tmp_path / "images", {"README.txt": b""})
     assert f"{tmp_path / 'images'}: 0 images; at least 10" in refusal(tmp_path / "images")
+    assert "passed over: 1 .txt (not an image" in refusal(tmp_path / "images")
     put_below(tmp_path / "images", image_files(9))
     assert "9 images; at least 10" in refusal(tmp_path / "images")
 
@@ -468,7 +470,10 @@ def test_a_class_that_no_train_image_has(tmp_path: Path) -> None:
     assert 10 < lone < 29
     names = [f"{'a' if i < lone else 'c'}/{i:02}.png" if i != lone else f"b/{i:02}.png" for i in range(30)]
     put_below(tmp_path / "images", dict(zip(names, image_files(30).values(), strict=True)))
-    assert "no image of sub-folder 2 of 3 fell to the train split" in refusal(tmp_path / "images")
+    assert (
+        "of the class b (in all 1 images, 2 of 3 classes) none is in the train split; give it more images, or set "
+        "data.labels: none"
+    ) in refusal(tmp_path / "images")
     assert Folder(path=tmp_path / "images", size=12, labels="none").load().classes is None
 
 
@@ -594,4 +599,24 @@ def test_a_changed_byte_in_an_archive_is_noticed_or_does_no_harm(tmp_path: Path,
 def test_every_format_has_a_decoder_here() -> None:
     Image.init()
     assert set(picture.FORMATS) <= set(Image.OPEN)
-    assert {Image.registered_extensions()[suffix] for suffix in picture.SUFFIXES} == set(picture.FORMATS)
+    known = {form: {s for s, own in Image.registered_extensions().items() if own == form} for form in picture.FORMATS}
+    ours = {form: set(picture.SUFFIXES_OF[form].split()) for form in picture.FORMATS}
+    sequences_and_floats = {".avifs", ".pfm"}
+    assert set().union(*(known[form] - ours[form] for form in ours)) <= sequences_and_floats
+    assert set().union(*ours.values()) == picture.SUFFIXES
+
+
+def test_every_usual_suffix_is_read_in_any_case(tmp_path: Path) -> None:
+    image = pixels(12, 12, 3)
+    put_below(
+        tmp_path / "images",
+        {
+            f"{number}{suffix.upper() if number % 2 else suffix}": encoded(image, form)
+            for form in picture.FORMATS
+            for number, suffix in enumerate(picture.SUFFIXES_OF[form].split())
+        },
+    )
+    found = open_collection(tmp_path / "images")
+    assert len(found.names) == len(picture.SUFFIXES) > 20
+    assert found.passed_over() == ()
+    assert Folder(path=tmp_path / "images", size=12, labels="none").load().reading is not None
