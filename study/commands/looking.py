@@ -8,7 +8,7 @@ from rich.console import Console
 
 from search_spaces.registry import SPACES
 from study.study_file.config import read_study
-from study.study_file.data_keys import keys_of_path, sized
+from study.study_file.data_keys import extractor_keys, keys_of_path, sized
 from study.terminal.say import say_warnings
 from study.views.data import print_data, print_fid
 from study.views.space import print_space, print_spaces
@@ -49,8 +49,9 @@ def describe(options: Describe, console: Console) -> None:
     Raises:
         InvalidInput: if it cannot be read, or, after what is known, if no FID of it can be measured.
     """
-    data, evaluation = _source(options)
+    data, asked = _source(options)
     dataset = data.load()
+    evaluation = asked or Evaluation.model_validate(extractor_keys(dataset))
     warned = cautions(dataset, evaluation)
     facts = described(dataset) | {"warnings": warned}
     if not options.as_json:
@@ -69,8 +70,8 @@ def describe(options: Describe, console: Console) -> None:
         print_fid(fid, console)
 
 
-def _source(options: Describe) -> tuple[DataSource, Evaluation]:
-    """Return the data source of that name, that of a study file, or that of a path."""
+def _source(options: Describe) -> tuple[DataSource, Evaluation | None]:
+    """Return the data source of that name, that of a study file with its evaluation, or that of a path."""
     source, path, given = options.source, options.path, options.given
     if source in SOURCES:
         variant = SOURCES[source]
@@ -78,7 +79,7 @@ def _source(options: Describe) -> tuple[DataSource, Evaluation]:
             if (key := variant.path_key()) is None:
                 raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
             given[key] = path
-        return validated(variant, sized({"name": source} | given, options.size), f"data {source}"), Evaluation()
+        return validated(variant, sized({"name": source} | given, options.size), f"data {source}"), None
     if Path(source).suffix in (".yaml", ".yml"):
         if given or path is not None:
             raise InvalidInput(f"data describe {source}: the study file already says so; leave the options out")
@@ -87,7 +88,7 @@ def _source(options: Describe) -> tuple[DataSource, Evaluation]:
     if path is not None:
         raise InvalidInput(f"data describe {quoted(source)}: is a path itself; leave out --path {path}")
     keys = keys_of_path(source, "data describe")
-    return validated(SOURCES[keys["name"]], sized(keys | given, options.size), f"data {source}"), Evaluation()
+    return validated(SOURCES[keys["name"]], sized(keys | given, options.size), f"data {source}"), None
 
 
 def list_spaces(as_json: bool, console: Console) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.data import SOURCES
+from trainables.data import SOURCES, Dataset
 from trainables.display import quoted
 from trainables.errors import DataNotFound
 
@@ -50,3 +50,8 @@ def sized(keys: dict[str, Any], size: int | None) -> dict[str, Any]:
         return keys | {"size": size}
     needed = SOURCES[keys["name"]].model_fields["size"].is_required()
     return keys | ({"size": _FOLDER_SIZE} if needed else {})
+
+
+def extractor_keys(dataset: Dataset) -> dict[str, Any]:
+    """The keys of an evaluation that fits the data: one that needs no classes where there are none."""
+    return {} if dataset.classes else {"extractor": {"name": "self_supervised"}}

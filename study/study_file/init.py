@@ -12,7 +12,7 @@ from rich.console import Console
 
 from study.folder import check_name
 from study.study_file.config import StudyConfig
-from study.study_file.data_keys import is_path, keys_of_path, sized
+from study.study_file.data_keys import extractor_keys, is_path, keys_of_path, sized
 from study.study_file.keys import Key, study_keys
 from study.study_file.reference import shown
 from study.terminal.hints import typed
@@ -88,7 +88,7 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
         "# Lines that begin with # show defaults; kimg are thousands of real images shown to the discriminator.",
     ]
     if seen is not None:
-        kind = f"{seen.classes} classes" if seen.classes else "no classes, so that the FID takes Inception's weights"
+        kind = f"{seen.classes} classes" if seen.classes else "no classes, so that the extractor teaches itself"
         counts = f"{len(seen.train.images):,} images to train on"
         head.append(f"# The data: {counts}, {seen.channels} x {seen.size} x {seen.size} pixels, {kind}.")
         if seen.shared:
@@ -98,9 +98,8 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
 
 def _evaluation(seen: Dataset | None) -> dict[str, Any]:
     """The keys of the evaluation."""
-    # Inception has more features than there are images at a rung of a first study.
-    unlabelled = seen is not None and seen.classes is None
-    return {"count": _COUNT} | ({"extractor": {"name": "inception"}} if unlabelled else {"rung_count": _RUNG_COUNT})
+    extractor = extractor_keys(seen) if seen else {}
+    return {"count": _COUNT, **extractor, "rung_count": _RUNG_COUNT}
 
 
 def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ FOLDER = {"name": "folder", "path": "x", "size": 32}
             {"evaluation": {"extractor": "inception"}},
             "extractor = 'inception': write it as {name: inception}",
         ),
-        ({"evaluation": {"extractor": "resnet"}}, "write it as {name: ...}: classifier, inception"),
+        ({"evaluation": {"extractor": "resnet"}}, "write it as {name: ...}: classifier, self_supervised, inception"),
         ({"evaluation": {"metrics": "kid"}}, "evaluation.metrics = 'kid': write it as a list: [kid]"),
         ({"data": "digits"}, "data = 'digits': write it as {name: digits}"),
         ({"data": {}}, "'data.name' is missing: choose one of fashion_mnist,"),
