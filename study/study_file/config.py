@@ -185,7 +185,8 @@ class StudyConfig(Variant):
         if self.evaluation.split != Split.VALIDATION:
             raise ValueError(
                 f"evaluation.split {self.evaluation.split}: trials are ranked on validation images, so that test "
-                "images can tell later how good the winner is; leave it out"
+                "images can tell later how good the winner is; leave it out (data.splits: all, of a folder or "
+                ".npz file, measures against train images)"
             )
         for key, value in self.space.resolve().constants.items():
             if key.endswith(".decay_kimg") and 0 < int(value) < self.schedule.max_kimg:

@@ -267,7 +267,8 @@ def _lacking(classes: Classes, chosen: Mapping[Split, NDArray[np.int64]]) -> lis
 
 def _without_images(named: _Named, classes: Classes) -> list[str]:
     """What to say of folders of classes or splits of which no file is read."""
-    full = {str(above) for name in named.collection.names for above in PurePosixPath(name).parents}
+    direct = {name.rpartition("/")[0] for name in named.collection.names}
+    full = direct | {str(above) for folder in direct for above in PurePosixPath(folder).parents}
     empty = named.collection.folders - full
     known = set(named.found.folders) if named.found else set()
     told = {folder for folder in empty if split_of(PurePosixPath(folder).name) not in (None, *known)}

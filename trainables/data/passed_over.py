@@ -1,8 +1,8 @@
 """Which files beside the images are not read, and why: nothing is passed over in silence."""
 
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from PIL import Image
 
@@ -90,11 +90,11 @@ class Census:
 
 def is_hidden(name: str) -> bool:
     """Whether any part of a path is hidden or the system's (macOS adds shadow files to archives)."""
-    return any(part.startswith(".") or part.lower() in _SYSTEM for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part.lower() in _SYSTEM for part in name.split("/"))
 
 
 def _kind(name: str) -> str:
-    return _HIDDEN if is_hidden(name) else PurePosixPath(name).suffix.lower() or _NO_SUFFIX
+    return _HIDDEN if is_hidden(name) else posixpath.splitext(name)[1].lower() or _NO_SUFFIX
 
 
 def _reason(suffix: str, example: str) -> tuple[str, str, bool]:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from trainables.data.images import Split
 from trainables.errors import InvalidInput
@@ -54,6 +55,7 @@ class SplitFolders:
             )
 
 
+@cache  # of every image's folder
 def split_of(folder: str) -> Split | None:
     """The split that a folder's name stands for, in any case, with or without `set`, `images`, a number at its end."""
     word = re.sub(r"[\W_]+|\d+$", "", folder.casefold())
