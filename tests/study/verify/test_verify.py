@@ -24,8 +24,8 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import TrialState, fold
 from study.ledger.rows import FIRST_CRC, StoredRow, row_crc
 from study.mlflow.projection import FinalState, MlflowProjection
-from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import open_client
+from study.mlflow.tags import SEQ, UID
 from study.mlflow.thread import sync
 from study.verify.check import Check
 from study.verify.verify import verify
