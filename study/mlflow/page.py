@@ -69,7 +69,10 @@ class StudyPage:
         if best_run is not None and best_run.deleted:
             best_run = None
         best_address = run_path(experiment_id, best_run.run_id) if best_run else ""
-        links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
+        links = {
+            "the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved),
+            "samples and charts of all trials": leaderboard_path(experiment_id, study.uid, view_saved, charts=True),
+        }
         for name, text in FILES.items():
             if name in parent.digests:
                 links[text] = run_path(experiment_id, f"{parent.run_id}/artifacts/{name}")

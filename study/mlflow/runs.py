@@ -194,25 +194,30 @@ class ProjectedRun:
         return ready_images(self.folders, self.images)
 
     def _send_images(self, client: "MlflowClient", images: dict[Picture, bytes]) -> int:
-        """Log them, and before them the newest of each series, if it is among them, as that."""
+        """Log the newest of each series as that, if it is among them, then all; return how many there were to show."""
         assert self.logged_images is not None
-        born = milliseconds(self.started)
-        newest: dict[Picture, tuple[bytes, int]] = {}
+        newest = {}
         for key in self.folders:
-            kimg = max((step for series, step in images if series == key), default=-1)
-            if kimg > max((step for series, step in self.logged_images if series == key), default=-1):
-                png = images[key, kimg]
-                if key == SAMPLES:
-                    png = captioned(png, self.captions.get(kimg, f"{kimg} kimg"))
-                newest[key, NEWEST] = png, born
-        log_images(client, self.run_id, self.uid, newest)
+            kimg, logged = (
+                max((step for series, step in some if series == key), default=-1)
+                for some in (images, self.logged_images)
+            )
+            if kimg > logged:
+                newest[key, kimg] = images[key, kimg]
+        if newest:
+            born = milliseconds(self.started)
+            shown = {(key, NEWEST): (self._captioned(key, kimg, png), born) for (key, kimg), png in newest.items()}
+            log_images(client, self.run_id, self.uid, shown)
         others = {picture: png for picture, png in images.items() if picture[1] != NEWEST}
         if others:
             timed = {picture: (png, milliseconds(self.images[picture])) for picture, png in others.items()}
             log_images(client, self.run_id, self.uid, timed)
-        self.logged_images.update(images, newest)
+        self.logged_images |= {*images, *((key, NEWEST) for key, _ in newest)}
         self.images = {picture: at for picture, at in self.images.items() if picture not in self.logged_images}
-        return len(others.keys() | {(key, NEWEST) for key, step in images if step == NEWEST} & newest.keys())
+        return len(others | newest)
+
+    def _captioned(self, key: str, kimg: int, png: bytes) -> bytes:
+        return captioned(png, self.captions.get(kimg, f"{kimg} kimg")) if key == SAMPLES else png
 
     def _of_model(self, model_id: str, model: TrialModel) -> "list[Metric]":
         """Points of the run, which has them already, as those of its model on its data."""

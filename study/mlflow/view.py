@@ -104,7 +104,7 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, int
 
 
 def charts(params: Sequence[str]) -> dict[str, Any]:
-    """Return what MLflow's chart view shows first: samples, FIDs, and FIDs against parameters; all else follows.
+    """Return what MLflow's chart view shows first: samples, FIDs against parameters, FIDs; all else follows.
 
     Args:
         params: the axes of the parallel coordinates.
@@ -112,11 +112,11 @@ def charts(params: Sequence[str]) -> dict[str, Any]:
     samples, scores = SAMPLES.partition("/")[0], _FID.partition("/")[0]
     cards: list[tuple[str, dict[str, Any]]] = [
         (samples, {"type": "IMAGE", "imageKeys": [SAMPLES], "step": NEWEST, "showRunParams": False}),
+        (_PARAMETERS, {"type": "PARALLEL", "selectedParams": [*params], "selectedMetrics": [_BEST]}),
         (scores, {"type": "LINE", "metricKey": _FID, "selectedMetricKeys": [_FID], "scaleType": "log", **_LINE}),
         (scores, {"type": "BAR", "metricKey": _BEST}),
-        (_PARAMETERS, {"type": "PARALLEL", "selectedParams": [*params], "selectedMetrics": [_BEST]}),
     ]
-    sections = [samples, scores, _PARAMETERS, *(name for name in SECTIONS if name != scores), *_MLFLOWS]
+    sections = [samples, _PARAMETERS, scores, *(name for name in SECTIONS if name != scores), *_MLFLOWS]
     common = {"deleted": False, "isGenerated": False, "runsCountToCompare": _RUNS_SHOWN}
     shown = {"display": True, "isReordered": True, "deleted": False, "isGenerated": True}
     return {
@@ -168,9 +168,12 @@ def run_path(experiment_id: str, run_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs/{run_id}?{urlencode(_TRAINING)}"
 
 
-def leaderboard_path(experiment_id: str, uid: str, saved: bool) -> str:
-    """Return the part of `view_url` after the server's address: a link from one of MLflow's pages to another."""
-    query = dict(_TRAINING)
+def leaderboard_path(experiment_id: str, uid: str, saved: bool, charts: bool = False) -> str:
+    """Return the part of `view_url` after the server's address: a link from one of MLflow's pages to another.
+
+    With `charts` it is that of MLflow's chart view, see `charts`.
+    """
+    query = _TRAINING | ({"compareRunsMode": "CHART"} if charts else {})
     if saved:
         query |= {"viewStateShareKey": view_id(uid)}
     else:

@@ -657,20 +657,20 @@ def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder
     assert shown["selectedColumns"][:3] == first
     params = [column for column in shown["selectedColumns"] if column.startswith("params")]
     assert params == ["params.`loss`", "params.`penalty.name`", "params.`generator_optimiser.lr`", "params.`r1.weight`"]
-    # In the chart view the newest samples of all trials come first, then FIDs, then FIDs against the parameters.
+    # In the chart view the newest samples of all trials come first, then FIDs against the parameters, then FIDs.
     cards = shown["compareRunCharts"]
-    assert [card["type"] for card in cards] == ["IMAGE", "LINE", "BAR", "PARALLEL"]
+    assert [card["type"] for card in cards] == ["IMAGE", "PARALLEL", "LINE", "BAR"]
     assert (cards[0]["imageKeys"], cards[0]["step"]) == ([SAMPLES], 0)
-    assert cards[3]["selectedParams"] == ["loss", "penalty.name", "generator_optimiser.lr", "r1.weight"]
+    assert cards[1]["selectedParams"] == ["loss", "penalty.name", "generator_optimiser.lr", "r1.weight"]
     sections = {section["uuid"]: section["name"] for section in shown["compareRunSections"]}
-    assert [sections[card["metricSectionId"]] for card in cards] == ["samples", "scores", "scores", "parameters"]
+    assert [sections[card["metricSectionId"]] for card in cards] == ["samples", "parameters", "scores", "scores"]
     assert {*SECTIONS} < {*sections.values()}
 
 
 def test_only_what_all_trials_have_is_an_axis() -> None:
     """MLflow leaves out of parallel coordinates every run that lacks one of them."""
     state = json.loads(json.loads(leaderboard(UID, "digits", 0, {"loss": 3, "mlp.width": 1, "seed": 3}))["state"])
-    assert state["compareRunCharts"][3]["selectedParams"] == ["loss"]
+    assert state["compareRunCharts"][1]["selectedParams"] == ["loss"]
     assert "params.`mlp.width`" in state["selectedColumns"]
     assert "params.`seed`" not in state["selectedColumns"]
 
