@@ -46,7 +46,7 @@ from study.mlflow.runs import RUNNING, Counts, ProjectedRun
 from study.mlflow.sections import first_read
 from study.mlflow.store import artifact_location, display_uri, experiment_name, open_store, resolve_uri
 from study.mlflow.tags import DIGESTS, KIND, NOTE, ORDER, PARENT, STUDY, renew
-from study.mlflow.values import finite, flatten, key, milliseconds
+from study.mlflow.values import finite, key, milliseconds
 from study.mlflow.view import leaderboard, order, save_view, view_id
 from study.study_file.seeds import retraining_seed
 from study.views.tables import number
@@ -338,7 +338,7 @@ class MlflowProjection:
         self._study, self._config = event, event.config
         self._data = data_input(event)
         parent = self._parent()
-        parent.data = self._data
+        self._show_data(parent)
         parent.name, parent.started = self._name, row.written_at
         if not self._news(parent, row):
             return
@@ -351,6 +351,12 @@ class MlflowProjection:
         at = milliseconds(row.written_at)
         limits = {"fid_floor": event.fid_floor, "fid_ceiling": event.fid_ceiling}
         parent.metrics += [(name, value, at, 0) for name, value in finite(limits)]
+
+    def _show_data(self, run: ProjectedRun) -> None:
+        """Have the data set as an input of a run, also if it is there without."""
+        run.data = self._data
+        if run.run_id and not (run.has_data or run.deleted):
+            self._touched[run.uid] = run
 
     def _changed(self, row: Row, event: StudyChanged) -> None:
         parent, before = self._parent(), self._config
@@ -394,7 +400,8 @@ class MlflowProjection:
         else:
             self._param_names.update([*params])
         run, folder = self._run_of(trial.id), self._folder.training(*trial.id)
-        run.name, run.started, run.data, run.words = name, row.written_at, self._data, trial_note(trial)
+        run.name, run.started, run.words = name, row.written_at, trial_note(trial)
+        self._show_data(run)
         run.folders = {SAMPLES: folder / "samples", PROBABILITIES: folder / "histograms"}
         run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
@@ -496,7 +503,7 @@ def _model(trial: TrialRecord) -> TrialModel | None:
         f"The generator of trial {trial.number} at {best.kimg} kimg, where its FID is best: its configuration and its "
         "metrics. Its weights are in the study's folder; `ganstudy promote` registers a generator with them."
     )
-    return TrialModel(f"trial-{trial.number:04d}", note, flatten(trial.config), best.kimg, points)
+    return TrialModel(f"trial-{trial.number:04d}", note, trial_params(trial.config, trial.params), best.kimg, points)
 
 
 def best_name(images: int) -> str:

@@ -212,7 +212,7 @@ class _Comparison:
         if wanted and not count:
             raise Discrepancy(f"{where}: has no model; {self._sync}")
         if wanted and not (run.inputs and run.inputs.dataset_inputs):
-            raise Discrepancy(f"{where}: has no data set")
+            raise Discrepancy(f"{where}: has no data set; {self._sync}")
         self._counts["models"] += count
 
 
