@@ -131,7 +131,7 @@ class MlflowProjection:
         self._best: dict[int, float] = {}  # of all trials, by the number of images that the FID is of
         self._config: Mapping[str, Any] = {}  # the study's newest
         self._data: DatasetInput | None = None
-        self._param_names = Counter[str]()  # how many trials have each, in the order in which they came
+        self._params: dict[str, Counter[str]] = {}  # the values of each of the trials' parameters, and how often
         self._page = StudyPage()
         self._confirmed = False  # whether a confirmation was ever planned
         self._stale = False  # whether its tags at the study's run may tell what no longer holds
@@ -306,7 +306,7 @@ class MlflowProjection:
 
     def _save_view(self, client: "MlflowClient", experiment_id: str, opened: StudyOpened) -> bool:
         """Save the leaderboard; tell whether the server takes it. Without it addresses filter and sort themselves."""
-        view = leaderboard(opened.uid, self._name, milliseconds(self._parent().started), self._param_names)
+        view = leaderboard(opened.uid, self._name, milliseconds(self._parent().started), self._params)
         if view != self._view:
             self._view_saved = save_view(client, experiment_id, view_id(opened.uid), view)
             self._view = view
@@ -398,7 +398,8 @@ class MlflowProjection:
             tags = {"ganstudy.seed_index": str(trial.seed), "ganstudy.budget": str(trial.budget)}
             name = f"{trial.group}-{trial.number:04d}-seed-{trial.seed}"
         else:
-            self._param_names.update([*params])
+            for param, value in params.items():
+                self._params.setdefault(param, Counter())[value] += 1
         run, folder = self._run_of(trial.id), self._folder.training(*trial.id)
         run.name, run.started, run.words = name, row.written_at, trial_note(trial)
         self._show_data(run)

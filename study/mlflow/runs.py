@@ -46,10 +46,11 @@ _LINKED = re.compile(r"/runs/([0-9a-f]{32})")
 
 def find_run(client: "MlflowClient", experiment_id: str, uid: str) -> "Run | None":
     """Return a run by its uid; None if it is not there, or was deleted."""
-    for tag in (UID, earlier(UID)):
-        for run in client.search_runs([experiment_id], f"tags.`{tag}` = '{uid}'", max_results=1):
-            return run
-    return None
+    return _tagged(client, experiment_id, UID, uid) or _tagged(client, experiment_id, earlier(UID), uid)
+
+
+def _tagged(client: "MlflowClient", experiment_id: str, tag: str, uid: str) -> "Run | None":
+    return next(iter(client.search_runs([experiment_id], f"tags.`{tag}` = '{uid}'", max_results=1)), None)
 
 
 @dataclass
@@ -168,7 +169,7 @@ class ProjectedRun:
                 client.restore_run(self.run_id)
                 self.deleted = False
             return False
-        if self.look_first and (run := find_run(client, experiment_id, self.uid)):
+        if self.look_first and (run := _tagged(client, experiment_id, UID, self.uid)):
             # Another process has made it: what it holds already is sent again, which changes nothing.
             self.run_id, self.sent_status = run.info.run_id, run.info.status
             self.has_images, self.logged_images = HAS_IMAGES in run.data.tags, None

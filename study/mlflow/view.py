@@ -7,6 +7,7 @@ Where that fails, the address itself filters and sorts.
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -74,14 +75,15 @@ def trials_filter(uid: str) -> str:
     return f"tags.`{STUDY}` = '{uid}' AND tags.`{KIND}` = 'trial'"
 
 
-def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, int]) -> str:
+def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, Counter[str]]) -> str:
     """Return the value of the experiment tag `TAG_PREFIX + view_id(uid)`.
 
     Args:
         uid: the study's.
         name: the study's.
         opened_at_ms: when it began; the view's date, so that the value is the same in every call.
-        params: how many trials have each parameter; they become columns, and axes if all have them.
+        params: the values of each of the trials' parameters, with how many trials have them. They become columns, and
+            axes if they differ and all trials have one.
     """
     varied = [one for one in params if one not in _SAME]
     shown = [(kind, column) for kind, column in _COLUMNS if kind != "params" or column in varied]
@@ -89,6 +91,8 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, int
     shown += [("params", one) for one in varied if one not in named][: _MOST - len(named & {*varied})]
     shown += _QUALITY
     columns = [f"{kind}.`{column}`" for kind, column in shown]
+    trials = max((values.total() for values in params.values()), default=0)
+    axes = {name for name, values in params.items() if values.total() == trials and len(values) > 1}
     state: dict[str, Any] = {
         "searchFilter": trials_filter(uid),
         "orderByKey": SORT_BY,
@@ -97,7 +101,7 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, int
         "columnOrder": columns,
         # In pixels, for a column's title and its usual values.
         "columnWidths": {f"{k}.`{n}`": max(90 if k == "metrics" else 108, round(6.2 * len(n) + 28)) for k, n in shown},
-        **charts([column for kind, column in shown if kind == "params" and params[column] == max(params.values())]),
+        **charts([column for kind, column in shown if kind == "params" and column in axes]),
     }
     dates = {"createdAt": opened_at_ms, "updatedAt": opened_at_ms}
     return json.dumps({"name": f"{name}: trials by rank", **dates, "state": json.dumps(state)})
