@@ -42,6 +42,8 @@ def have_model(client: "MlflowClient", experiment_id: str, run_id: str, model: T
     found = models_of(client, experiment_id, run_id)
     if found:
         model_id = found[0].model_id
+        if found[0].tags.get(NOTE) != model.note:  # it went on, and has another best
+            client.set_logged_model_tags(model_id, {NOTE: model.note})
         outputs = client.get_run(run_id).outputs
         linked = {output.model_id for output in outputs.model_outputs} if outputs else set()
     else:

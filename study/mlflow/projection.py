@@ -1,8 +1,8 @@
 """MLflow as a projection of the ledger: a run for the study, a child run per trial, rebuilt at any time.
 
-How it stays exact. Each run carries its own watermark, the tag `ganstudy.seq`: rows up to it are in the
+How it stays exact. Each run carries its own watermark, the tag `SEQ`: rows up to it are in the
 run. Points have the time of their row, so MLflow drops those it has; images have names that are a function
-of trial and step; runs are found by the tag `ganstudy.uid`. After any error the projection forgets what it
+of trial and step; runs are found by the tag `UID` (`tags.py`). After any error the projection forgets what it
 knew: the next call searches the runs and takes the rows from the first one again, skipping what is there.
 So it makes no difference whether a server was slow, restarted, replaced by an empty one, or written to by
 two processes.

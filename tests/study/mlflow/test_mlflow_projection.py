@@ -637,6 +637,23 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 2 + 1 + 1, images=0)
 
 
+def test_a_trial_that_goes_on_keeps_its_model_which_tells_of_the_new_best(folder: StudyFolder) -> None:
+    story = events()
+    MlflowProjection(None, folder, "digits").project(rows_of(story))
+    before = state_of(folder)[f"{UID}/0"]["models"]
+    story += [AttemptStarted(0, 2), Reported(0, 15, 2, metrics(15, 20.0)), Ended(0, 2, 15, "completed", None, None)]
+    MlflowProjection(None, folder, "digits").project(rows_of(story))
+    (model,) = state_of(folder)[f"{UID}/0"]["models"]
+    (*_, points), (*_, more) = before[0], model
+    assert {*points} < {*more}
+    assert [(step, value) for name, step, _, value, _ in more if name == "scores/fid"] == [(10, 40.0), (15, 20.0)]
+    client = open_client(resolve_uri(None, folder))
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ganstudy/digits"]
+    (run,) = client.search_runs([experiment.experiment_id], name_filter(0))
+    (logged,) = models_of(client, experiment.experiment_id, run.info.run_id)
+    assert logged.tags[NOTE].startswith("The generator of trial 0 at 15 kimg")
+
+
 def test_many_points_and_parameters_go_in_calls_that_mlflow_takes(folder: StudyFolder) -> None:
     config = {f"knob{number}": number for number in range(250)} | {"long": "x" * (MAX_PARAM + 1)}
     reports = [Reported(0, kimg, 1, metrics(kimg, 50.0)) for kimg in range(1, 451)]
