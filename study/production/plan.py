@@ -41,6 +41,7 @@ class Order:
     devices: int = 1
     register: bool = False
     model: str | None = None
+    force: bool = False
     paths: DataPaths = AS_CONFIGURED
 
 
@@ -105,6 +106,8 @@ def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None
             raise InvalidInput(
                 f"--as {quoted(order.model)} names what --register makes: give --register too, or leave it out"
             )
+        if order.force:
+            raise InvalidInput("--force is about the champion that --register makes: give that too, or leave it out")
         return None
     if order.mlflow is None:
         raise InvalidInput("--register needs a store to register in: give --mlflow ADDRESS too")

@@ -62,7 +62,9 @@ def run(*words: str | Path) -> str:
 
 
 def promoted(folder: StudyFolder, *words: str | Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("promote", folder.name, "--storage", folder.root, "--json", *words))
+    """Forced: trials so short are worse than noise."""
+    options = ("--storage", folder.root, "--json", "--force")
+    found: dict[str, Any] = json.loads(run("promote", folder.name, *options, *words))
     return found
 
 
@@ -143,12 +145,12 @@ def test_one_version_for_one_generator_and_the_alias_goes_with_the_last_promoted
     best = promoted(study)
     assert (best["model"], best["version"], best["alias"], best["new"]) == ("tiny", 1, "champion", True)
     again = promoted(study)
-    assert again == best | {"new": False}
+    assert again == best | {"new": False, "notes": []}, "nothing changes, so nothing is forced"
     others = [number for number in range(len(TRIALS)) if best["from"] != f"trial {number} of tiny"]
     second = promoted(study, "--trial", str(others[0]))
     assert (second["version"], second["new"]) == (2, True)
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
-    assert promoted(study) == again
+    assert promoted(study) == best | {"new": False}
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
     assert len(client.search_model_versions("name = 'tiny'")) == 2
     after = {run.info.run_id: run.to_dictionary() for run in client.search_runs(["1"])}
@@ -199,14 +201,34 @@ def test_a_generator_without_classes_is_a_pyfunc_too(study: StudyFolder) -> None
     promoted(study, "--trial", "0")
     source = str(client_of(study).get_model_version_by_alias("tiny", "champion").source)
     latents = np.zeros((3, 8), np.float32)
-    made = mlflow.pyfunc.load_model(source, model_config={"device": "cpu"}).predict(latents)
+    model = mlflow.pyfunc.load_model(source)
+    made = model.predict(latents)
     assert made.shape == (3, 1, 8, 8)
     assert 0 <= made.min() <= made.max() <= 1
+    assert np.array_equal(model.predict(latents.astype(np.float64)), made)
+
+
+def test_a_loaded_generator_is_a_module_as_any_other(study: StudyFolder) -> None:
+    import mlflow
+
+    for number, inputs in enumerate([(torch.randn(3, 8),), (torch.randn(3, 12), torch.arange(3))]):
+        promoted(study, "--trial", str(number))
+        source = str(client_of(study).get_model_version_by_alias("tiny", "champion").source)
+        model = mlflow.pytorch.load_model(source)
+        assert not model.training
+        images = model(*inputs)
+        assert not images.requires_grad
+        model.train()
+        assert torch.equal(model.eval()(*inputs), images)
+        assert torch.equal(model(inputs[0].double(), *inputs[1:]), images)
+        torch.testing.assert_close(model.half()(inputs[0].half(), *inputs[1:]).float(), images, rtol=0, atol=0.01)
 
 
 def test_it_says_what_was_registered_and_how_to_load_it(study: StudyFolder) -> None:
-    text = run("promote", "tiny", "--storage", study.root, "--trial", "0", "--as", "digits")
-    head, registry, how, *lines = text.splitlines()
+    text = run("promote", "tiny", "--storage", study.root, "--trial", "0", "--as", "digits", "--force")
+    head, *notes, registry, how, _, _, _, _ = text.splitlines()
+    lines = text.splitlines()[-4:]
+    assert all(note.startswith(("forced: its FID", "the study's best is trial")) for note in notes)
     assert head.startswith("digits version 1 is its champion: trial 0 of tiny, ")
     assert registry == f"registry: sqlite:///{study.mlflow_db}"
     assert "ganstudy is not needed" in how

@@ -31,10 +31,10 @@ def trained(file: Path, *words: str) -> str:
 
 def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> None:
     file, uri = exported(tmp_path, study="tiny", study_uid="uid", trial=3), f"sqlite:///{tmp_path}/mlflow.db"
-    text = trained(file, "--mlflow", uri, "--register")
+    text = trained(file, "--mlflow", uri, "--register", "--force")
     assert "tiny version 1 is its champion: training best, 1 kimg, FID" in text
     assert 'load_model("models:/tiny@champion")' in text
-    assert "version 1 is its champion (already registered)" in trained(file, "--mlflow", uri, "--register")
+    assert "version 1 is its champion (already registered)" in trained(file, "--mlflow", uri, "--register", "--force")
     client = MlflowClient(uri, uri)
     version = client.get_model_version_by_alias("tiny", "champion")
     facts = Generator.read(tmp_path / "best").facts
@@ -55,11 +55,11 @@ def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> No
     assert run.info.status == "FINISHED"
     assert run.data.tags["ganstudy.kind"] == "train"
     assert Path(str(version.source).removeprefix("file://")).is_relative_to(tmp_path / "mlartifacts")
-    assert "clothes version 1 is its" in trained(file, "--mlflow", uri, "--register", "--as", "clothes")
+    assert "clothes version 1 is its" in trained(file, "--mlflow", uri, "--register", "--force", "--as", "clothes")
 
 
 def test_a_training_of_no_study_is_named_after_its_folder(tmp_path: Path) -> None:
-    text = trained(exported(tmp_path), "--mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--register")
+    text = trained(exported(tmp_path), "--mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--register", "--force")
     assert "best version 1 is its champion" in text
 
 
@@ -68,6 +68,7 @@ def test_a_training_of_no_study_is_named_after_its_folder(tmp_path: Path) -> Non
     [
         (["--register"], "--register needs a store to register in: give --mlflow"),
         (["--as", "x"], "--as 'x' names what --register makes"),
+        (["--force"], "--force is about the champion that --register makes"),
         (["--register", "--as", "a b", "--mlflow", "http://localhost:1"], "--as 'a b': use"),
     ],
 )
