@@ -494,25 +494,30 @@ def describe(
         str,
         typer.Argument(
             metavar="DATA",
-            help="fashion_mnist, mnist, cifar10, digits, folder, npz, or a study file.",
+            help="fashion_mnist, mnist, cifar10, digits, a folder or archive of images, an .npz file, or a study file.",
             autocompletion=completion.sources,
         ),
     ],
-    path: Annotated[Path | None, path_option(help="Path of the data (required for folder and npz).")] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels per side (required for folder).")] = None,
+    path: Annotated[Path | None, path_option(help="Path of the data of a source that is named.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels per side; default: as the data, or 32 for a folder.")] = None,
     mode: Annotated[str | None, typer.Option(help="For folder: rgb or grey.")] = None,
-    labels: Annotated[str | None, typer.Option(help="For folder: auto (sub-folders are classes) or none.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="For a folder, where classes come from: auto, folders, dataset.json or none.")
+    ] = None,
+    splits: Annotated[
+        str | None, typer.Option(help="For a folder, where splits come from: auto, folders, shuffle or all.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a data set: counts, fingerprint, and the FID of real images (floor) and of noise (ceiling).
+    """Show a data set: splits, classes, files not read, and the FID of real images (floor) and of noise (ceiling).
 
     Example: ganstudy data describe fashion_mnist
 
-    Example: ganstudy data describe folder --path photos --size 32 --mode grey
+    Example: ganstudy data describe ./photos --size 32 --mode grey
     """
     from study.commands import looking
 
-    looking.describe(looking.Describe(source, path, size, mode, labels, as_json), console)
+    looking.describe(looking.Describe(source, path, size, mode, labels, as_json, splits), console)
 
 
 @spaces_app.callback()

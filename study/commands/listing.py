@@ -14,6 +14,7 @@ from study.ledger.catalogue import find_study, load_study, study_names
 from study.ledger.records import StudyRecord, TrialState
 from study.terminal.fitted import Fitted
 from study.terminal.say import say
+from study.views.seen_images import is_seen
 from study.views.tables import STATE_STYLES, number
 from trainables.errors import GanStudyError
 
@@ -31,6 +32,7 @@ class Listed:
         kimg: the budget at which that one is ranked.
         written_at: the latest time in its ledger; None if it is unreadable.
         data: the data set's name.
+        fid_on_train_images: whether its FIDs are measured against the images that the GAN trains on.
         problem: why it is unreadable.
     """
 
@@ -42,6 +44,7 @@ class Listed:
     kimg: int | None = None
     written_at: float | None = None
     data: str | None = None
+    fid_on_train_images: bool = False
     problem: str | None = None
 
 
@@ -81,6 +84,7 @@ def _listed(name: str, storage: Path | None) -> Listed:
         kimg=ranked[0].budget if ranked else None,
         written_at=_written(study),
         data=str(study.config["data"]["name"]),
+        fid_on_train_images=is_seen(study.config),
     )
 
 
@@ -100,6 +104,6 @@ def _row(one: Listed) -> list[str | Text]:
         number(one.fid_best),
         "" if one.kimg is None else str(one.kimg),
         f"{written:%Y-%m-%d %H:%M}",
-        one.data or "",
+        f"{one.data or ''}{', FID on train images' * one.fid_on_train_images}",
         ", ".join(f"{count} {state}" for state, count in (one.states or {}).items()),
     ]

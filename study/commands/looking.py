@@ -8,23 +8,25 @@ from rich.console import Console
 
 from search_spaces.registry import SPACES
 from study.study_file.config import read_study
+from study.study_file.data_keys import keys_of_path, sized
+from study.terminal.say import say_warnings
+from study.views.data import print_data, print_fid
 from study.views.space import print_space, print_spaces
-from study.views.tables import folded_table
 from trainables.data import SOURCES
+from trainables.data.described import described
 from trainables.data.source import DataSource
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.evaluation.cautions import cautions
 from trainables.evaluation.config import Evaluation
-from trainables.evaluation.prepare import describe as describe_data
-from trainables.evaluation.prepare import prepare
-from trainables.nested import flatten
+from trainables.evaluation.prepare import fid_described, prepare
 from trainables.paths import expanded
 from trainables.validation import validated
 
 
 @dataclass(frozen=True)
 class Describe:
-    """What `ganstudy data describe` was asked for: a study file, or a source with its options."""
+    """What `ganstudy data describe` was asked for: a study file, a path, or a source, with its options."""
 
     source: str
     path: Path | None
@@ -32,27 +34,43 @@ class Describe:
     mode: str | None
     labels: str | None
     as_json: bool
+    splits: str | None = None
 
     @property
     def given(self) -> dict[str, Any]:
         """The source's keys but for the path, where given."""
-        keys = {"size": self.size, "mode": self.mode, "labels": self.labels}
+        keys = {"size": self.size, "mode": self.mode, "labels": self.labels, "splits": self.splits}
         return {key: value for key, value in keys.items() if value is not None}
 
 
 def describe(options: Describe, console: Console) -> None:
-    """Print what is known of a data set."""
+    """Print what is known of a data set, and then what an FID of it is.
+
+    Raises:
+        InvalidInput: if it cannot be read, or, after what is known, if no FID of it can be measured.
+    """
     data, evaluation = _source(options)
-    facts = describe_data(prepare(data, evaluation, cached=True))
+    dataset = data.load()
+    warned = cautions(dataset, evaluation)
+    facts = described(dataset) | {"warnings": warned}
+    if not options.as_json:
+        print_data(facts, console)
+        console.print()
+        say_warnings(console, warned)
+    try:
+        fid = fid_described(prepare(data, evaluation, cached=True, loaded=dataset))
+    except InvalidInput:
+        if options.as_json:
+            console.print_json(data=facts)
+        raise
     if options.as_json:
-        console.print_json(data=facts)
-        return
-    rows = [[key, str(value)] for key, value in flatten(facts).items()]
-    console.print(folded_table([("", "left"), ("", "left")], rows))
+        console.print_json(data=facts | fid)
+    else:
+        print_fid(fid, console)
 
 
 def _source(options: Describe) -> tuple[DataSource, Evaluation]:
-    """Return the data source of that name, or that of a study file."""
+    """Return the data source of that name, that of a study file, or that of a path."""
     source, path, given = options.source, options.path, options.given
     if source in SOURCES:
         variant = SOURCES[source]
@@ -60,13 +78,16 @@ def _source(options: Describe) -> tuple[DataSource, Evaluation]:
             if (key := variant.path_key()) is None:
                 raise InvalidInput(f"--path {path}: {source} comes with a library; leave it out")
             given[key] = path
-        return validated(variant, given, f"data {source}"), Evaluation()
+        return validated(variant, sized({"name": source} | given, options.size), f"data {source}"), Evaluation()
     if Path(source).suffix in (".yaml", ".yml"):
         if given or path is not None:
             raise InvalidInput(f"data describe {source}: the study file already says so; leave the options out")
         config = read_study(expanded(Path(source)))
         return config.data, config.evaluation
-    raise InvalidInput(f"data {quoted(source)}: choose one of {', '.join(SOURCES)}, or a study file (.yaml)")
+    if path is not None:
+        raise InvalidInput(f"data describe {quoted(source)}: is a path itself; leave out --path {path}")
+    keys = keys_of_path(source, "data describe")
+    return validated(SOURCES[keys["name"]], sized(keys | given, options.size), f"data {source}"), Evaluation()
 
 
 def list_spaces(as_json: bool, console: Console) -> None:

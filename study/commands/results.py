@@ -17,9 +17,10 @@ from study.ledger.catalogue import find_study, load_study
 from study.ledger.records import StudyRecord, TrialRecord
 from study.loaded import LoadedStudy, load
 from study.terminal.hints import typed
-from study.terminal.say import say, say_written
+from study.terminal.say import say, say_warnings, say_written
 from study.views.comparison import print_comparison
 from study.views.noise import ranking_lines
+from study.views.seen_images import is_seen, seen_lines, split_words
 from study.views.tables import counts_line, number, ranking_table, trials_table
 from trainables.display import quoted
 from trainables.errors import InvalidInput
@@ -45,6 +46,7 @@ def status(name: str, storage: Path | None, as_json: bool, console: Console) -> 
     console.print(counts_line(study))
     for line in ranking_lines(study, rank(study.trials), typed("noise", name, folder=folder)):
         say(console, line, "dim")
+    say_warnings(console, seen_lines(study.config))
 
 
 def best(name: str, storage: Path | None, top: int, as_json: bool, console: Console) -> bool:
@@ -74,6 +76,7 @@ def print_ranking(study: StudyRecord, ranked: list[Ranked], folder: StudyFolder,
     fresh = [f"confirmed best: trial {best.trial.number}, mean test FID {number(best.mean)}"] if best else []
     for line in (scale, *ranking_lines(study, ranked, typed("noise", folder.name, folder=folder)), *fresh):
         say(console, line, "dim")
+    say_warnings(console, seen_lines(study.config))
 
 
 def export_trial(name: str, storage: Path | None, file: Path, number: int | None, console: Console) -> None:
@@ -82,7 +85,8 @@ def export_trial(name: str, storage: Path | None, file: Path, number: int | None
     best = confirmed(study)
     trial = best.trial if best and number is None else chosen_trial(study, number)
     exporting.export(study, trial, file)
-    fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f} at {trial.kimg_best} kimg"
+    seen = f" against the {split_words('validation', study.config)}" if is_seen(study.config) else ""
+    fid = "" if trial.fid_best is None else f", FID {trial.fid_best:.2f}{seen} at {trial.kimg_best} kimg"
     mean = f"; confirmed best, mean test FID {best.mean:.2f}" if best and best.mean is not None else ""
     say_written(console, file, f"trial {trial.number} of {name}{fid}{mean if best and trial is best.trial else ''}")
 
@@ -117,6 +121,8 @@ def compare(a: str, b: str, storage: Path | None, as_json: bool, console: Consol
         console.print_json(data=comparison.to_dict())
     else:
         print_comparison(comparison, console)
+        for name, study in ((a, first), (b, second)):
+            say_warnings(console, (f"{name}: {line}" for line in seen_lines(study.config)))
 
 
 def export_optuna(name: str, storage: Path | None, target: str, console: Console) -> None:

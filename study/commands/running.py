@@ -27,11 +27,12 @@ from study.running.ray_environment import cluster_address, prepare_ray_environme
 from study.running.warm_start import planned
 from study.study_file.config import StudyConfig, read_study
 from study.terminal.hints import again, counted, shown_path, typed
-from study.terminal.say import goes_on, say, say_behind, show_warnings, suggest
+from study.terminal.say import goes_on, say, say_behind, say_warnings, show_warnings, suggest
 from study.terminal.screen import Screen
 from study.verify import verify as verifying
 from study.views.tables import counts_line
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.evaluation.cautions import cautions
 from trainables.evaluation.prepare import check as check_evaluation
 
 _SHOWN_AT_END = 10
@@ -118,6 +119,7 @@ def _dry_run(config: StudyConfig, as_json: bool, console: Console) -> int:
     dataset = config.data.load()
     check_evaluation(dataset, config.evaluation)
     check_fit(config, dataset)
+    say_warnings(Screen(stderr=True) if as_json else console, cautions(dataset, config.evaluation))
     cpus = 1.0 if config.resources.cpus == "auto" else config.resources.cpus
     possible = max(1, int((os.cpu_count() or 1) / cpus))
     slots = possible if config.concurrency == "auto" else min(config.concurrency, possible)

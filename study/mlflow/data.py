@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from study.ledger.events import StudyOpened
+from study.views.seen_images import is_seen
 from trainables.data.images import DataFacts
 from trainables.display import redacted
 from trainables.paths import DATA_KEYS
@@ -47,7 +48,7 @@ def data_input(opened: StudyOpened) -> "DatasetInput":
     profile = {
         **{f"{split}_images": facts.get("images", {}).get(split) for split in SPLITS},
         "classes": facts.get("classes"),
-        "fid_split": evaluation.get("split"),
+        "fid_split": "train" if is_seen(opened.config) else evaluation.get("split"),
         "fid_generated_images": evaluation.get("count"),
     }
     return DatasetInput(

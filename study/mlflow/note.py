@@ -10,6 +10,7 @@ from study.ledger.earlier import words as words_of_earlier
 from study.ledger.records import StudyRecord, TrialRecord
 from study.ledger.trial_resources import held_device, trial_resources
 from study.report.words import words
+from study.views.seen_images import seen_lines
 from study.views.tables import counts_line, duration, number
 from trainables.display import in_markdown
 
@@ -42,6 +43,7 @@ def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, s
     state = f"**{name}** {STANDS[stands]}. {counts_line(study)}. Each trains up to {end:,} kimg."
     rows = {
         "Best": _best(study, best),
+        "Note": "; ".join(seen_lines(study.config)),
         "Confirmed": _confirmed(study),
         "Warm start": in_markdown(words_of_earlier(study.earlier)),
         "Spent": _spent(study),

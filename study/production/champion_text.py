@@ -8,6 +8,7 @@ from rich.console import Console
 from study.mlflow.store import display_uri
 from study.production.model_card import data_text
 from study.terminal.say import say
+from study.views.seen_images import split_words
 from study.views.tables import number
 from trainables.data import DataFacts
 from trainables.generator import GeneratorFacts
@@ -111,10 +112,10 @@ def _usage(candidate: Candidate) -> list[str]:
 
 
 def _quality(facts: GeneratorFacts) -> str:
-    evaluation = facts.trial.evaluation
+    images = split_words(facts.trial.evaluation.split, facts.trial.to_dict())
     return (
         f" Architecture `{facts.trial.model.name}`, loss `{facts.trial.loss}`, {facts.kimg} thousand real images shown "
-        f"to its discriminator. FID {number(facts.fid)} on the {evaluation.split} split with "
+        f"to its discriminator. FID {number(facts.fid)} on the {images} with "
         f"{facts.images_judged} generated images, fingerprint `{facts.fid_fingerprint}`: FIDs compare "
         "only where both are the same."
     )

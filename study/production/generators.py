@@ -16,6 +16,7 @@ from study.production.product import picture
 from study.terminal.fitted import Fitted
 from study.terminal.say import say, say_written
 from study.terminal.screen import Screen
+from study.views.seen_images import is_seen, split_words
 from study.views.tables import number
 from trainables.data import Split
 from trainables.display import quoted
@@ -104,6 +105,7 @@ def evaluate(
                 "kimg": facts.kimg,
                 "data": facts.trial.data.name,
                 "split": str(evaluation.split),
+                "on_train_images": is_seen(facts.trial.to_dict()),
                 "fid_fingerprint": prepared.fingerprint,
                 "trained_against": facts.fid_fingerprint,
                 "metrics": metrics,
@@ -116,8 +118,8 @@ def evaluate(
     say(
         console,
         f"{evaluation.count} images of {whose} against {prepared.count} of {facts.trial.data.name}'s "
-        f"{evaluation.split} split, fingerprint {prepared.fingerprint}; uniform noise has FID "
-        f"{number(prepared.fid_ceiling)}",
+        f"{split_words(evaluation.split, facts.trial.to_dict())}, fingerprint {prepared.fingerprint}; "
+        f"uniform noise has FID {number(prepared.fid_ceiling)}",
     )
     if evaluation.split == own.split and prepared.fingerprint != facts.fid_fingerprint:
         say(

@@ -4,6 +4,7 @@ import yaml
 
 from study.analysis.export import Origin
 from study.production.folder import ProductionFolder, TrainingMetrics
+from study.views.seen_images import is_seen, split_words
 from study.views.tables import number
 from trainables.data import DataFacts
 from trainables.data.licences import LICENCES
@@ -63,18 +64,24 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetric
     evaluation = facts.trial.evaluation
     chosen = measured.generator or {}
     tests = measured.test or {}
-    title = f"{evaluation.split} split" + (" (chosen by it)" if chosen.get("chosen") != "last" else "")
+    split = split_words(evaluation.split, facts.trial.to_dict())
+    title = split + (" (chosen by it)" if chosen.get("chosen") != "last" else "")
     heads = ["metric", title, *(["test split"] if tests else []), "meaning"]
     rows = [
         [f"`{key}`", f"{chosen[key]:.4g}", *([f"{tests[key]:.4g}"] if tests else []), _MEANINGS.get(key, "")]
         for key in evaluation.keys
     ]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
+    floor = (
+        f"images have {number(measured.fid_floor)}, one half against the other. A generator that copies train images "
+        "would have the lowest FID"
+        if is_seen(facts.trial.to_dict())
+        else f"training images have {number(measured.fid_floor)} against the test split"
+    )
     scale = (
-        f"On the {evaluation.split} split's scale uniform noise has FID {number(measured.fid_ceiling)}; real training "
-        f"images have {number(measured.fid_floor)} against the test split. FIDs can be compared only where the "
-        f"fingerprints are equal: they name data, split, extractor (`{prepared.extractor.name}`) and the number of "
-        f"generated images ({evaluation.count})."
+        f"Against the {split} uniform noise has FID {number(measured.fid_ceiling)}; real {floor}. FIDs can be compared "
+        "only where the fingerprints are equal: they name data, split, extractor "
+        f"(`{prepared.extractor.name}`) and the number of generated images ({evaluation.count})."
     )
     prints = f"Fingerprints: {evaluation.split} `{facts.fid_fingerprint}`"
     prints += f", test `{tests['fid_fingerprint']}`." if tests else "."
@@ -82,7 +89,7 @@ def _quality(facts: GeneratorFacts, prepared: Prepared, measured: TrainingMetric
     if chosen.get("chosen") != "last":
         best = (
             f"\n\nThe generator has the lowest FID of {len(measured.reports)} reports, so its FID on the "
-            f"{evaluation.split} split is a little too low"
+            f"{split} is a little too low"
         ) + (", the one on the test split is not." if tests else ".")
     return f"## Quality\n\n{table}\n\n{scale} {prints}{best}"
 

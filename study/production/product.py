@@ -8,6 +8,7 @@ from study.production.folder import TrainingMetrics
 from study.production.model_card import model_card
 from study.production.plan import TrainingPlan
 from study.terminal.say import Say
+from study.views.seen_images import is_seen, split_words
 from study.views.tables import number
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.data import Split
@@ -39,7 +40,8 @@ def write_product(plan: TrainingPlan, prepared: Prepared, measured: TrainingMetr
     generator = Generator.read(folder.generator, plan.device)
     measured.generator = {"kimg": facts.kimg, "chosen": chosen} | {key: report[key] for key in evaluation.keys}
     measured.test = None
-    if evaluation.split != Split.TEST:
+    seen = is_seen(plan.config.to_dict())
+    if evaluation.split != Split.TEST and not seen:
         say("evaluating it on the test split", False)
         on_test = prepared.on(Split.TEST)
         try:
@@ -52,7 +54,7 @@ def write_product(plan: TrainingPlan, prepared: Prepared, measured: TrainingMetr
     test_fid = f", {number(measured.test['fid'])} on the test split" if measured.test else ""
     say(
         f"{folder.generator}: the generator of {facts.kimg} kimg ({chosen}), FID {number(facts.fid)} "
-        f"on the {evaluation.split} split{test_fid}",
+        f"on the {split_words(evaluation.split, plan.config.to_dict())}{test_fid}",
         True,
     )
 

@@ -15,6 +15,7 @@ from study.report.html import render
 from study.report.pictures import TRIALS, sample_grids
 from study.report.words import state, words
 from study.views.noise import ranking_lines
+from study.views.seen_images import seen_lines
 from study.views.tables import number
 from trainables.display import redacted
 
@@ -37,6 +38,7 @@ def headline(facts: Facts) -> Markup:
         earlier=words_of_earlier(study.earlier),
         unfinished=sum(trial.unfinished for trial in study.trials),
         end=schedule_of(study.config).max_kimg,
+        seen=seen_lines(study.config),
     )
 
 

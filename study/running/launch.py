@@ -27,9 +27,10 @@ from study.running.fit import check_fit
 from study.running.ray_start import RayStart
 from study.running.warm_start import Offer, check_fingerprints, offers
 from study.study_file.config import StudyConfig, refuse_changes
-from study.terminal.say import say
+from study.terminal.say import say, say_warnings
 from trainables.data import Dataset
 from trainables.errors import CorruptFile, GanStudyError, InvalidInput
+from trainables.evaluation.cautions import cautions
 from trainables.evaluation.prepare import Prepared, prepare
 from trainables.files import check_file, check_writable, write_named
 
@@ -75,6 +76,7 @@ def launch(config: StudyConfig, address: str | None, console: Console, fold: Fol
 
         def check(dataset: Dataset) -> None:
             check_fit(config, dataset)
+            say_warnings(console, cautions(dataset, config.evaluation))
             start.begin()  # while the rest is prepared
 
         prepared = prepare(config.data, config.evaluation, check, cached=True)

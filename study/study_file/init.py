@@ -1,7 +1,6 @@
 """`ganstudy init`: writes a study file for a data set, complete, with a comment on every key."""
 
 import math
-import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -13,16 +12,19 @@ from rich.console import Console
 
 from study.folder import check_name
 from study.study_file.config import StudyConfig
+from study.study_file.data_keys import is_path, keys_of_path, sized
 from study.study_file.keys import Key, study_keys
 from study.study_file.reference import shown
 from study.terminal.hints import typed
-from study.terminal.say import say, suggest
+from study.terminal.say import say, say_warnings, suggest
 from trainables.data import SOURCES, Dataset
 from trainables.display import quoted
-from trainables.errors import DataNotFound, InvalidInput
+from trainables.errors import InvalidInput
+from trainables.evaluation.cautions import warnings
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.real_counts import too_few
 from trainables.validation import validated
 
-_FOLDER_SIZE = 32  # pixels: small enough for a first study
 _COLUMN = 34  # where comments begin
 _WIDTH = 118
 
@@ -38,13 +40,13 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
     Raises:
         InvalidInput: if there is such a file already, it cannot be written, or the data is not what can be studied.
     """
-    given, seen = _looked_at(data if data in SOURCES else os.path.expanduser(data), size)  # noqa: PTH111 - maybe no path
+    given, seen = _looked_at(data, size)
     stem = _name(file.stem if file else Path(data).stem or data)
     file = file or Path(f"{stem}.yaml")
     if file.suffix not in (".yaml", ".yml"):
         raise InvalidInput(f"{file}: a study file ends in .yaml; name it so")
     text = study_text(stem, given, seen, str(file))
-    validated(StudyConfig, yaml.safe_load(text), f"study file {file}")
+    config = validated(StudyConfig, yaml.safe_load(text), f"study file {file}")
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -52,6 +54,8 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
         raise InvalidInput(f"{file}: already exists; name another file, or remove it") from None
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written: {error.strerror}; name another file") from None
+    if seen is not None:
+        say_warnings(console, warnings(seen, config.evaluation))
     say(console, f"{file}: a study of {data}, {_TRIALS} trials; read it, then")
     steps = (
         (typed("launch", file, "--dry-run"), "what it would do, and what that would cost"),
@@ -69,9 +73,6 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
         seen: the data set, where it was looked at.
         file: what the file is called, for its first lines.
     """
-    # Inception has more features than there are images at a rung of a first study.
-    unlabelled = seen is not None and seen.classes is None
-    asked = {"extractor": {"name": "inception"}} if unlabelled else {"rung_count": _RUNG_COUNT}
     chosen: dict[str, Any] = {
         "name": name,
         "seed": 1,
@@ -79,7 +80,7 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
         "space": {"base": "quick"},
         "trials": _TRIALS,
         "schedule": _SCHEDULE,
-        "evaluation": {"count": _COUNT} | asked,
+        "evaluation": _evaluation(seen),
     }
     head = [
         f"# A study of GANs. What it would do and cost:  ganstudy launch {file} --dry-run",
@@ -90,7 +91,16 @@ def study_text(name: str, data: Mapping[str, Any], seen: Dataset | None, file: s
         kind = f"{seen.classes} classes" if seen.classes else "no classes, so that the FID takes Inception's weights"
         counts = f"{len(seen.train.images):,} images to train on"
         head.append(f"# The data: {counts}, {seen.channels} x {seen.size} x {seen.size} pixels, {kind}.")
+        if seen.shared:
+            head.append("# Too few to hold some out: FIDs are measured against the images that the GAN trains on.")
     return "\n".join([*head, *_lines(study_keys(), chosen, 0)]) + "\n"
+
+
+def _evaluation(seen: Dataset | None) -> dict[str, Any]:
+    """The keys of the evaluation."""
+    # Inception has more features than there are images at a rung of a first study.
+    unlabelled = seen is not None and seen.classes is None
+    return {"count": _COUNT} | ({"extractor": {"name": "inception"}} if unlabelled else {"rung_count": _RUNG_COUNT})
 
 
 def _lines(keys: tuple[Key, ...], chosen: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -145,29 +155,25 @@ def _scalar(value: Any) -> str:
 def _looked_at(data: str, size: int | None) -> tuple[dict[str, Any], Dataset | None]:
     """The keys that name the data, and the data set itself where it is at a path."""
     given: dict[str, Any] = {"name": data}
-    if data not in SOURCES or (Path(data).exists() and "path" in SOURCES[data].model_fields):
-        given = _by_path(data)
+    if is_path(data):
+        given = keys_of_path(data, "init")
     elif "path" in SOURCES[data].model_fields:
         raise InvalidInput(
             f"init {quoted(data)}: give the path itself: `ganstudy init photos`, `ganstudy init data.npz`"
         )
-    source_class = SOURCES[given["name"]]
-    if size is not None:
-        given["size"] = size
-    elif source_class.model_fields["size"].is_required():
-        given["size"] = _FOLDER_SIZE
-    source = validated(source_class, given, f"init {data}")
-    return given, source.load() if "path" in given else None
-
-
-def _by_path(data: str) -> dict[str, Any]:
-    if not os.path.exists(data):  # noqa: PTH110 - Path's own raises for a name that is too long
-        raise DataNotFound(
-            f"init {quoted(data)}: neither a data set nor a path; choose one of "
-            f"{', '.join(name for name, source in SOURCES.items() if 'path' not in source.model_fields)}, "
-            "a folder or archive of images, or an .npz file"
-        )
-    return {"name": "npz" if Path(data).suffix == ".npz" else "folder", "path": data}
+    given = sized(given, size)
+    source = SOURCES[given["name"]]
+    checked = validated(source, given, f"init {data}")
+    if "path" not in given:
+        return given, None
+    seen = checked.load()
+    evaluation = Evaluation.model_validate(_evaluation(seen))
+    if seen.shared is False and too_few(seen, evaluation, evaluation.extractor.dimension):
+        shared = given | {"splits": "all"}
+        again = validated(source, shared, f"init {data}").load()
+        if not too_few(again, evaluation, evaluation.extractor.dimension):
+            return shared, again
+    return given, seen
 
 
 def _name(stem: str) -> str:

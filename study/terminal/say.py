@@ -25,6 +25,12 @@ def say(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, soft_wrap=True, style=style)
 
 
+def say_warnings(console: Console, texts: Iterable[str]) -> None:
+    """Print what to be careful of, a line each."""
+    for text in texts:
+        say(console, f"warning: {text}", "yellow")
+
+
 def say_written(console: Console, file: Path, text: str) -> None:
     """Say what was written to a file that the user named: on standard error if that file is standard output."""
     say(Screen(stderr=True) if is_standard_output(file) else console, f"{shown_path(file)}: {text}")

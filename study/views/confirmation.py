@@ -15,6 +15,7 @@ from study.ledger.records import StudyRecord
 from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
 from study.terminal.say import say
+from study.views.seen_images import seen_lines
 from study.views.tables import number
 
 HEAD = (
@@ -66,6 +67,7 @@ def legend(study: StudyRecord) -> list[str]:
         f"the mean, of {FEWEST} seeds or more, and too short for few: of 5 it holds the mean in about 83 of 100 cases",
         f"every FID is of {images_judged(study)}; validation and test FIDs are of different real images, so "
         "compare each with its like",
+        *seen_lines(study.config),
     ]
 
 

@@ -16,7 +16,8 @@ from study.ledger.events import EVALUATION, SEED
 from study.ledger.records import StudyRecord, TrialRecord
 from study.terminal.fitted import Fitted
 from study.terminal.hints import typed
-from study.terminal.say import say
+from study.terminal.say import say, say_warnings
+from study.views.seen_images import seen_lines
 from study.views.tables import number
 
 _FEW = 4  # degrees of freedom: fewer make the least difference large for want of seeds
@@ -67,6 +68,7 @@ def print_noise(study: StudyRecord, trial: TrialRecord, folder: StudyFolder, con
     console.print(Fitted(columns, rows))
     count = _images(study, trial, trial.kimg_best)
     say(console, f"sd: sample standard deviation; every FID is of {count:,} images ({study.fingerprint})", "dim")
+    say_warnings(console, seen_lines(study.config))
     for line in _meaning(study, trial, seeds, folder):
         say(console, line)
 

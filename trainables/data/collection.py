@@ -7,13 +7,16 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
-from trainables.data.picture import SUFFIXES
+from trainables.data.passed_over import Census, PassedOver, is_hidden
 from trainables.errors import CorruptInput, DataNotFound, GanStudyError, InvalidInput, reason_of
 from trainables.paths import is_file, is_folder
+
+LABEL_FILE = "dataset.json"
+"""The labels in archives that StyleGAN's `dataset_tool.py` makes; any folder may have one."""
 
 LARGEST_FILE = 512 * 2**20
 """Bytes of one image file; a larger one is a mistake, or an attack."""
@@ -25,10 +28,29 @@ class Collection(ABC):
     Attributes:
         path: the folder or archive.
         names: the relative paths, sorted by code point.
+        around: the folder, with its slash, that contains everything in an archive and is left out of `names`; or "".
+        folders: the relative paths of all sub-folders, also of those without an image; below `around`, as `names` are.
+        label_files: the relative paths of the files called `LABEL_FILE`, `around` included.
     """
 
     path: Path
     names: list[str]
+    around: str
+    folders: frozenset[str]
+    label_files: list[str]
+    _census: Census
+
+    def passed_over(self, used: Iterable[str] = ()) -> tuple[PassedOver, ...]:
+        """The files that are not read, without the label files that were `used`."""
+        return self._census.passed_over(used)
+
+    @abstractmethod
+    def read(self, label_file: str) -> bytes:
+        """The content of one of `label_files`.
+
+        Raises:
+            InvalidInput: when it cannot be read.
+        """
 
     @abstractmethod
     def stamp(self) -> str:
@@ -49,7 +71,7 @@ class Collection(ABC):
 def open_collection(path: Path) -> Collection:
     """The image files in a folder or in a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive.
 
-    Files of other kinds (by their suffix) and hidden ones are skipped.
+    Files of other kinds (by their suffix) and hidden ones are passed over, and counted.
 
     Raises:
         DataNotFound: when there is nothing at `path`.
@@ -78,25 +100,23 @@ _DAMAGE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile
            RuntimeError, ValueError)  # fmt: skip
 
 
-def _is_wanted(name: str) -> bool:
-    """Whether this is the path of an image and no part of it is hidden (macOS adds shadow files to archives)."""
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
 _Level = tuple[Path, str, frozenset[tuple[int, int]]]
 """A folder, its relative path with a slash at the end, and the identities of the folders that contain it."""
 
 
 class _Folder(Collection):
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.around = path, ""
+        self.label_files = []
+        self._census = Census()
         self._stats: dict[str, os.stat_result] = {}
+        seen: set[str] = set()
         folders: list[_Level] = [(path, "", frozenset())]
         while folders:  # a loop, since folders may be nested more deeply than calls may
-            folders += self._read(*folders.pop())
-        self.names = sorted(self._stats)
+            below = self._read(*folders.pop())
+            seen |= {prefix.removesuffix("/") for _, prefix, _ in below}
+            folders += below
+        self.names, self.folders = sorted(self._stats), frozenset(seen)
 
     def _read(self, folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> "list[_Level]":
         """Note the images directly in a folder; return the folders in it."""
@@ -110,15 +130,18 @@ class _Folder(Collection):
         if (here.st_dev, here.st_ino) in above:
             raise InvalidInput(f"{folder}: a link to a folder that contains it; remove the link")
         way = above | {(here.st_dev, here.st_ino)}
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-        return [(Path(e.path), f"{prefix}{e.name}/", way) for e in shown if not self._note(e, prefix + e.name)]
+        return [(Path(e.path), f"{prefix}{e.name}/", way) for e in entries if not self._note(e, prefix + e.name)]
 
     def _note(self, entry: "os.DirEntry[str]", name: str) -> bool:
-        """Note a file if it is wanted; return whether it was a file and not a folder."""
+        """Note a file; return whether it was one, or a hidden folder, and not a folder to look into."""
         try:
+            if is_hidden(entry.name):
+                return not self._census.wants(name)
             if entry.is_dir():
                 return False
-            if not _is_wanted(name):
+            if entry.name == LABEL_FILE:
+                self.label_files.append(name)
+            if not self._census.wants(name):
                 return True
             found = entry.stat()
         except OSError as error:  # a link to nothing, or to itself
@@ -144,6 +167,14 @@ class _Folder(Collection):
                     f"{self.full_name(name)}: cannot be read ({error.strerror}); fix or remove it"
                 ) from error
 
+    def read(self, label_file: str) -> bytes:
+        path = self.path / label_file
+        try:
+            _check_size(str(path), path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"{path}: cannot be read ({error.strerror}); fix or remove it") from error
+
     def full_name(self, name: str) -> str:
         return str(self.path / name)
 
@@ -154,25 +185,34 @@ class _Archive(Collection):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._members: dict[str, str] = {}
-        for name, size in self._listed():
-            self._add(name, size)
-        around = _common_folder(list(self._members))
+        self._labels: dict[str, str] = {}
+        self._census = Census()
+        folders = {self._folder_of(name) if size is None else self._add(name, size) for name, size in self._listed()}
+        self.around = around = common_folder(list(self._members))
         self._members = {name.removeprefix(around): member for name, member in self._members.items()}
-        self.names = sorted(self._members)
+        self.names, self.label_files = sorted(self._members), sorted(self._labels)
+        self.folders = frozenset(f.removeprefix(around) for f in folders if f.startswith(around) and f not in ("", "."))
 
     @abstractmethod
-    def _listed(self) -> Iterator[tuple[str, int]]:
-        """Name and size of each regular file in it; InvalidInput for a link or a device."""
+    def _listed(self) -> Iterator[tuple[str, int | None]]:
+        """Name and size of each regular file in it, and of folders the name; InvalidInput for a link or a device."""
 
-    def _add(self, name: str, size: int) -> None:
+    def _folder_of(self, name: str) -> str:
         self._check_name(name)
-        plain = str(PurePosixPath(_posix(name)))
-        if not _is_wanted(plain):
-            return
-        _check_size(self.full_name(name), size)
-        if plain in self._members:
-            raise InvalidInput(f"{self.full_name(name)} is in the archive twice; remove one")
-        self._members[plain] = name
+        return str(PurePosixPath(_posix(name)))
+
+    def _add(self, name: str, size: int) -> str:
+        """Note a file; return its folder."""
+        plain = self._folder_of(name)
+        path = PurePosixPath(plain)
+        hidden = is_hidden(plain)
+        kept = self._labels if path.name == LABEL_FILE and not hidden else self._members
+        if self._census.wants(plain) or kept is self._labels:
+            _check_size(self.full_name(name), size)
+            if plain in kept:
+                raise InvalidInput(f"{self.full_name(name)} is in the archive twice; remove one")
+            kept[plain] = name
+        return "" if hidden else str(path.parent)
 
     def _check_name(self, name: str) -> None:
         path = PurePosixPath(_posix(name))
@@ -184,7 +224,7 @@ class _Archive(Collection):
 
 
 class _Zip(_Archive):
-    def _listed(self) -> Iterator[tuple[str, int]]:
+    def _listed(self) -> Iterator[tuple[str, int | None]]:
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
                 if stat.S_ISLNK(member.external_attr >> 16):
@@ -195,38 +235,44 @@ class _Zip(_Archive):
                     raise InvalidInput(
                         f"{self.full_name(member.filename)} is encrypted; make the archive without a password"
                     )
-                if not member.is_dir():
-                    yield member.filename, member.file_size
-                else:
-                    self._check_name(member.filename)
+                yield member.filename, None if member.is_dir() else member.file_size
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(self.path) as archive:
             for name in self.names:
-                try:
-                    yield name, archive.read(self._members[name])
-                except _DAMAGE as error:
-                    raise CorruptInput(f"{self.full_name(name)}: damaged ({error}); replace the archive") from error
+                yield name, self._content(archive, self._members[name])
+
+    def read(self, label_file: str) -> bytes:
+        with zipfile.ZipFile(self.path) as archive:
+            return self._content(archive, self._labels[label_file])
+
+    def _content(self, archive: zipfile.ZipFile, member: str) -> bytes:
+        try:
+            return archive.read(member)
+        except _DAMAGE as error:
+            raise CorruptInput(f"{self.full_name(member)}: damaged ({error}); replace the archive") from error
 
 
 class _Tar(_Archive):
-    def _listed(self) -> Iterator[tuple[str, int]]:
+    def _listed(self) -> Iterator[tuple[str, int | None]]:
         with tarfile.open(self.path, tarinfo=_StrictTarInfo) as archive:
             for member in archive:
                 if not (member.isreg() or member.isdir()):
                     raise InvalidInput(
                         f"{self.full_name(member.name)} is a link or a device; put the file itself into the archive"
                     )
-                if member.isreg():
-                    yield member.name, member.size
-                else:
-                    self._check_name(member.name)
+                yield member.name, member.size if member.isreg() else None
             assert archive.fileobj is not None
             while archive.fileobj.read(2**20):  # to the end, where a compressed file keeps its checksum
                 pass
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
-        wanted: Mapping[str, str] = {member: name for name, member in self._members.items()}
+        yield from self._contents({member: name for name, member in self._members.items()})
+
+    def read(self, label_file: str) -> bytes:
+        return dict(self._contents({self._labels[label_file]: label_file}))[label_file]
+
+    def _contents(self, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
         # In the archive's order: going back in a compressed one means reading it from the start.
         with tarfile.open(self.path, tarinfo=_StrictTarInfo) as archive:
             for member in archive:
@@ -266,7 +312,7 @@ def _posix(name: str) -> str:
     return name.replace("\\", "/")  # some Windows programs write these
 
 
-def _common_folder(names: list[str]) -> str:
+def common_folder(names: Iterable[str]) -> str:
     """The folder, with its slash, that contains all these files; "" if there is none."""
     folders = {name.rpartition("/")[0] for name in names}
     common = os.path.commonpath(folders) if folders and "" not in folders else ""

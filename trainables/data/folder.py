@@ -18,10 +18,10 @@ from rich.progress import track
 
 from trainables.data.array_cache import ArrayCache
 from trainables.data.collection import Collection, open_collection
-from trainables.data.images import Dataset, LabelledImages
-from trainables.data.picture import MODES, decode, strict_pillow
+from trainables.data.images import Dataset, LabelledImages, Reading, Split
+from trainables.data.layout import FEWEST, Labels, Splits, read_layout
+from trainables.data.picture import FORMATS, MODES, decode, strict_pillow
 from trainables.data.source import LARGEST, SMALLEST, DataSource
-from trainables.data.transform import split_indices
 from trainables.display import shown
 from trainables.errors import InvalidInput
 from trainables.paths import absolute, cache_folder
@@ -30,7 +30,6 @@ from trainables.variants import KeyOf
 DECODING = 1
 """Version of `picture.decode`, part of every cached array's name: raise it when pixels come out differently."""
 
-_FEWEST = 10  # what `split_indices` needs
 _THREADS = 8
 _BATCH = 64  # files in memory at once
 
@@ -41,10 +40,12 @@ class Folder(DataSource, frozen=True, extra="forbid"):
     """Image files of any sizes in a folder, a .zip or a .tar archive (plain, gz, bz2, xz).
 
     Each is turned upright, laid on white where it is transparent, cropped to its central square and resized
-    with antialiasing (`picture.decode`). In the order of their paths, four fifths are `train`, a tenth
-    `validation` and a tenth `test` by a fixed shuffle. When every image is in a sub-folder, and there are two
-    or more of these at the first level, they are the classes in the order of their names; `labels: none` ignores
-    them. The pixels are kept in the user's cache as one array, which is remade when a file's path, size or time
+    with antialiasing (`picture.decode`). Sub-folders called train, val and test (or as usual, in any case) are the
+    splits; a missing one is a tenth of train. Without them four fifths are `train`, a tenth `validation` and a tenth
+    `test`. What is taken out is so by a fixed shuffle in the order of the paths. Classes are what a StyleGAN
+    `dataset.json` says; without one, where every image is in a sub-folder (of its split) and there are two or more of
+    these at the first level, they are the classes in the order of their names, unless they look like numbered parts
+    of one set. The pixels are kept in the user's cache as one array, which is remade when a file's path, size or time
     changes.
     """
 
@@ -52,48 +53,57 @@ class Folder(DataSource, frozen=True, extra="forbid"):
     path: Path = Field(description="the folder, or a .zip or .tar archive")
     size: int = Field(ge=SMALLEST, le=LARGEST, description="pixels a side")
     mode: Annotated[str, KeyOf(MODES)] = Field(default="rgb", description="rgb or grey")
-    labels: Literal["auto", "none"] = Field(default="auto", description="auto: sub-folders are classes")
+    labels: Labels = Field(
+        default="auto",
+        description="where classes come from; auto: a StyleGAN dataset.json if there is one, else sub-folders that "
+        "look like classes; none: no classes",
+    )
+    splits: Splits = Field(
+        default="auto",
+        description="auto: sub-folders called train, val and test if there are such, else a fixed shuffle; folders: "
+        "only these; shuffle: never these; all: every image in every split, for small sets: FIDs are then measured "
+        "against the images that the GAN trains on",
+    )
 
     def load(self) -> Dataset:
         """The three splits."""
         collection = open_collection(absolute(self.path))
         names = collection.names
-        if len(names) < _FEWEST:
-            raise InvalidInput(
-                f"{self.path}: {len(names)} images; at least {_FEWEST} are needed to split them: give more"
-            )
-        labels = _labels(names) if self.labels == "auto" else None
+        if len(names) < FEWEST:
+            raise InvalidInput(_too_few(self.path, collection))
+        layout = read_layout(self.path, collection, self.labels, self.splits)
         shape = (len(names), 3 if self.mode == "rgb" else 1, self.size, self.size)
         key = hashlib.sha256(f"{DECODING}/{collection.stamp()}/{shape}".encode()).hexdigest()[:32]
         cache = ArrayCache(cache_folder() / "images")
         images = cache.get(key, shape, lambda array: _fill(array, collection, self.size, self.mode))
-        parts = [
-            LabelledImages(images[chosen], None if labels is None else labels[chosen])
-            for chosen in split_indices(len(images), 2)
-        ]
-        train, validation, test = parts
-        classes = None if labels is None else self._classes(labels, train)
-        return Dataset(self.name, train, validation, test, classes=classes)
+        labels, shared = layout.classes.labels, self.splits == "all"
 
-    def _classes(self, labels: NDArray[np.int64], train: LabelledImages) -> int:
-        classes = int(labels.max()) + 1
-        absent = np.setdiff1d(labels, np.asarray(train.labels))
-        if len(absent):
-            raise InvalidInput(
-                f"{self.path}: no image of sub-folder {int(absent[0]) + 1} of {classes} fell to the train split; give "
-                "it more images, or set `labels: none`"
-            )
-        return classes
+        def part(split: Split) -> LabelledImages:
+            chosen = layout.splits[split]
+            return LabelledImages(images[chosen], None if labels is None else labels[chosen])
+
+        train = part(Split.TRAIN)
+        validation, test = (train, train) if shared else (part(Split.VALIDATION), part(Split.TEST))
+        classes = None if labels is None else len(layout.classes.names)
+        reading = Reading(
+            splits=layout.origins,
+            labels=layout.classes.told,
+            class_names=layout.classes.names,
+            passed_over=collection.passed_over(layout.classes.used),
+            formats=FORMATS,
+            doubts=layout.doubts,
+        )
+        return Dataset(self.name, train, validation, test, classes=classes, reading=reading, shared=shared)
 
 
-def _labels(names: list[str]) -> NDArray[np.int64] | None:
-    """The class of each file: the number of its first-level folder; None if a file has none, or all share one."""
-    folders = [name.partition("/")[0] if "/" in name else None for name in names]
-    classes = sorted({folder for folder in folders if folder is not None})
-    if None in folders or len(classes) < 2:
-        return None
-    numbers = {folder: number for number, folder in enumerate(classes)}
-    return np.asarray([numbers[str(folder)] for folder in folders], np.int64)
+def _too_few(path: Path, collection: Collection) -> str:
+    count = len(collection.names)
+    others = ", ".join(map(str, collection.passed_over()))
+    there = f"; beside them {others}" if others else "" if count else "; nothing else either"
+    return (
+        f"{path}: {count} images (of {', '.join(FORMATS)}); at least {FEWEST} are needed to make splits of them: give "
+        f"more{there}"
+    )
 
 
 def _fill(array: NDArray[np.uint8], collection: Collection, size: int, mode: str) -> None:

@@ -1,6 +1,7 @@
 """The data that trials see: whole data sets as uint8 arrays in memory, which Ray can map without a copy."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.data.passed_over import PassedOver
 from trainables.errors import InvalidInput
 
 CHANNELS = (1, 3)
@@ -49,6 +51,27 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a user's files became a data set.
+
+    Attributes:
+        splits: where the images of each split come from, in words.
+        labels: where the classes come from, in words.
+        class_names: in the order of their numbers; empty where there are none.
+        passed_over: the files that are not read.
+        formats: that are read, Pillow's names.
+        doubts: what may be meant otherwise, and what to set then.
+    """
+
+    splits: Mapping[Split, str]
+    labels: str
+    class_names: tuple[str, ...]
+    passed_over: tuple[PassedOver, ...]
+    formats: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """A data set's description without its pixels; a study's ledger keeps it.
 
@@ -71,6 +94,10 @@ class DataFacts:
 class Dataset:
     """Three splits of images of one shape, all labelled 0..classes-1 or none of them (`classes` is None).
 
+    Attributes:
+        reading: how it was made of a user's files.
+        shared: whether the three splits are the same images; None where the source has no such choice.
+
     Raises:
         InvalidInput: when the splits differ in shape or labels do not fit `classes`.
     """
@@ -80,6 +107,8 @@ class Dataset:
     validation: LabelledImages
     test: LabelledImages
     classes: int | None = None
+    reading: Reading | None = None
+    shared: bool | None = None
 
     def __post_init__(self) -> None:
         """Check that the splits fit together."""

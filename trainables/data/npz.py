@@ -32,12 +32,19 @@ class Npz(DataSource, frozen=True, extra="forbid"):
     name: Literal["npz"] = "npz"
     path: Path = Field(description="the .npz file")
     size: int | None = Field(default=None, ge=SMALLEST, le=LARGEST, description="pixels a side; default: as they are")
+    splits: Literal["auto", "all"] = Field(
+        default="auto",
+        description="auto: as the file has them, else a fixed shuffle; all: every image in every split, for small "
+        "sets: FIDs are then measured against the images that the GAN trains on",
+    )
 
     def load(self) -> Dataset:
         """The three splits."""
         arrays = _read(absolute(self.path))
         given = {p: _part(self.path, arrays, p, self.size) for p in _PREFIXES if f"{p}images" in arrays}
         images, labels = given[""]
+        if self.splits == "all":
+            return self._shared(list(given.values()))
         missing = [prefix for prefix in _PREFIXES if prefix not in given]
         parts = dict(given)
         if missing:
@@ -50,7 +57,20 @@ class Npz(DataSource, frozen=True, extra="forbid"):
             validation,
             test,
             classes=None if labels is None else _classes(self.path, parts[""][1]),
+            shared=False,
         )
+
+    def _shared(self, parts: list[tuple[_Images, _Labels]]) -> Dataset:
+        """Every image of the file in each of the splits."""
+        known = [labels for _, labels in parts if labels is not None]
+        if known and len(known) < len(parts):
+            raise InvalidInput(f"{self.path}: some splits have labels and some have none; label every split, or none")
+        if len({images.shape[1:] for images, _ in parts}) > 1:
+            raise InvalidInput(f"{self.path}: the splits' images differ in shape; give all one shape")
+        labels = np.concatenate(known) if known else None
+        whole = LabelledImages(np.concatenate([images for images, _ in parts]), labels)
+        classes = None if labels is None else _classes(self.path, labels)
+        return Dataset(self.name, whole, whole, whole, classes=classes, shared=True)
 
 
 def _read(path: Path) -> dict[str, NDArray[np.generic]]:

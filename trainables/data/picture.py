@@ -7,15 +7,30 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from trainables.data.transform import square
 from trainables.errors import CorruptInput, InvalidInput, reason_of
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-)
+_SUFFIXES: Mapping[str, str] = {
+    "PNG": ".png .apng",
+    "JPEG": ".jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo",
+    "WEBP": ".webp",
+    "BMP": ".bmp .dib",
+    "GIF": ".gif",
+    "TIFF": ".tif .tiff",
+    "PPM": ".ppm .pgm .pbm .pnm",
+    "AVIF": ".avif",
+    "JPEG2000": ".jp2 .j2k .jpc .jpf .jpx .j2c",
+}
+_OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
+"""Formats that not every Pillow reads, and what it must have been built with."""
+
+FORMATS = tuple(name for name in _SUFFIXES if _OPTIONAL.get(name) in (None, *features.get_supported()))
+"""Pillow's names of the formats that are read here; damage in any of them is an error."""
+
+SUFFIXES = frozenset(suffix for name in FORMATS for suffix in _SUFFIXES[name].split())
+"""Of files that are read, in lower case."""
 
 MODES: Mapping[str, str] = {"rgb": "RGB", "grey": "L"}
 """A source's `mode` to Pillow's."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.data.described import described
 from trainables.data.images import Dataset, LabelledImages, Split
 from trainables.data.source import DataSource
 from trainables.errors import InvalidInput
@@ -22,6 +23,7 @@ from trainables.evaluation.config import Evaluation
 from trainables.evaluation.extractors_base import Extractor, ExtractorState
 from trainables.evaluation.fid import FeatureMoments, Reference
 from trainables.evaluation.measured_cache import ReferenceMeasurements, kept
+from trainables.evaluation.real_counts import too_few
 from trainables.tensors import as_tensor
 from trainables.threads import fixed_threads
 
@@ -33,8 +35,9 @@ class Prepared(ReferenceMeasurements):
     """What trials of a study share, as plain values and numpy arrays, which Ray's object store maps without a copy.
 
     Attributes:
-        fingerprint: names what an FID of `evaluation.count` images means here (data, split, extractor, count, size);
-            FIDs with different fingerprints must not be compared, nor those of a `rung_count` with others.
+        fingerprint: names what an FID of `evaluation.count` images means here (data, split, whether the splits are the
+            same images, extractor, count, size); FIDs with different fingerprints must not be compared, nor those of a
+            `rung_count` with others.
     """
 
     dataset: Dataset
@@ -77,7 +80,11 @@ def check(dataset: Dataset, evaluation: Evaluation) -> None:
 
 
 def prepare(
-    data: DataSource, evaluation: Evaluation, fits: Callable[[Dataset], None] | None = None, cached: bool = False
+    data: DataSource,
+    evaluation: Evaluation,
+    fits: Callable[[Dataset], None] | None = None,
+    cached: bool = False,
+    loaded: Dataset | None = None,
 ) -> Prepared:
     """Load the data, get the extractor, and measure real images and noise with it.
 
@@ -86,13 +93,14 @@ def prepare(
         evaluation: how generators are measured.
         fits: called with the data before anything is computed; may refuse it.
         cached: reuse what an earlier call on such a machine left in the user's cache, and keep new results there.
+        loaded: what `data` loads, where that is done.
 
     Raises:
         InvalidInput: as `check`, before anything is computed.
         DataNotFound: when the data is not found.
         CorruptFile: when a file of the data or the extractor is damaged.
     """
-    dataset = data.load()
+    dataset = data.load() if loaded is None else loaded
     check(dataset, evaluation)
     if fits is not None:
         fits(dataset)
@@ -113,11 +121,20 @@ def _measure(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) ->
     with fixed_threads(1):
         extractor = extractors.build_extractor(state, precision=evaluation.precision)
         noise = _moments(extractor, noise_images(evaluation, state.input_shape))
-        sample = sampled(dataset.train, evaluation.count)
+        train_images, test_images = _for_floor(dataset)
+        sample = sampled(train_images, evaluation.count)
         train = _moments(extractor, split_images(sample, evaluation.batch))
-        test = Reference.of(_moments(extractor, split_images(dataset.test, evaluation.batch)))
+        test = Reference.of(_moments(extractor, split_images(test_images, evaluation.batch)))
         floor = test.distance(train), len(sample)
         return _of_split(dataset, evaluation, extractor, (noise.mean, noise.covariance), floor)
+
+
+def _for_floor(dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
+    """The real images that the floor compares: train and test, or two halves where these are the same images."""
+    if not dataset.shared:
+        return dataset.train, dataset.test
+    every_other = [np.ascontiguousarray(dataset.train.images[start::2]) for start in (0, 1)]
+    return LabelledImages(every_other[0]), LabelledImages(every_other[1])
 
 
 def _of_split(
@@ -146,25 +163,27 @@ def _of_split(
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
-    """What `ganstudy data describe` shows, as plain values (strings, numbers, lists, dictionaries)."""
+    """What `ganstudy data describe` shows, as plain values: `described` of the data, and what an FID of it is."""
+    return described(prepared.dataset) | fid_described(prepared)
+
+
+def fid_described(prepared: Prepared) -> dict[str, Any]:
+    """What an FID of these images is, and its scale, as plain values."""
     dataset, evaluation = prepared.dataset, prepared.evaluation
     return {
-        "name": dataset.name,
-        "shape": list(dataset.train.images.shape[1:]),
-        "images": {str(split): len(dataset.split(split)) for split in Split},
-        "classes": dataset.classes,
-        "class_counts": {str(split): list(dataset.class_counts(split)) or None for split in Split},
-        "digest": dataset.digest,
         "fingerprint": prepared.fingerprint,
         "extractor": {
             "name": prepared.extractor.name,
             "digest": prepared.extractor.digest,
             "features": prepared.extractor.dimension,
-            "test_accuracy": prepared.extractor.test_accuracy,
+            "test_accuracy": None if dataset.shared else prepared.extractor.test_accuracy,
         },
         "evaluation": {"split": str(evaluation.split), "real": prepared.count, "generated": evaluation.count},
         "fid_floor": prepared.fid_floor,
-        "fid_floor_images": {"train": prepared.floor_count, "test": len(dataset.test)},
+        "fid_floor_images": {
+            "train": prepared.floor_count,
+            "test": len(dataset.test) // 2 if dataset.shared else len(dataset.test),
+        },
         "fid_ceiling": prepared.fid_ceiling,
         "fid_ceiling_images": {"noise": evaluation.count, str(evaluation.split): prepared.count},
     }
@@ -176,12 +195,8 @@ def _check_counts(dataset: Dataset, evaluation: Evaluation, dimension: int) -> N
             raise InvalidInput(
                 f"evaluation.{name}={count}: must be more than the extractor's {dimension} features; raise it"
             )
-    for split in (evaluation.split, Split.TRAIN, Split.TEST):
-        if len(dataset.split(split)) <= dimension:
-            raise InvalidInput(
-                f"{dataset.name}: {len(dataset.split(split))} {split} images: must be more than the "
-                f"extractor's {dimension} features; give more images"
-            )
+    if problem := too_few(dataset, evaluation, dimension):
+        raise InvalidInput(problem)
 
 
 def _moments(extractor: Extractor, batches: Iterable[Tensor]) -> FeatureMoments:
@@ -219,6 +234,7 @@ def sampled(part: LabelledImages, count: int) -> LabelledImages:
 
 def _fingerprint(dataset: Dataset, evaluation: Evaluation, state: ExtractorState) -> str:
     parts = [dataset.digest, evaluation.split, state.digest, evaluation.count, dataset.size]
+    parts += ["shared"] if dataset.shared else []
     parts += [f"precision={evaluation.precision}"] if evaluation.precision != "float32" else []
     parts += [f"{knob}={value}" for knob, value in sorted(evaluation.unusual_knobs.items())]
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]

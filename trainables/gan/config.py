@@ -33,6 +33,7 @@ _LATER: Mapping[tuple[str, ...], Any] = {
     ("reuse_fakes",): False,
     ("evaluation", "precision"): "float32",
     ("evaluation", "rung_count"): None,
+    ("data", "splits"): "auto",
 }
 """Fields added after the first studies, and the value that stands for the behaviour before."""
 
@@ -159,6 +160,6 @@ class TrialConfig(Variant):
 def _digest(data: dict[str, Any]) -> str:
     for (*parents, name), before in _LATER.items():
         part = reduce(getitem, parents, data)
-        if part[name] == before:
-            del part[name]
+        if part.get(name) == before:  # which not every data source has
+            part.pop(name, None)
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

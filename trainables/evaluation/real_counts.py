@@ -1,0 +1,34 @@
+"""How many real images an FID needs."""
+
+from trainables.data.images import Dataset, Split
+from trainables.evaluation.config import Evaluation
+
+
+def too_few(dataset: Dataset, evaluation: Evaluation, dimension: int) -> str | None:
+    """Say why the images are too few for an FID, and what to do; None if they are not.
+
+    A split that is measured must have more images than there are features, else their covariance is singular. The
+    floor compares train and test images, or two halves of them where every image is in every split.
+
+    Args:
+        dataset: the images.
+        evaluation: how generators are measured.
+        dimension: the number of features.
+    """
+    counts = {split: len(dataset.split(split)) for split in Split}
+    least, total = 2 * (dimension + 1), sum(counts.values())
+    rule = f"must be more than the extractor's {dimension} features"
+    if dataset.shared:
+        total = counts[Split.TRAIN]
+        few = f"{dataset.name}: {total // 2} images in each half: {rule}; give more images"
+        return f"{few} (now {total}, at least {least})" if total < least else None
+    split = next((one for one in (evaluation.split, Split.TRAIN, Split.TEST) if counts[one] <= dimension), None)
+    if split is None:
+        return None
+    now = ", ".join(f"{count} {one}" for one, count in counts.items())
+    few = f"{dataset.name}: {counts[split]} {split} images: {rule}; give more images (now {now})"
+    if dataset.shared is None:
+        return few
+    if total < least:
+        return f"{few}; with data.splits: all, {least} are enough"
+    return f"{few}, or set data.splits: all, which measures against all {total}, the images that the GAN trains on"
