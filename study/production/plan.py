@@ -58,6 +58,7 @@ class TrainingPlan:
         device: "cpu" or "cuda", or the one of this process.
         mlflow: the store's address as MLflow takes it, if there is one.
         model: the name to register the generator under, None if it is not to be.
+        replaced_seed: the exported one, where another was asked for and the study has FIDs of it.
     """
 
     order: Order
@@ -68,6 +69,7 @@ class TrainingPlan:
     device: str
     mlflow: str | None
     model: str | None
+    replaced_seed: int | None
 
 
 def make_plan(order: Order) -> TrainingPlan:
@@ -78,8 +80,9 @@ def make_plan(order: Order) -> TrainingPlan:
     """
     exported = read_export(order.file)
     origin = exported.origin or Origin()
-    config = TrialConfig.from_dict(exported.trial, f"{order.file}: trial")
+    config, replaced = TrialConfig.from_dict(exported.trial, f"{order.file}: trial"), None
     if order.seed is not None and order.seed != config.seed:
+        replaced = config.seed if origin.fids else None
         config = TrialConfig.from_dict(config.to_dict() | {"seed": order.seed}, "--seed")
         origin = origin.model_copy(update={"fids": {}})  # of another training
     folder = ProductionFolder(order.out or _beside(order.file, order.seed))
@@ -96,7 +99,7 @@ def make_plan(order: Order) -> TrainingPlan:
     check_divides(config.batch_size, order.devices)
     _check_devices(order.devices, device, origin.threads)
     every = order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1)
-    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model)
+    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model, replaced)
 
 
 def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None:
