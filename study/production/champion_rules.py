@@ -38,15 +38,21 @@ def check_better(client: "MlflowClient", candidate: Candidate, force: bool) -> l
 
 
 def _against(candidate: Candidate, champion: "ModelVersion", worse: list[str]) -> list[str]:
-    """Add to `worse` if the champion's FID is lower; return what else is to be said."""
+    """Add to `worse` if the champion's FID is lower; return what else is to be said.
+
+    An FID of fewer images is higher, so one that is lower for all that is better, and one that is higher may be worse.
+    """
     facts, tags = candidate.facts, champion.tags
-    fid, whose = float(tags["ganstudy.fid"]), f"the champion until now, version {champion.version},"
-    alike = (facts.fid_fingerprint, str(facts.images_judged))
-    if alike != (tags["ganstudy.fid_fingerprint"], tags["ganstudy.fid_images"]):
-        return [f"{whose} has an FID of other images or another number of them, so the two do not compare"]
+    fid, images, whose = float(tags["ganstudy.fid"]), int(tags["ganstudy.fid_images"]), f"version {champion.version}"
+    if facts.fid_fingerprint != tags["ganstudy.fid_fingerprint"]:
+        return [f"the champion until now, {whose}, has an FID of another fingerprint, so the two do not compare"]
+    own, its = number(facts.fid), number(fid)
+    if images != facts.images_judged:
+        own, its = f"{own} of {facts.images_judged:,} images", f"{its} of {images:,} images"
     if float(f"{facts.fid:.6g}") <= fid:  # as the tag is written
-        return []
-    text = f"its FID {number(facts.fid)} is worse than that of {whose} {number(fid)}"
+        certain = images >= facts.images_judged
+        return [] if certain else [f"its FID {own} is lower than that of the champion until now, {whose}, {its}"]
+    text = f"its FID {own} is worse than that of the champion, {whose}, {its}"
     if candidate.confirmed and "ganstudy.training" not in tags and tags.get("ganstudy.study") == candidate.study:
         return [f"{text}, but `confirm` puts it first of the study's trials"]
     worse.append(text)

@@ -75,7 +75,9 @@ def tell(facts: GeneratorFacts, file: Path, made: OnnxFile, origin: str, console
 def usage(facts: GeneratorFacts, file: str) -> list[str]:
     """Lines of Python that load the file and sample it, without this program and without torch."""
     latents = facts.trial.latent.in_numpy(str(_SHOWN))
-    given = f'"latents": ({latents}).astype("float32")' if " " in latents else f'"latents": {latents}.astype("float32")'
+    given = (
+        f'"latents": ({latents}).astype("float32")' if " + " in latents else f'"latents": {latents}.astype("float32")'
+    )
     if facts.trial.uses_labels:
         given += f', "labels": numpy.random.randint({facts.classes}, size={_SHOWN})'
     shape = f"{_SHOWN} x {facts.channels} x {facts.size} x {facts.size}"

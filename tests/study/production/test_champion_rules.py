@@ -44,7 +44,7 @@ def test_one_that_is_worse_than_the_champion_or_noise_is_refused_unless_forced(m
     with pytest.raises(
         Exception,
         match=r"^trial 3 of study is not made the champion of clothes: its FID 20\.00 is worse than that of the "
-        r"champion until now, version 4, 13\.00; choose another, or --force it$",
+        r"champion, version 4, 13\.00; choose another, or --force it$",
     ):
         judged(monkeypatch, champion())
     (said,) = judged(monkeypatch, champion(), force=True)
@@ -57,12 +57,25 @@ def test_one_that_is_worse_than_the_champion_or_noise_is_refused_unless_forced(m
     assert len(judged(monkeypatch, champion(), fid=143.95, force=True)) == 2
 
 
-@pytest.mark.parametrize("other", [{"fid_fingerprint": "q"}, {"fid_images": "500"}])
-def test_fids_of_another_measure_are_not_compared_and_it_is_said(
-    other: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_fids_of_another_fingerprint_are_not_compared_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    (said,) = judged(monkeypatch, champion(fid_fingerprint="q"))
+    assert said == "the champion until now, version 4, has an FID of another fingerprint, so the two do not compare"
+
+
+def test_an_fid_of_fewer_images_is_higher_so_it_must_be_the_lower_one_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (said,) = judged(monkeypatch, champion(**other))
-    assert said.startswith("the champion until now, version 4, has an FID of other images or another number of them")
+    with pytest.raises(
+        Exception, match=r"FID 20\.00 of 500 images is worse than .* version 4, 13\.00 of 5,000 images;"
+    ):
+        judged(monkeypatch, champion(), images_judged=500)
+    assert judged(monkeypatch, champion(21.0), images_judged=500) == []
+    with pytest.raises(Exception, match=r"20\.00 of 5,000 images is worse than .* 13\.00 of 500 images;"):
+        judged(monkeypatch, champion(fid_images="500"))
+    (said,) = judged(monkeypatch, champion(21.0, fid_images="500"))
+    assert said.endswith(
+        "FID 20.00 of 5,000 images is lower than that of the champion until now, version 4, 21.00 of 500 images"
+    )
 
 
 def test_the_champion_itself_is_promoted_again_whatever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
