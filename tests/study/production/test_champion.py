@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from study.cli import app, main
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.production import champion
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.gan.config import TrialConfig
@@ -237,7 +239,69 @@ def test_it_says_what_was_registered_and_how_to_load_it(study: StudyFolder) -> N
     compile("\n".join(line.strip() for line in lines), "pasted", "exec")
 
 
+def test_an_onnx_file_is_written_with_it(study: StudyFolder, tmp_path: Path) -> None:
+    import onnxruntime
+
+    files = tmp_path / "plain.onnx", tmp_path / "of-classes.onnx"
+    for number, file in enumerate(files):
+        told = promoted(study, "--trial", str(number), "--onnx", file)
+        assert told["onnx"] == str(file)
+        assert 0 < told["onnx_difference"] < 1e-5
+    latents, labels = torch.randn(9, 8), torch.arange(9)
+    (made,) = onnxruntime.InferenceSession(files[0]).run(None, {"latents": latents.numpy()})
+    expected = images_of(study, 0, told["kimg"], latents, labels)
+    torch.testing.assert_close(torch.from_numpy(made), expected, rtol=0, atol=1e-5)
+    latents = torch.randn(9, 12)
+    given = {"latents": latents.numpy(), "labels": labels.numpy()}
+    (made,) = onnxruntime.InferenceSession(files[1]).run(None, given)
+    expected = images_of(study, 1, told["kimg"], latents, labels)
+    torch.testing.assert_close(torch.from_numpy(made), expected, rtol=0, atol=1e-5)
+    text = run("promote", "tiny", "--storage", study.root, "--trial", "1", "--onnx", files[1])
+    assert "differ from the network's by at most" in text
+    assert '"labels": numpy.random.randint(10, size=16)' in text
+
+
 # ---------------------------------------------------------------------------------------------------- what it refuses
+
+
+def test_what_is_worse_than_noise_or_the_champion_is_refused_and_leaves_no_trace(
+    study: StudyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, client = load_study(study), client_of(study)
+    fids = [trial.fid_best or 0.0 for trial in record.trials]
+    assert min(fids) > record.fid_ceiling, "so short a training is worse than noise"
+    code, text = refused(capsys, monkeypatch, study, "--onnx", tmp_path / "x.onnx")
+    best = int(np.argmin(fids))
+    assert code == 2
+    assert f"trial {best} of tiny is not made the champion of tiny: its FID {min(fids):.2f} is no better than" in text
+    assert text.endswith("choose another, or --force it\n")
+    assert not client.search_registered_models()
+    assert not (tmp_path / "x.onnx").exists()
+    first = promoted(study)
+    assert first["notes"] == [
+        f"forced: its FID {min(fids):.2f} is no better than uniform noise's, {record.fid_ceiling:.2f}"
+    ]
+    worst = int(np.argmax(fids))
+    monkeypatch.setattr(champion, "load_study", lambda folder: replace(record, fid_ceiling=1e6))
+    code, text = refused(capsys, monkeypatch, study, "--trial", str(worst))
+    assert code == 2
+    assert f"its FID {max(fids):.2f} is worse than that of the champion, version 1, {min(fids):.2f}" in text
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
+    notes = promoted(study, "--trial", str(worst))["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["forced", notes[1].partition(":")[0]]
+    assert notes[1].startswith(f"the study's best is trial {best}, FID {min(fids):.2f} at ")
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(
+    study: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(champion, "find_study", lambda *a: pytest.fail("work was begun"))
+    assert refused(capsys, monkeypatch, study, "--onnx", tmp_path)[0] == 2
+    code, text = refused(capsys, monkeypatch, study, "--onnx", "-", "--json")
+    assert (code, "--onnx - and --json both write to standard output" in text) == (2, True)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, text = refused(capsys, monkeypatch, study, "--onnx", tmp_path / "x.onnx")
+    assert (code, "pip install 'ganstudy[onnx]'" in text) == (1, True)
 
 
 def test_what_cannot_be_promoted_is_one_line_and_leaves_no_trace(

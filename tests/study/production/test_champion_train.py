@@ -84,6 +84,23 @@ def test_what_cannot_be_registered_is_refused_before_any_work(
     assert [found.name for found in tmp_path.iterdir()] == ["best.yaml"]
 
 
+def test_one_that_is_worse_than_noise_or_the_champion_is_trained_but_not_registered_unless_forced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    words = ["train", str(exported(tmp_path)), "--kimg", "1", "--device", "cpu", "--register", "--mlflow", uri]
+    monkeypatch.setattr(sys, "argv", ["ganstudy", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    text = capsys.readouterr().err
+    assert left.value.code == 1
+    assert "the generator is trained, but training best is not made the champion of best: its FID" in text
+    assert "--force it" in text
+    assert Generator.read(tmp_path / "best").facts.kimg == 1
+    assert not MlflowClient(uri, uri).search_registered_models()
+    assert "forced: its FID" in trained(tmp_path / "best.yaml", "--mlflow", uri, "--register", "--force")
+
+
 def test_a_store_that_is_away_costs_the_registration_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
