@@ -78,7 +78,7 @@ def as_onnx(generator: Generator, about: Mapping[str, str]) -> OnnxFile:
     for node in model.graph.node:
         del node.metadata_props[:]  # of torch's tracing
     model.producer_name = "ganstudy"
-    onnx.helper.set_model_props(model, {"latents": generator.facts.trial.latent.in_torch("N"), **about})
+    onnx.helper.set_model_props(model, {"latents": generator.facts.trial.latent.in_numpy("N"), **about})
     content = model.SerializeToString()
     return OnnxFile(content, _compared(generator, content))
 

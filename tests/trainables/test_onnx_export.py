@@ -53,7 +53,7 @@ def test_the_file_says_what_it_takes_and_gives_and_where_it_is_from() -> None:
         "images": (np.dtype("float32"), ["batch", 1, 8, 8]),
     }
     props = {prop.key: prop.value for prop in model.metadata_props}
-    assert props == {"latents": "torch.randn(N, 8) + 0.2 * torch.randn(N, 8)", "weights": "abc"}
+    assert props == {"latents": "numpy.random.randn(N, 8) + 0.2 * numpy.random.randn(N, 8)", "weights": "abc"}
     assert not any(node.metadata_props for node in model.graph.node)
     assert b"/site-packages/" not in model.SerializeToString()
 
