@@ -1,6 +1,7 @@
 """A trained generator as an ONNX file, held against the network it was made of before anybody has it."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def check_onnx(option: str) -> None:
     """
     for package in _PACKAGES:
         try:
-            import_module(package)
+            _imported(package)
         except ImportError as error:
             raise GanStudyError(f"{option} needs {package} ({error}): pip install 'ganstudy[onnx]'") from None
 
@@ -85,8 +86,7 @@ def as_onnx(generator: Generator, about: Mapping[str, str]) -> OnnxFile:
 
 def _compared(generator: Generator, content: bytes) -> float:
     """The largest difference; raise CorruptFile if it is too large."""
-    import onnxruntime
-
+    onnxruntime = _imported("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = generator.facts.threads
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -104,6 +104,12 @@ def _compared(generator: Generator, content: bytes) -> float:
             )
         largest = max(largest, difference)
     return largest
+
+
+def _imported(package: str) -> Any:
+    """Import it; ONNX Runtime's wheels report to Microsoft, and write to the user's cache, unless told not to before."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module(package)
 
 
 @contextmanager

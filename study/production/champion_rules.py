@@ -40,7 +40,7 @@ def check_better(client: "MlflowClient", candidate: Candidate, force: bool) -> l
 def _against(candidate: Candidate, champion: "ModelVersion", worse: list[str]) -> list[str]:
     """Add to `worse` if the champion's FID is lower; return what else is to be said.
 
-    An FID of fewer images is higher, so one that is lower for all that is better, and one that is higher may be worse.
+    An FID of fewer images is higher on average, so of two such the candidate's must be the lower one all the same.
     """
     facts, tags = candidate.facts, champion.tags
     fid, images, whose = float(tags["ganstudy.fid"]), int(tags["ganstudy.fid_images"]), f"version {champion.version}"

@@ -68,7 +68,7 @@ def _other_counts(origin: Origin, counts: ImageCounts) -> list[str]:
         return []
     return [
         f"FIDs here are of {counts.full:,} generated images, in the study of {counts.at(fewer[0]):,} at "
-        f"{', '.join(map(str, fewer))} kimg: fewer images make an FID higher, of the same generator too"
+        f"{', '.join(map(str, fewer))} kimg: with fewer the same generator's FID is noisier, and on average higher"
     ]
 
 

@@ -1,6 +1,9 @@
 """A generator as an ONNX file: every architecture, conditioning and latent, run by ONNX Runtime."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -94,6 +97,14 @@ def test_batches_of_one_and_of_another_size_are_compared(monkeypatch: pytest.Mon
     monkeypatch.setattr(onnx_export, "eager_images", remember)
     as_onnx(made(TRIALS["mlp-none"]), {})
     assert tuple(seen) == CHECKED == (1, 7)
+
+
+@pytest.mark.slow
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    code = "from trainables.onnx_export import check_onnx; check_onnx('--onnx')"
+    others = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=others | {"HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])

@@ -50,8 +50,8 @@ def test_fids_of_fewer_images_are_shown_with_their_number(tmp_path: Path) -> Non
     evaluation = {"count": 300, "rung_count": 100}
     found = fids(tmp_path, KNOWN | {"full_count_at": [2]}, evaluation)
     assert found.differences == (
-        "FIDs here are of 300 generated images, in the study of 100 at 1 kimg: fewer images make an FID higher, of the "
-        "same generator too",
+        "FIDs here are of 300 generated images, in the study of 100 at 1 kimg: with fewer the same generator's FID "
+        "is noisier, and on average higher",
     )
     assert found.beside(1, 30.0) == ", 50.00 in the study of 100 images"
     assert found.beside(2, 40.0) == ", the same as in the study"
