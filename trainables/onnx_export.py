@@ -107,7 +107,7 @@ def _compared(generator: Generator, content: bytes) -> float:
 
 
 def _imported(package: str) -> Any:
-    """Import it; ONNX Runtime's wheels report to Microsoft, and write to the user's cache, unless told not to before."""
+    """Import it; ONNX Runtime reports to Microsoft, and writes to the user's cache, unless told not to before."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return import_module(package)
 
