@@ -29,11 +29,13 @@ from study.terminal.options import (
     DataPlace,
     Device,
     Exported,
+    Force,
     FromOlder,
     Generator,
     JsonOption,
     ModelName,
     Name,
+    Onnx,
     Overrides,
     StorageOption,
     StudyFile,
@@ -269,6 +271,7 @@ def train(
         bool, typer.Option("--register", help="Register the generator in that MLflow store as the champion.")
     ] = False,
     model: ModelName = None,
+    force: Force = False,
     data: DataPlace = None,
     weights: Weights = None,
 ) -> None:
@@ -284,13 +287,16 @@ def train(
     from study.production import train as production
 
     paths = DataPaths(data, weights)
-    order = production.Order(file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, paths)
+    order = production.Order(
+        file, kimg, out, report_kimg, device, seed, last, mlflow, devices, register, model, force, paths
+    )
     production.train(order, console)
 
 
 @app.command(rich_help_panel=PRODUCTION)
 def sample(
-    path: Generator,
+    given: Generator,
+    trial: Trial = None,
     count: Annotated[
         int | None,
         typer.Option("-n", "--count", min=1, help="Number of images; default: 64, or 8 with --interpolate."),
@@ -305,20 +311,24 @@ def sample(
         bool, typer.Option("--interpolate", help="Draw a strip of images from one latent to another.")
     ] = False,
     device: Device = None,
+    storage: StorageOption = None,
 ) -> None:
-    """Draw images from a trained generator; the data is not needed.
+    """Draw images from a trained generator, or from a study's best; the data is not needed.
+
+    Example: ganstudy sample quickstart --trial 3
 
     Example: ganstudy sample best -n 64 --seed 1 --out grid.png
     """
-    from study.production import generators
+    from study.production import found, generators
 
     wanted = generators.SampleOptions(count, seed, label, out, npz, interpolate)
-    generators.sample(path, wanted, device, console)
+    generators.sample(found.Asked(given, trial, storage), wanted, device, console)
 
 
 @app.command(rich_help_panel=PRODUCTION)
 def evaluate(
-    path: Generator,
+    given: Generator,
+    trial: Trial = None,
     split: Annotated[
         str | None,
         typer.Option(help="validation or test; default: as in its training.", autocompletion=completion.splits),
@@ -326,16 +336,40 @@ def evaluate(
     device: Device = None,
     data: DataPlace = None,
     weights: Weights = None,
+    storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a trained generator: FID, all other metrics, and the fingerprint of the evaluation.
+    """Measure a trained generator, or a study's best: FID, all other metrics, and the evaluation's fingerprint.
+
+    Example: ganstudy evaluate quickstart --split test
 
     Example: ganstudy evaluate best --split test
     """
     from study.data_paths import DataPaths
-    from study.production import generators
+    from study.production import found, generators
 
-    generators.evaluate(path, split, device, as_json, console, DataPaths(data, weights))
+    asked = found.Asked(given, trial, storage)
+    generators.evaluate(asked, split, device, as_json, console, DataPaths(data, weights))
+
+
+@app.command(name="export-onnx", rich_help_panel=PRODUCTION)
+def export_onnx(
+    given: Generator,
+    file: Annotated[Path, path_argument(help="The file to write; - for standard output.")],
+    trial: Trial = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write a trained generator, or a study's best, as an ONNX file (pip install 'ganstudy\\[onnx]').
+
+    ONNX Runtime must make the network's own images of it before it is written.
+
+    Example: ganstudy export-onnx best clothes.onnx
+
+    Example: ganstudy export-onnx quickstart clothes.onnx --trial 3
+    """
+    from study.production import found, onnx_file
+
+    onnx_file.export_onnx(found.Asked(given, trial, storage), file, console)
 
 
 @app.command(rich_help_panel=PRODUCTION)
@@ -343,18 +377,23 @@ def promote(
     name: Name,
     trial: Trial = None,
     model: ModelName = None,
+    onnx: Onnx = None,
+    force: Force = False,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Register a study's best generator in MLflow as the champion, which loads without ganstudy.
 
+    One whose FID is worse than the champion's, or than that of noise, is refused.
+
     Example: ganstudy promote quickstart
 
-    Example: ganstudy promote quickstart --trial 3 --as clothes
+    Example: ganstudy promote quickstart --trial 3 --as clothes --onnx clothes.onnx
     """
     from study.production import champion
 
-    if not champion.promote(champion.Promote(name, storage, trial, model, as_json), console):
+    options = champion.Promote(name, storage, trial, model, onnx, force, as_json)
+    if not champion.promote(options, console):
         raise typer.Exit(NO_COMPLETED_TRIAL)
 
 

@@ -33,6 +33,10 @@ class DataPaths:
         weights = study.get("evaluation", {}).get("extractor", {}).get("weights")
         return cls(data and Path(data), weights and Path(weights))
 
+    def over(self, others: "DataPaths") -> "DataPaths":
+        """Return these paths, and the others' where one is not given."""
+        return DataPaths(self.data or others.data, self.weights or others.weights)
+
     def applied(self, trial: TrialConfig) -> tuple[DataSource, Evaluation]:
         """Return the trial's data and evaluation with these paths.
 

@@ -11,6 +11,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so a shell starts what 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # so nohup starts what it runs
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports ONNX Runtime
 
 
 @pytest.fixture(autouse=True)

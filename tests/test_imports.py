@@ -32,6 +32,7 @@ FLOORS = {
         "checkpoint",
         "generator held_out trial",
         "evaluate_generator portable tune",
+        "onnx_export",
     ),
     "search_spaces": (
         "hints",

@@ -37,6 +37,7 @@ class Origin(BaseModel, frozen=True, extra="allow"):
     full_count_at: tuple[int, ...] | None = None
     report_kimg: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1, le=4096)
+    versions: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)

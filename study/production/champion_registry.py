@@ -84,14 +84,15 @@ def held_run(client: "MlflowClient", experiment: str, uid: str, *wanted: str) ->
 def register(client: "MlflowClient", generator: Generator, candidate: Candidate, run: "Run") -> tuple[str, bool]:
     """Have a version with this generator, from `run`, and the alias on it; one that is there gets no second version.
 
+    Whether it may is for `study.production.champion_rules` to say before.
+
     Returns:
         The version's number, and whether it is new.
 
     Raises:
-        InvalidInput: if the registered model is somebody else's.
         Exception: whatever MLflow raises.
     """
-    _own(client, candidate.model)
+    _make(client, candidate.model)
     known = f"name = '{candidate.model}' AND tags.`{WEIGHTS}` = '{candidate.facts.weights}'"
     found = max(client.search_model_versions(known), key=lambda version: int(version.version), default=None)
     version = found or _new_version(client, generator, candidate, run)
@@ -99,8 +100,31 @@ def register(client: "MlflowClient", generator: Generator, candidate: Candidate,
     return str(version.version), found is None
 
 
-def _own(client: "MlflowClient", name: str) -> None:
-    """Make the registered model, or make sure that it is ours: an alias on another's would move what they serve."""
+def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
+    """Return the champion of a registered model, if there is one.
+
+    Raises:
+        InvalidInput: if the registered model is somebody else's: an alias on it would move what they serve.
+        Exception: whatever MLflow raises.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if model.tags.get(KIND) != GENERATOR:
+        raise InvalidInput(
+            f"MLflow has a registered model {quoted(name)} that is not ganstudy's; choose another name with --as"
+        )
+    version = model.aliases.get(ALIAS)
+    return client.get_model_version(name, str(version)) if version else None
+
+
+def _make(client: "MlflowClient", name: str) -> None:
+    """Make the registered model unless it is there."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -108,10 +132,6 @@ def _own(client: "MlflowClient", name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        if client.get_registered_model(name).tags.get(KIND) != GENERATOR:
-            raise InvalidInput(
-                f"MLflow has a registered model {quoted(name)} that is not ganstudy's; choose another name with --as"
-            ) from None
 
 
 def _new_version(client: "MlflowClient", generator: Generator, candidate: Candidate, run: "Run") -> "ModelVersion":
@@ -150,14 +170,17 @@ def _new_version(client: "MlflowClient", generator: Generator, candidate: Candid
 
 
 def _save(generator: Generator, folder: Path) -> "Model":
-    """Write the generator as a model of MLflow's, exported with a dynamic batch."""
+    """Write the generator as a model of MLflow's that takes any number of latents.
+
+    As a module that `torch.save` wrote and not as torch.export's program, MLflow's default: that one's `eval`, `train`
+    raise, and it stays on the device it was exported on.
+    """
     import mlflow
     import torch
     from mlflow.models import Model
 
     arrays = [value.numpy() for value in example_inputs(generator)]
-    # One array MLflow writes as the example, and adds its pyfunc flavour; of several it does neither.
-    several = len(arrays) > 1
+    several = len(arrays) > 1  # of which MLflow makes no example
     known = {"artifact_path": _EXAMPLE, "type": "ndarray"}
     model = Model(saved_input_example_info=known if several else None)
     mlflow.pytorch.save_model(
@@ -165,19 +188,20 @@ def _save(generator: Generator, folder: Path) -> "Model":
         str(folder),
         mlflow_model=model,
         signature=_signature(generator.facts),
-        input_example=arrays if several else arrays[0],
-        serialization_format="pt2",
+        input_example=None if several else arrays[0],
+        serialization_format="pickle",
         # Given, since inferring them loads the model in another process and takes long.
         pip_requirements=[f"mlflow=={mlflow.__version__}", f"torch=={torch.__version__.partition('+')[0]}"],
     )
     if several:
+        del model.flavors["python_function"]  # which gives a module of torch one tensor only
         named = {name: array.tolist() for name, array in zip(("latents", "labels"), arrays, strict=True)}
         (folder / _EXAMPLE).write_text(json.dumps(named), encoding="utf-8")
     return model
 
 
 def _signature(facts: GeneratorFacts) -> "ModelSignature":
-    """Names only where there are two inputs: with a name MLflow's pyfunc wants a dict, which its pytorch refuses."""
+    """Inputs only where there are classes: MLflow's pyfunc would refuse float64, NumPy's own, for a float32 tensor."""
     import numpy as np
     from mlflow.models.signature import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
@@ -185,8 +209,7 @@ def _signature(facts: GeneratorFacts) -> "ModelSignature":
     latents, images = (-1, facts.trial.latent.dimension), (-1, facts.channels, facts.size, facts.size)
     single, whole = np.dtype("float32"), np.dtype("int64")
     named = [TensorSpec(single, latents, "latents"), TensorSpec(whole, (-1,), "labels")]
-    inputs = Schema([*named] if facts.trial.uses_labels else [TensorSpec(single, latents)])
-    return ModelSignature(inputs, Schema([TensorSpec(single, images)]))
+    return ModelSignature(Schema([*named]) if facts.trial.uses_labels else None, Schema([TensorSpec(single, images)]))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The texts about a registered generator: how to load it, what it takes and gives, where it is from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -29,6 +29,8 @@ class Candidate:
         origin: where it is from, in a few words for the terminal.
         found: the same as a sentence of Markdown.
         tags: the same for programs.
+        ceiling: the FID of uniform noise on the same scale.
+        confirmed: it won a confirmation of its study.
     """
 
     facts: GeneratorFacts
@@ -38,6 +40,13 @@ class Candidate:
     origin: str
     found: str
     tags: Mapping[str, str]
+    ceiling: float
+    confirmed: bool = False
+
+    @property
+    def study(self) -> str | None:
+        """The uid of the study that it is from."""
+        return self.tags.get("ganstudy.study")
 
 
 def model_uri(name: str) -> str:
@@ -66,14 +75,16 @@ def description(candidate: Candidate) -> str:
     return "\n\n".join([*parts, data_text(facts, candidate.data)])
 
 
-def tell(candidate: Candidate, version: str, new: bool, console: Console) -> None:
-    """Say what was registered, where it is, and how to load it."""
+def tell(candidate: Candidate, version: str, new: bool, notes: Iterable[str], console: Console) -> None:
+    """Say what was registered, what there is to know of it, where it is, and how to load it."""
     known = "" if new else " (already registered)"
     say(
         console,
         f"{candidate.model} version {version} is its {ALIAS}{known}: {candidate.origin}, {candidate.facts.kimg} kimg, "
         f"FID {number(candidate.facts.fid)}",
     )
+    for note in notes:
+        say(console, note)
     say(
         console,
         f"registry: {display_uri(candidate.uri)}\nload it wherever torch and mlflow are; ganstudy is not needed:",
@@ -119,5 +130,6 @@ def _signature(facts: GeneratorFacts) -> str:
         lines.append(f"and `labels`, int64, N, the classes, from 0 to {facts.classes - 1}")
     shape = f"N x {facts.channels} x {facts.size} x {facts.size}"
     lines.append(f"It gives images, float32, {shape}, {colour}, from 0 to 1; `(255 * images).round().byte()` is uint8")
-    lines.append('N is any number, 1 too. On a GPU: `model.to("cuda")`, with inputs that are on it too')
+    lines.append("N is any number, 1 too. `latents` may be float64, as NumPy draws them; `model.half()` halves all")
+    lines.append('On a GPU: `model.to("cuda")`, with inputs that are on it too')
     return "\n".join(f"- {line}" for line in lines)

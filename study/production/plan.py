@@ -41,6 +41,7 @@ class Order:
     devices: int = 1
     register: bool = False
     model: str | None = None
+    force: bool = False
     paths: DataPaths = AS_CONFIGURED
 
 
@@ -57,6 +58,7 @@ class TrainingPlan:
         device: "cpu" or "cuda", or the one of this process.
         mlflow: the store's address as MLflow takes it, if there is one.
         model: the name to register the generator under, None if it is not to be.
+        replaced_seed: the exported one, where another was asked for and the study has FIDs of it.
     """
 
     order: Order
@@ -67,6 +69,7 @@ class TrainingPlan:
     device: str
     mlflow: str | None
     model: str | None
+    replaced_seed: int | None
 
 
 def make_plan(order: Order) -> TrainingPlan:
@@ -77,8 +80,9 @@ def make_plan(order: Order) -> TrainingPlan:
     """
     exported = read_export(order.file)
     origin = exported.origin or Origin()
-    config = TrialConfig.from_dict(exported.trial, f"{order.file}: trial")
+    config, replaced = TrialConfig.from_dict(exported.trial, f"{order.file}: trial"), None
     if order.seed is not None and order.seed != config.seed:
+        replaced = config.seed if origin.fids else None
         config = TrialConfig.from_dict(config.to_dict() | {"seed": order.seed}, "--seed")
         origin = origin.model_copy(update={"fids": {}})  # of another training
     folder = ProductionFolder(order.out or _beside(order.file, order.seed))
@@ -95,7 +99,7 @@ def make_plan(order: Order) -> TrainingPlan:
     check_divides(config.batch_size, order.devices)
     _check_devices(order.devices, device, origin.threads)
     every = order.report_kimg or _schedule(order.kimg, origin.report_kimg or 1)
-    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model)
+    return TrainingPlan(order, config, origin, folder, every, device, mlflow, model, replaced)
 
 
 def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None:
@@ -105,6 +109,8 @@ def _model(order: Order, origin: Origin, folder: ProductionFolder) -> str | None
             raise InvalidInput(
                 f"--as {quoted(order.model)} names what --register makes: give --register too, or leave it out"
             )
+        if order.force:
+            raise InvalidInput("--force is about the champion that --register makes: give that too, or leave it out")
         return None
     if order.mlflow is None:
         raise InvalidInput("--register needs a store to register in: give --mlflow ADDRESS too")

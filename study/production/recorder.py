@@ -17,13 +17,14 @@ from study.mlflow.tags import KIND, NOTE
 from study.mlflow.values import finite, flatten, milliseconds
 from study.production.champion_registry import held_run, reaching
 from study.production.champion_registry import register as register_generator
+from study.production.champion_rules import check_better
 from study.production.champion_text import Candidate, tell
 from study.production.folder import ProductionFolder, TrainingMetrics
 from study.production.plan import TrainingPlan
 from study.study_file.addresses import database_file
 from study.terminal.say import Say
 from trainables.data import DataFacts
-from trainables.errors import GanStudyError
+from trainables.errors import GanStudyError, InvalidInput
 from trainables.generator import Generator
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def register(plan: TrainingPlan, data: DataFacts, console: Console) -> None:
     """Register the training's generator as `plan.model` in `plan.mlflow` and make it the champion.
 
     Raises:
-        InvalidInput: if there is a registered model of that name that is not ganstudy's.
-        GanStudyError: if MLflow cannot be reached.
+        GanStudyError: if it is worse than the champion or noise and not forced, the registered model is somebody
+            else's, or MLflow cannot be reached.
     """
     folder, origin, uri, model = plan.folder, plan.origin, plan.mlflow, plan.model
     generator, measured = Generator.read(folder.generator), folder.read_measured()
@@ -112,14 +113,19 @@ def register(plan: TrainingPlan, data: DataFacts, console: Console) -> None:
     )
     found = f"Generator of the production training `{name}`{whose}."
     tags = {"ganstudy.training": name} | _origin_tags(origin)
-    candidate = Candidate(generator.facts, data, model, uri, f"training {name}", found, tags)
+    origin_of = f"training {name}"
+    candidate = Candidate(generator.facts, data, model, uri, origin_of, found, tags, measured.fid_ceiling)
     with reaching(uri, "the generator is trained, but not registered: the same command registers it"):
         client = _client(uri, folder)
         run = held_run(client, EXPERIMENT, measured.uid, measured.uid)
         if run is None:
             raise GanStudyError(f"MLflow at {display_uri(uri)} does not have this training; run the same command again")
+        try:
+            notes = check_better(client, candidate, plan.order.force)
+        except InvalidInput as error:
+            raise GanStudyError(f"the generator is trained, but {error}") from None
         version, new = register_generator(client, generator, candidate, run)
-    tell(candidate, version, new, console)
+    tell(candidate, version, new, notes, console)
 
 
 def _tags(client: "MlflowClient", origin: Origin) -> dict[str, str]:

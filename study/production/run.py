@@ -8,10 +8,10 @@ from study.production.folder import TrainingMetrics
 from study.production.plan import TrainingPlan
 from study.production.product import write_product
 from study.production.recorder import TrainingRun
+from study.production.study_fids import StudyFids
 from study.terminal.say import Say
 from study.views.tables import duration, number
 from trainables.errors import Diverged, InvalidInput
-from trainables.evaluation.image_counts import ImageCounts
 from trainables.evaluation.prepare import Prepared
 from trainables.gan.session import Session
 from trainables.trial import Report, Trial
@@ -70,7 +70,9 @@ def _to_the_end(
     plan: TrainingPlan, prepared: Prepared, measured: TrainingMetrics, say: Say, record: TrainingRun, world: World
 ) -> Diverged | None:
     """Train and report; return why it diverged, if it did."""
-    known, end = _known(plan, prepared, say), plan.order.kimg
+    known, end = StudyFids.of(plan, prepared), plan.order.kimg
+    for difference in known.differences:
+        say(difference, True)
     reported = int(measured.reports[-1]["kimg"]) if measured.reports else 0
     trial = Trial(plan.config, prepared, plan.folder.training, plan.device, reported=reported, world=world)
     world.broadcast(trial.session.state_dict())
@@ -98,24 +100,11 @@ def _to_the_end(
     return None
 
 
-def _known(plan: TrainingPlan, prepared: Prepared, say: Say) -> dict[int, float]:
-    """The study's FIDs that this training must repeat: it always generates `evaluation.count` images."""
-    if plan.origin.fid_fingerprint == prepared.fingerprint:
-        counts = ImageCounts.of(plan.config.evaluation, plan.origin.full_count_at)
-        return {kimg: fid for kimg, fid in plan.origin.fids.items() if counts.at(kimg) == counts.full}
-    if plan.origin.fid_fingerprint:
-        say("the FID fingerprint differs from the study's: its FIDs are not shown", True)
-    return {}
-
-
-def _line(report: Report, known: dict[int, float], kimg: int) -> str:
+def _line(report: Report, known: StudyFids, kimg: int) -> str:
     at, fid = int(report["kimg"]), report["fid"]
-    beside = ""
-    if at in known:
-        beside = ", the same as in the study" if known[at] == fid else f", {number(known[at])} in the study"
     seconds = (report["train_seconds"] + report["eval_seconds"]) / at
     left = f", about {duration(seconds * (kimg - at))} left" if at < kimg else ""
     return (
-        f"{at:5d} kimg  FID {number(fid)} (best {number(report['fid_best'])}){beside}"
+        f"{at:5d} kimg  FID {number(fid)} (best {number(report['fid_best'])}){known.beside(at, fid)}"
         f"  {report['images_per_second']:.0f} images/s{left}"
     )

@@ -26,6 +26,15 @@ def studies(ctx: Any, incomplete: str) -> list[str]:
     return [name for name in entries if name.startswith(incomplete) and _is_study(root, name)]
 
 
+def generators(ctx: Any, incomplete: str) -> list[str]:
+    """Return the studies, and the folders here that hold a trained generator; for other paths shells fall back."""
+    try:
+        here = [found.parent.name for found in Path().glob("*/generator.safetensors")]
+    except OSError:
+        here = []
+    return sorted({*studies(ctx, incomplete), *(name for name in here if name.startswith(incomplete))})
+
+
 def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
     """Return what completes one of `names`."""
 

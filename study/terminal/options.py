@@ -34,7 +34,12 @@ Exported = Annotated[
     Path, path_argument(metavar="FILE", help="A file written by `ganstudy export`, or a trial configuration.")
 ]
 Generator = Annotated[
-    Path, path_argument(metavar="PATH", help="The folder of a training, or its generator.safetensors.")
+    str,
+    typer.Argument(
+        metavar="GENERATOR",
+        help="The folder of a training, its generator.safetensors, or a study's name.",
+        autocompletion=completion.generators,
+    ),
 ]
 DataPlace = Annotated[
     Path | None, path_option("--data", help="Path of the data; default: the path in the study's configuration.")
@@ -52,6 +57,10 @@ Address = Annotated[
     typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster: auto or HOST:PORT; default: a local Ray."),
 ]
 Trial = Annotated[int | None, typer.Option("--trial", help="Use this trial; default: the best one.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Make it the champion even if its FID is worse than the champion's or noise's.")
+]
+Onnx = Annotated[Path | None, path_option("--onnx", help="Write it as an ONNX file too; - for standard output.")]
 Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu or cuda; default: cuda if there is one.", autocompletion=completion.devices),

@@ -9,6 +9,7 @@ import yaml
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Event, Reported, StudyOpened, TrialProposed
 from study.ledger.ledger import Ledger
+from study.mlflow.data import DATA, data_facts
 from study.study_file.config import StudyConfig
 from trainables.evaluation.prepare import prepare
 from trainables.gan.config import TrialConfig
@@ -29,8 +30,13 @@ PLAIN: dict[str, Any] = {
 """A trial of a few thousand weights."""
 
 
-def trained_study(root: Path, trials: Sequence[Mapping[str, Any]], kimg: int = 2, name: str = "tiny") -> StudyFolder:
-    """Train each configuration for `kimg`, with a report each, and write the study's ledger."""
+def trained_study(
+    root: Path, trials: Sequence[Mapping[str, Any]], kimg: int = 2, name: str = "tiny", data_known: bool = False
+) -> StudyFolder:
+    """Train each configuration for `kimg`, with a report each, and write the study's ledger.
+
+    `data_known`: the ledger knows what was trained on, as `launch` writes it.
+    """
     folder = StudyFolder(root, name)
     resolved = {
         "name": name,
@@ -45,7 +51,8 @@ def trained_study(root: Path, trials: Sequence[Mapping[str, Any]], kimg: int = 2
     config = validated(StudyConfig, resolved, "study")
     prepared = prepare(config.data, config.evaluation)
     scale = prepared.fid_floor, prepared.fid_ceiling
-    events: list[Event] = [StudyOpened("uid", config.to_dict(), prepared.fingerprint, *scale, {})]
+    versions = {DATA: data_facts(prepared)} if data_known else {}
+    events: list[Event] = [StudyOpened("uid", config.to_dict(), prepared.fingerprint, *scale, versions)]
     folder.path.mkdir(parents=True)
     for number, plain in enumerate(trials):
         trial = TrialConfig.from_dict(dict(plain))

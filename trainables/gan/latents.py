@@ -43,6 +43,11 @@ class Latent(Variant):
         noise = f" + {self.noise_std:g} * {self._normal_in_torch(count)}" if self.noise_std else ""
         return self._in_torch(count) + noise
 
+    def in_numpy(self, count: str = "n") -> str:
+        """Return what `in_torch` does as a NumPy expression, in float64; it may need scipy.stats."""
+        noise = f" + {self.noise_std:g} * {self._normal_in_numpy(count)}" if self.noise_std else ""
+        return self._in_numpy(count) + noise
+
     def centres(self, classes: int) -> Tensor | None:
         """Return the mean of each class, float32 (classes, dimension), or None where `uses_labels` is false."""
         return None
@@ -53,6 +58,13 @@ class Latent(Variant):
 
     def _normal_in_torch(self, count: str) -> str:
         return f"torch.randn({count}, {self.dimension})"
+
+    def _in_numpy(self, count: str) -> str:
+        """The NumPy expression without the noise."""
+        return self._normal_in_numpy(count)
+
+    def _normal_in_numpy(self, count: str) -> str:
+        return f"numpy.random.randn({count}, {self.dimension})"
 
     def _draw(self, count: int, generator: torch.Generator, labels: Tensor | None) -> Tensor:
         """Draw without the noise."""
@@ -79,6 +91,9 @@ class UniformLatent(Latent):
     def _in_torch(self, count: str) -> str:
         return f"torch.rand({count}, {self.dimension}) * 2 - 1"
 
+    def _in_numpy(self, count: str) -> str:
+        return f"numpy.random.uniform(-1, 1, ({count}, {self.dimension}))"
+
 
 class TruncatedNormalLatent(Latent):
     """Independent N(0, 1) under the condition |z| <= bound: the truncation of Brock et al. 2019, in training too.
@@ -99,6 +114,9 @@ class TruncatedNormalLatent(Latent):
     def _in_torch(self, count: str) -> str:
         empty = f"torch.empty({count}, {self.dimension})"
         return f"torch.nn.init.trunc_normal_({empty}, a=-{self.bound:g}, b={self.bound:g})"
+
+    def _in_numpy(self, count: str) -> str:
+        return f"scipy.stats.truncnorm.rvs(-{self.bound:g}, {self.bound:g}, size=({count}, {self.dimension}))"
 
 
 class ClassConditionalLatent(Latent):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from study.cli import app, main
 from study.folder import StudyFolder
+from study.ledger.catalogue import load_study
 from study.production import champion
 from trainables.checkpoint import CheckpointStore, read_checkpoint
 from trainables.gan.config import TrialConfig
@@ -62,7 +64,9 @@ def run(*words: str | Path) -> str:
 
 
 def promoted(folder: StudyFolder, *words: str | Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("promote", folder.name, "--storage", folder.root, "--json", *words))
+    """Forced: trials so short are worse than noise."""
+    options = ("--storage", folder.root, "--json", "--force")
+    found: dict[str, Any] = json.loads(run("promote", folder.name, *options, *words))
     return found
 
 
@@ -143,12 +147,12 @@ def test_one_version_for_one_generator_and_the_alias_goes_with_the_last_promoted
     best = promoted(study)
     assert (best["model"], best["version"], best["alias"], best["new"]) == ("tiny", 1, "champion", True)
     again = promoted(study)
-    assert again == best | {"new": False}
+    assert again == best | {"new": False, "notes": []}, "nothing changes, so nothing is forced"
     others = [number for number in range(len(TRIALS)) if best["from"] != f"trial {number} of tiny"]
     second = promoted(study, "--trial", str(others[0]))
     assert (second["version"], second["new"]) == (2, True)
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
-    assert promoted(study) == again
+    assert promoted(study) == best | {"new": False}
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
     assert len(client.search_model_versions("name = 'tiny'")) == 2
     after = {run.info.run_id: run.to_dictionary() for run in client.search_runs(["1"])}
@@ -199,14 +203,34 @@ def test_a_generator_without_classes_is_a_pyfunc_too(study: StudyFolder) -> None
     promoted(study, "--trial", "0")
     source = str(client_of(study).get_model_version_by_alias("tiny", "champion").source)
     latents = np.zeros((3, 8), np.float32)
-    made = mlflow.pyfunc.load_model(source, model_config={"device": "cpu"}).predict(latents)
+    model = mlflow.pyfunc.load_model(source)
+    made = model.predict(latents)
     assert made.shape == (3, 1, 8, 8)
     assert 0 <= made.min() <= made.max() <= 1
+    assert np.array_equal(model.predict(latents.astype(np.float64)), made)
+
+
+def test_a_loaded_generator_is_a_module_as_any_other(study: StudyFolder) -> None:
+    import mlflow
+
+    for number, inputs in enumerate([(torch.randn(3, 8),), (torch.randn(3, 12), torch.arange(3))]):
+        promoted(study, "--trial", str(number))
+        source = str(client_of(study).get_model_version_by_alias("tiny", "champion").source)
+        model = mlflow.pytorch.load_model(source)
+        assert not model.training
+        images = model(*inputs)
+        assert not images.requires_grad
+        model.train()
+        assert torch.equal(model.eval()(*inputs), images)
+        assert torch.equal(model(inputs[0].double(), *inputs[1:]), images)
+        torch.testing.assert_close(model.half()(inputs[0].half(), *inputs[1:]).float(), images, rtol=0, atol=0.01)
 
 
 def test_it_says_what_was_registered_and_how_to_load_it(study: StudyFolder) -> None:
-    text = run("promote", "tiny", "--storage", study.root, "--trial", "0", "--as", "digits")
-    head, registry, how, *lines = text.splitlines()
+    text = run("promote", "tiny", "--storage", study.root, "--trial", "0", "--as", "digits", "--force")
+    head, *notes, registry, how, _, _, _, _ = text.splitlines()
+    lines = text.splitlines()[-4:]
+    assert all(note.startswith(("forced: its FID", "the study's best is trial")) for note in notes)
     assert head.startswith("digits version 1 is its champion: trial 0 of tiny, ")
     assert registry == f"registry: sqlite:///{study.mlflow_db}"
     assert "ganstudy is not needed" in how
@@ -215,7 +239,69 @@ def test_it_says_what_was_registered_and_how_to_load_it(study: StudyFolder) -> N
     compile("\n".join(line.strip() for line in lines), "pasted", "exec")
 
 
+def test_an_onnx_file_is_written_with_it(study: StudyFolder, tmp_path: Path) -> None:
+    import onnxruntime
+
+    files = tmp_path / "plain.onnx", tmp_path / "of-classes.onnx"
+    for number, file in enumerate(files):
+        told = promoted(study, "--trial", str(number), "--onnx", file)
+        assert told["onnx"] == str(file)
+        assert 0 < told["onnx_difference"] < 1e-5
+    latents, labels = torch.randn(9, 8), torch.arange(9)
+    (made,) = onnxruntime.InferenceSession(files[0]).run(None, {"latents": latents.numpy()})
+    expected = images_of(study, 0, told["kimg"], latents, labels)
+    torch.testing.assert_close(torch.from_numpy(made), expected, rtol=0, atol=1e-5)
+    latents = torch.randn(9, 12)
+    given = {"latents": latents.numpy(), "labels": labels.numpy()}
+    (made,) = onnxruntime.InferenceSession(files[1]).run(None, given)
+    expected = images_of(study, 1, told["kimg"], latents, labels)
+    torch.testing.assert_close(torch.from_numpy(made), expected, rtol=0, atol=1e-5)
+    text = run("promote", "tiny", "--storage", study.root, "--trial", "1", "--onnx", files[1])
+    assert "differ from the network's by at most" in text
+    assert '"labels": numpy.random.randint(10, size=16)' in text
+
+
 # ---------------------------------------------------------------------------------------------------- what it refuses
+
+
+def test_what_is_worse_than_noise_or_the_champion_is_refused_and_leaves_no_trace(
+    study: StudyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, client = load_study(study), client_of(study)
+    fids = [trial.fid_best or 0.0 for trial in record.trials]
+    assert min(fids) > record.fid_ceiling, "so short a training is worse than noise"
+    code, text = refused(capsys, monkeypatch, study, "--onnx", tmp_path / "x.onnx")
+    best = int(np.argmin(fids))
+    assert code == 2
+    assert f"trial {best} of tiny is not made the champion of tiny: its FID {min(fids):.2f} is no better than" in text
+    assert text.endswith("choose another, or --force it\n")
+    assert not client.search_registered_models()
+    assert not (tmp_path / "x.onnx").exists()
+    first = promoted(study)
+    assert first["notes"] == [
+        f"forced: its FID {min(fids):.2f} is no better than uniform noise's, {record.fid_ceiling:.2f}"
+    ]
+    worst = int(np.argmax(fids))
+    monkeypatch.setattr(champion, "load_study", lambda folder: replace(record, fid_ceiling=1e6))
+    code, text = refused(capsys, monkeypatch, study, "--trial", str(worst))
+    assert code == 2
+    assert f"its FID {max(fids):.2f} is worse than that of the champion, version 1, {min(fids):.2f}" in text
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
+    notes = promoted(study, "--trial", str(worst))["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["forced", notes[1].partition(":")[0]]
+    assert notes[1].startswith(f"the study's best is trial {best}, FID {min(fids):.2f} at ")
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(
+    study: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(champion, "find_study", lambda *a: pytest.fail("work was begun"))
+    assert refused(capsys, monkeypatch, study, "--onnx", tmp_path)[0] == 2
+    code, text = refused(capsys, monkeypatch, study, "--onnx", "-", "--json")
+    assert (code, "--onnx - and --json both write to standard output" in text) == (2, True)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, text = refused(capsys, monkeypatch, study, "--onnx", tmp_path / "x.onnx")
+    assert (code, "pip install 'ganstudy[onnx]'" in text) == (1, True)
 
 
 def test_what_cannot_be_promoted_is_one_line_and_leaves_no_trace(

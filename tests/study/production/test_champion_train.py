@@ -31,10 +31,10 @@ def trained(file: Path, *words: str) -> str:
 
 def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> None:
     file, uri = exported(tmp_path, study="tiny", study_uid="uid", trial=3), f"sqlite:///{tmp_path}/mlflow.db"
-    text = trained(file, "--mlflow", uri, "--register")
+    text = trained(file, "--mlflow", uri, "--register", "--force")
     assert "tiny version 1 is its champion: training best, 1 kimg, FID" in text
     assert 'load_model("models:/tiny@champion")' in text
-    assert "version 1 is its champion (already registered)" in trained(file, "--mlflow", uri, "--register")
+    assert "version 1 is its champion (already registered)" in trained(file, "--mlflow", uri, "--register", "--force")
     client = MlflowClient(uri, uri)
     version = client.get_model_version_by_alias("tiny", "champion")
     facts = Generator.read(tmp_path / "best").facts
@@ -55,11 +55,11 @@ def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> No
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.ganstudy.kind"] == "train"
     assert Path(str(version.source).removeprefix("file://")).is_relative_to(tmp_path / "mlartifacts")
-    assert "clothes version 1 is its" in trained(file, "--mlflow", uri, "--register", "--as", "clothes")
+    assert "clothes version 1 is its" in trained(file, "--mlflow", uri, "--register", "--force", "--as", "clothes")
 
 
 def test_a_training_of_no_study_is_named_after_its_folder(tmp_path: Path) -> None:
-    text = trained(exported(tmp_path), "--mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--register")
+    text = trained(exported(tmp_path), "--mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--register", "--force")
     assert "best version 1 is its champion" in text
 
 
@@ -68,6 +68,7 @@ def test_a_training_of_no_study_is_named_after_its_folder(tmp_path: Path) -> Non
     [
         (["--register"], "--register needs a store to register in: give --mlflow"),
         (["--as", "x"], "--as 'x' names what --register makes"),
+        (["--force"], "--force is about the champion that --register makes"),
         (["--register", "--as", "a b", "--mlflow", "http://localhost:1"], "--as 'a b': use"),
     ],
 )
@@ -81,6 +82,23 @@ def test_what_cannot_be_registered_is_refused_before_any_work(
     assert (left.value.code, len(text.strip().splitlines())) == (2, 1)
     assert says in text
     assert [found.name for found in tmp_path.iterdir()] == ["best.yaml"]
+
+
+def test_one_that_is_worse_than_noise_or_the_champion_is_trained_but_not_registered_unless_forced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    words = ["train", str(exported(tmp_path)), "--kimg", "1", "--device", "cpu", "--register", "--mlflow", uri]
+    monkeypatch.setattr(sys, "argv", ["ganstudy", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    text = capsys.readouterr().err
+    assert left.value.code == 1
+    assert "the generator is trained, but training best is not made the champion of best: its FID" in text
+    assert "--force it" in text
+    assert Generator.read(tmp_path / "best").facts.kimg == 1
+    assert not MlflowClient(uri, uri).search_registered_models()
+    assert "forced: its FID" in trained(tmp_path / "best.yaml", "--mlflow", uri, "--register", "--force")
 
 
 def test_a_store_that_is_away_costs_the_registration_alone(

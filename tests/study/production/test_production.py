@@ -426,7 +426,7 @@ def test_evaluate_repeats_the_reports_and_the_cards_numbers(whole: Path) -> None
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["sample", "nowhere"], "nowhere: not there"),
+        (["sample", "nowhere"], "'nowhere': neither a study in "),
         (["sample", "{}", "--class", "1"], "trained without classes"),
         (["sample", "{}", "-n", "20000"], "at most 10000 images; use --npz"),
         (["sample", "{}", "--interpolate", "-n", "1"], "a strip has two ends"),

@@ -9,17 +9,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
-import torch
 import yaml
 from made_up import big_ledger
 from PIL import Image
 from toys import toy_config
+from trained_study import PLAIN
 
 from study.cli import main
-from study.production import generators
-from trainables.generator import Samples
+from study.production import generators, onnx_file
+from study.production.found import Found
+from trainables.gan.config import TrialConfig
+from trainables.gan.models import ImageShape
+from trainables.gan.networks import build_networks
+from trainables.generator import Generator, GeneratorFacts
 
 Said = tuple[int, bytes, str]
 Cli = Callable[..., Said]
@@ -49,12 +54,16 @@ def cli(
         assert b"Traceback" not in out + err
         return int(left.value.code or 0), out, err.decode()
 
-    class Drawn:  # in place of a generator
-        def sample(self, count: int, seed: int, label: int | None) -> Samples:
-            return Samples(torch.zeros(count, 1, 8, 8, dtype=torch.uint8), None)
-
-    monkeypatch.setattr(generators.Generator, "read", lambda *_: Drawn())
+    for asking in (generators, onnx_file):
+        monkeypatch.setattr(asking, "find_generator", lambda *_: Found(made(), "best"))
     return run
+
+
+def made() -> Generator:
+    """A small generator of images of 8 x 8."""
+    trial, shape = TrialConfig.from_dict(PLAIN), ImageShape(1, 8)
+    facts = GeneratorFacts(trial=trial, channels=1, size=8, kimg=1, fid=1.0, fid_fingerprint="x", weights="y")
+    return Generator(facts, build_networks(trial, shape, 0)[0].state_dict())
 
 
 def _is_page(content: bytes) -> bool:
@@ -77,11 +86,16 @@ def _is_archive(content: bytes) -> bool:
     return np.load(io.BytesIO(content))["images"].shape == (4, 1, 8, 8)
 
 
+def _is_onnx(content: bytes) -> bool:
+    return [value.name for value in onnx.load_from_string(content).graph.output] == ["images"]
+
+
 DOORS: Mapping[str, tuple[tuple[str, ...], Callable[[bytes], bool]]] = {
     "report": (("report", "toy", "--out"), _is_page),
     "export": (("export", "toy"), _is_export),
     "results": (("results", "toy", "--out"), _is_table),
     "sample": (("sample", "best", "-n", "4", "--out"), _is_picture),
+    "export-onnx": (("export-onnx", "best"), _is_onnx),
     "sample --npz": (("sample", "best", "-n", "4", "--npz"), _is_archive),
 }
 

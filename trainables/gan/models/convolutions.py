@@ -6,6 +6,8 @@ product and a fold both are two to six times faster. State and arithmetic are th
 another order.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,3 +54,14 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     def _side(self, axis: int, before: int) -> int:
         gained = self.kernel_size[axis] + self.output_padding[axis] - 2 * self.padding[axis]
         return (before - 1) * self.stride[axis] + gained
+
+
+def with_torch_convolutions(network: nn.Module) -> nn.Module:
+    """Return a copy of a network whose convolutions are torch's own: for other devices and runtimes."""
+    copied = copy.deepcopy(network)
+    for layer in copied.modules():
+        if isinstance(layer, Conv2d):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]  # which it is, but for `forward`
+        elif isinstance(layer, ConvTranspose2d):
+            layer.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
+    return copied
