@@ -10,6 +10,7 @@ from search_spaces.registry import SPACES
 from study.study_file.config import read_study
 from study.study_file.data_keys import extractor_keys, keys_of_path, sized
 from study.terminal.say import say_warnings
+from study.terminal.screen import Screen
 from study.views.data import print_data, print_fid
 from study.views.space import print_space, print_spaces
 from trainables.data import SOURCES
@@ -58,8 +59,10 @@ def describe(options: Describe, console: Console) -> None:
         print_data(facts, console)
         console.print()
         say_warnings(console, warned)
+    told = "measuring real images and noise; the first time an extractor is trained for it, which takes minutes"
     try:
-        fid = fid_described(prepare(data, evaluation, cached=True, loaded=dataset))
+        with Screen(stderr=True).status(told):  # on a terminal alone
+            fid = fid_described(prepare(data, evaluation, cached=True, loaded=dataset))
     except InvalidInput:
         if options.as_json:
             console.print_json(data=facts)
