@@ -88,6 +88,7 @@ RUN = (  # in this order: what each needs comes before it
     *("results NAME --out trials.parquet", "compare NAME OTHER", "export-optuna NAME sqlite:///x.db"),
     *("export NAME best.yaml", "run-trial best.yaml --kimg 2", "train best.yaml --kimg 4"),
     *("sample best -n 64 --out grid.png", "evaluate best --split test", "sync NAME", "verify NAME"),
+    *("sample NAME", "evaluate NAME --trial 1", "export-onnx best best.onnx", "promote NAME --onnx best.onnx --force"),
     *("spaces", "spaces show quick", "init digits new.yaml", "launch FILE"),
 )
 

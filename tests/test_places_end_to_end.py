@@ -40,7 +40,7 @@ def test_a_study_launched_by_relative_paths_is_used_from_elsewhere(
     ganstudy("export", "npz", "best.yaml", storage)
     assert "the same as in the study" in ganstudy("run-trial", "best.yaml", "--kimg", "1")
     (home / "digits.npz").rename(home / "moved.npz")
-    assert json.loads(ganstudy("promote", "npz", storage, "--json"))["model"] == "npz", "it needs no data"
+    assert json.loads(ganstudy("promote", "npz", storage, "--json", "--force"))["model"] == "npz", "it needs no data"
     assert list(elsewhere.iterdir()) == [elsewhere / "best.yaml"], "nothing else was made here"
     said = ganstudy("train", "best.yaml", "--kimg", "1", "--device", "cpu", code=2)
     assert f"no file {home}/digits.npz" in said

@@ -31,7 +31,7 @@ def check_better(client: "MlflowClient", candidate: Candidate, force: bool) -> l
     notes = _against(candidate, champion, worse) if champion is not None else []
     if worse and not force:
         raise InvalidInput(
-            f"{candidate.origin} is not made the champion of {candidate.model}: {' and '.join(worse)}; "
+            f"{candidate.origin} is not made the champion of {candidate.model}: {', and '.join(worse)}; "
             "choose another, or --force it"
         )
     return [*(f"forced: {text}" for text in worse), *notes]
@@ -50,8 +50,9 @@ def _against(candidate: Candidate, champion: "ModelVersion", worse: list[str]) -
     if images != facts.images_judged:
         own, its = f"{own} of {facts.images_judged:,} images", f"{its} of {images:,} images"
     if float(f"{facts.fid:.6g}") <= fid:  # as the tag is written
-        certain = images >= facts.images_judged
-        return [] if certain else [f"its FID {own} is lower than that of the champion until now, {whose}, {its}"]
+        if images >= facts.images_judged:
+            return []
+        return [f"its FID is {own}, that of the champion until now, {whose}, {its}: they do not quite compare"]
     text = f"its FID {own} is worse than that of the champion, {whose}, {its}"
     if candidate.confirmed and "ganstudy.training" not in tags and tags.get("ganstudy.study") == candidate.study:
         return [f"{text}, but `confirm` puts it first of the study's trials"]

@@ -1,16 +1,17 @@
 """Which generator is meant: a trained one, by its path, or that of a study's best trial or a given one, by its name."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
 
-from search_spaces.hints import nearest
 from study.analysis.best_checkpoint import best_checkpoint, read_best_checkpoint
 from study.analysis.export import threads_per_trial, winner
 from study.analysis.ranking import chosen_trial
 from study.data_paths import AS_CONFIGURED, BY_LAUNCH, DataPaths, saying
-from study.folder import StudyFolder, check_name, storage_root
+from study.folder import StudyFolder, storage_root
 from study.ledger.catalogue import find_study, load_study, study_names
 from study.ledger.records import StudyRecord, TrialRecord
 from study.mlflow.data import known_data
@@ -80,9 +81,10 @@ def find_generator(asked: Asked, device: str, console: Console) -> Found:
         return _of_study(study, asked.trial, device)
     if not (_is_path(asked.given) or trained or is_file(path) or is_folder(path)):
         root = storage_root(None)
+        near = get_close_matches(asked.given, study_names(root), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`ganstudy list` shows the studies"
         raise InvalidInput(
-            f"{quoted(asked.given)}: neither a study in {root} nor the folder or file of a trained generator; "
-            f"{nearest(asked.given, study_names(root))}"
+            f"{quoted(asked.given)}: neither a study in {root} nor the folder or file of a trained generator; {hint}"
         )
     return Found(Generator.read(path, device), shown_path(path))
 
@@ -123,13 +125,15 @@ def _of_study(folder: StudyFolder, number_of: int | None, device: str) -> Found:
 def _study_of(asked: Asked) -> StudyFolder | None:
     """The study of that name, or whose own folder it is."""
     path = absolute(Path(asked.given))
-    if is_file(path / "study.yaml") and asked.storage is None:
-        return StudyFolder(path.parent, path.name)
-    try:
-        folder = StudyFolder(storage_root(asked.storage), check_name(asked.given))
-    except InvalidInput:
-        return None
-    return folder if is_file(folder.study_file) else None
+    with suppress(InvalidInput):
+        own = StudyFolder(path.parent, path.name)
+        if asked.storage is None and is_file(own.study_file) and is_folder(own.trials):
+            return own
+    with suppress(InvalidInput):
+        named = StudyFolder(storage_root(asked.storage), asked.given)
+        if is_file(named.study_file):
+            return named
+    return None
 
 
 def _is_path(given: str) -> bool:

@@ -131,6 +131,7 @@ ganstudy sample . -n 64 --seed 1 --out grid.png{one_class if facts.trial.uses_la
 ganstudy sample . -n 10000 --npz images.npz
 ganstudy sample . --interpolate --out strip.png
 ganstudy evaluate . --split test
+ganstudy export-onnx . generator.onnx   # needs: pip install 'ganstudy[onnx]'
 ganstudy train {folder.config.name} --kimg {facts.kimg} --out elsewhere   # train it again
 ```
 

@@ -22,7 +22,8 @@ def print_data(facts: Mapping[str, Any], console: Console) -> None:
         f"{sum(facts['images'].values()):,} images" if not facts["shared"] else f"{facts['images']['train']:,} images"
     )
     say(console, f"{facts['name']}: {total}, {size}, digest {facts['digest'][:16]}")
-    _print_table("splits", ["split", "images", "from"], _splits(facts), console)
+    heads = ["split", "images", *(["from"] if "splits_from" in facts else [])]
+    _print_table("splits", heads, _splits(facts), console)
     if facts["classes"]:
         rows = _classes(facts)
         title = f"classes: {facts['classes']}{_from(facts)}"
@@ -51,8 +52,8 @@ def _from(facts: Mapping[str, Any]) -> str:
 
 
 def _splits(facts: Mapping[str, Any]) -> list[_Row]:
-    origins = facts.get("splits_from", {})
-    return [[split, f"{count:,}", origins.get(split, "")] for split, count in facts["images"].items()]
+    origins = facts.get("splits_from")
+    return [[split, f"{count:,}", *([origins[split]] if origins else [])] for split, count in facts["images"].items()]
 
 
 def _classes(facts: Mapping[str, Any]) -> list[_Row]:

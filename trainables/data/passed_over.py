@@ -33,7 +33,7 @@ _KINDS: tuple[tuple[str, str, bool], ...] = (
 )
 _WHY = {suffix: (why, wanted) for suffixes, why, wanted in _KINDS for suffix in suffixes.split()} | {
     _NO_SUFFIX: ("nothing tells whether it is an image; give an image its suffix", True),
-    _HIDDEN: ("hidden, or the system's own", False),
+    _HIDDEN: ("begins with a dot, or is the system's own", False),
 }
 _OTHER = ("not an image", False)
 _SYSTEM = frozenset(("thumbs.db", "desktop.ini", "__macosx"))

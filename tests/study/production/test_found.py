@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from study.cli import app, main
 from study.folder import StudyFolder
 from study.ledger.catalogue import load_study
+from study.ledger.events import AttemptStarted, TrialProposed
+from study.ledger.ledger import Ledger
 from study.production.found import trial_generator
 from study.terminal import completion
 from trainables.data.digits import Digits
@@ -160,6 +162,18 @@ def test_what_is_not_there_is_one_line(
         assert says.format(root=studies, here=Path.cwd()) in text
         assert found == code
     assert sorted(path.name for path in Path().iterdir()) == ["mine", "runs"]
+
+
+def test_a_trial_that_has_not_reported_is_one_line(
+    studies: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_study(StudyFolder(studies, "tiny")).trials[0].config
+    file = StudyFolder(studies, "tiny").ledger
+    with Ledger.open(file, schema="tiny", create=False) as ledger, ledger.own("host", 1) as writer:
+        writer.append(TrialProposed(3, config, {}, "sampler", {}), AttemptStarted(3, 1))
+    code, text = refused(capsys, monkeypatch, "sample", "tiny", "--trial", "3")
+    assert (code, "trial 3 has not reported yet, so it has no generator; choose another" in text) == (1, True)
+    assert f"of trial {best_of(studies)} of tiny" in run("sample", "tiny", "--out", "a.png")
 
 
 def test_a_checkpoint_that_is_gone_is_one_line(

@@ -264,9 +264,11 @@ def test_the_commands_of_the_model_card_work(whole: Path, tmp_path: Path, monkey
     text = (whole / "README.md").read_text()
     monkeypatch.chdir(whole)
     commands = [line.split("#")[0].split()[1:] for line in text.splitlines() if line.startswith("ganstudy ")]
-    assert [words[0] for words in commands] == ["sample", "sample", "sample", "evaluate", "train"]
+    assert [words[0] for words in commands] == ["sample", "sample", "sample", "evaluate", "export-onnx", "train"]
     for words in commands:
-        moved = [str(tmp_path / word) if word.endswith((".png", ".npz", "elsewhere")) else word for word in words]
+        moved = [
+            str(tmp_path / word) if word.endswith((".png", ".npz", ".onnx", "elsewhere")) else word for word in words
+        ]
         result = runner.invoke(app, moved, catch_exceptions=False)
         assert result.exit_code == 0, result.output
     python = text.split("```python\n")[1].split("```")[0]
