@@ -1,16 +1,22 @@
 """Two studies side by side: at equal budgets, at equal cost, and what set them apart."""
 
+import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, variance
 from typing import Any
 
+from study.analysis.confirmation import LEVEL, Interval
 from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
 from study.analysis.noise import noise_of
+from study.analysis.quantile import student_t
 from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
+from study.analysis.standing import decision
 from study.analysis.summary import summary
+from study.ledger.events import RetrainingPlanned
 from study.ledger.records import StudyRecord, TrialRecord
 from trainables.errors import InvalidInput
 from trainables.evaluation.image_counts import best_of
@@ -39,11 +45,25 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """Two studies' confirmed winners, by their mean FIDs on test images.
+
+    `difference` is the second's mean less the first's, `interval` Welch's t interval of it (Welch 1947; its degrees of
+    freedom rounded down), None if either has fewer than two seeds.
+    """
+
+    means: tuple[float, float]
+    seeds: tuple[int, int]
+    difference: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Both sides; `cost` is the kimg (over all trials) that both have spent, `apart` what their files differ in.
 
     `least_difference` is by how much two trials of `noise_kimg` must differ to be told apart, where that was measured
-    in either study (the larger of both).
+    in either study (the larger of both). `confirmed` sets the winners of both studies' confirmations side by side.
     """
 
     sides: tuple[Side, Side]
@@ -51,6 +71,7 @@ class Comparison:
     apart: dict[str, tuple[Any, Any]]
     noise_kimg: int | None
     least_difference: float | None
+    confirmed: "Confirmed | None"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -60,6 +81,7 @@ class Comparison:
             "settings": {key: list(values) for key, values in self.apart.items()},
             "noise_kimg": self.noise_kimg,
             "least_difference": self.least_difference,
+            "confirmed": self.confirmed and asdict(self.confirmed),
         }
 
 
@@ -90,7 +112,34 @@ def compare(a: StudyRecord, b: StudyRecord) -> Comparison:
         dict(_apart(a.config, b.config)),
         kimg,
         max((value for value in least if value is not None), default=None),
+        _confirmed(a, b),
     )
+
+
+def _confirmed(a: StudyRecord, b: StudyRecord) -> Confirmed | None:
+    """The winners of confirmations that decide and compare: on the same test images, of the same budget."""
+    first, second = decision(a), decision(b)
+    if first is None or second is None or _alike(first.plan) != _alike(second.plan):
+        return None
+    fids = [list(one.configurations[0].tests.values()) for one in (first, second)]
+    (m, n), (x, y) = map(len, fids), map(fmean, fids)
+    return Confirmed((x, y), (m, n), y - x, _welch(*fids))
+
+
+def _alike(plan: RetrainingPlanned) -> tuple[str, int]:
+    return plan.test_fingerprint, plan.budget
+
+
+def _welch(a: Sequence[float], b: Sequence[float]) -> Interval | None:
+    if min(len(a), len(b)) < 2:
+        return None
+    u, v = (variance(some) / len(some) for some in (a, b))
+    difference = fmean(b) - fmean(a)
+    if not u + v:
+        return difference, difference
+    degrees = math.floor((u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1)))
+    half = student_t(LEVEL, max(1, degrees)) * math.sqrt(u + v)
+    return difference - half, difference + half
 
 
 def _ranked(study: StudyRecord) -> list[TrialRecord]:

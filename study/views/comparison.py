@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from study.analysis.compare import Comparison, Side
+from study.analysis.compare import Comparison, Confirmed, Side
+from study.analysis.confirmation import LEVEL
 from study.ledger.records import TrialState
 from study.terminal.say import say
 from study.views.tables import duration, folded_table, number
@@ -50,6 +51,22 @@ def _cells(side: Side, states: Iterable[str]) -> list[str]:
 
 
 def _verdict(comparison: Comparison) -> str:
+    """What it comes to, by the best evidence: confirmed winners on test images, else the studies' own FIDs."""
+    return _confirmed(comparison, comparison.confirmed) if comparison.confirmed else _by_noise(comparison)
+
+
+def _confirmed(comparison: Comparison, found: Confirmed) -> str:
+    a, b = comparison.sides
+    first, second = (f"{number(mean)} over {seeds} seeds" for mean, seeds in zip(found.means, found.seeds, strict=True))
+    means = f"mean test FIDs of the confirmed winners: {a.name} {first}, {b.name} {second}"
+    if found.interval is None:
+        return f"{means}; of one seed nothing is known of chance"
+    low, high = found.interval
+    apart = f"{(a if low > 0 else b).name} is ahead" if low > 0 or high < 0 else "they are tied"
+    return f"{means}: {apart}, {LEVEL:.0%} interval of the difference {number(low)} to {number(high)} (Welch's t)"
+
+
+def _by_noise(comparison: Comparison) -> str:
     kimg, least, sides = comparison.noise_kimg, comparison.least_difference, comparison.sides
     if kimg is None:
         return "there is no budget at which both have reported"

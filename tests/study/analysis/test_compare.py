@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import scipy.stats
+from confirmations import confirmed_study
 from made_up import big_ledger, study, trial
 from rich.console import Console
 from toys import toy_config
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from study.analysis.compare import compare
 from study.cli import app
 from study.ledger.events import NoiseMeasured
+from study.ledger.records import StudyRecord
 from study.views.comparison import print_comparison
 from trainables.errors import InvalidInput
 
@@ -48,6 +51,41 @@ def test_a_lead_is_held_against_the_noise() -> None:
     text = console.export_text()
     assert "at 9 kimg a is ahead by 8: more than single runs differ by chance (6.08)" in text
     assert "best FID at 3 kimg" in text
+
+
+def with_confirmation(record: StudyRecord, fids: list[float]) -> StudyRecord:
+    """`record` with its trial 0 confirmed by retrainings of these FIDs on test images."""
+    found = {index: (fid, fid) for index, fid in enumerate(fids, start=1)}
+    return confirmed_study(record, {0: found}, len(fids), [0])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "says"),
+    [
+        ([10.0, 11.0, 12.0], [20.0, 22.0, 21.0, 23.0], "a is ahead"),
+        ([20.0, 22.0, 21.0, 23.0], [10.0, 11.0, 12.0], "b is ahead"),
+        ([10.0, 11.0, 30.0], [12.0, 20.0, 11.0], "they are tied"),
+    ],
+)
+def test_confirmed_winners_decide(a: list[float], b: list[float], says: str) -> None:
+    made = compare(with_confirmation(A, a), with_confirmation(B, b))
+    assert made.confirmed is not None
+    found = scipy.stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
+    low, high = made.confirmed.interval or (0.0, 0.0)
+    assert low <= found.low <= found.high <= high, "rounding the degrees of freedom down makes it a little longer"
+    assert high - low < 1.5 * (found.high - found.low)
+    console = Console(record=True, width=300, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    print_comparison(made, console)
+    text = console.export_text()
+    assert f"{says}, 95% interval of the difference" in text
+    assert "single runs" not in text, "one verdict"
+
+
+def test_a_confirmation_of_one_seed_says_nothing_of_chance() -> None:
+    made = compare(with_confirmation(A, [10.0]), with_confirmation(B, [20.0, 21.0]))
+    assert made.confirmed is not None
+    assert (made.confirmed.difference, made.confirmed.interval) == (10.5, None)
+    assert compare(with_confirmation(A, [10.0]), B).confirmed is None
 
 
 def test_other_fingerprints_are_refused_in_one_line() -> None:
