@@ -85,7 +85,7 @@ def check_mlflow(folder: Path) -> None:
     assert len(runs) == len(children) + 1
     for run in children:
         trial = known[int(run.data.tags["ganstudy.trial"])]
-        history = client.get_metric_history(run.info.run_id, "fid")
+        history = client.get_metric_history(run.info.run_id, "scores/fid")
         assert sorted((m.step, m.value) for m in history) == sorted((int(k), v) for k, v in trial["fids"].items())
         assert run.data.tags["ganstudy.state"] == trial["state"]
         images = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith(".png")]

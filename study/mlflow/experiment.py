@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from study.mlflow.runs import UID
+from study.mlflow.tags import UID, earlier, known
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -83,7 +83,7 @@ def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
     runs: dict[str, Run] = {}
     found = _search(client, [experiment_id], "")
     for run in sorted(found, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id)):
-        uid = run.data.tags.get(UID, "")
+        uid = known(run.data.tags, UID)
         if uid in runs or uid.endswith(_DUPLICATE):
             _remove_duplicate(client, run, uid)
         elif uid:
@@ -92,8 +92,13 @@ def single_runs(client: "MlflowClient", experiment_id: str) -> "dict[str, Run]":
 
 
 def _runs_of(client: "MlflowClient", experiment_ids: list[str], uid: str, most: int | None = None) -> "list[Run]":
-    found = _search(client, experiment_ids, f"tags.`{UID}` LIKE '{uid}%'", most)
-    return [run for run in found if run.data.tags[UID] == uid or run.data.tags[UID].startswith(f"{uid}/")]
+    """Those of an earlier version too, once each: one that was killed while it renewed a run has left it both tags."""
+    found: dict[str, Run] = {}
+    for tag in (UID, earlier(UID)):
+        for run in _search(client, experiment_ids, f"tags.`{tag}` LIKE '{uid}%'", most):
+            if f"{known(run.data.tags, UID)}/".startswith(f"{uid}/"):
+                found[run.info.run_id] = run
+    return [*found.values()]
 
 
 def _search(client: "MlflowClient", experiment_ids: list[str], query: str, most: int | None = None) -> "list[Run]":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _LASTING = ("seed", "data", "space", "sampler", "schedule", "evaluation", "resources")
+_PLANNED = ("trials", "schedule.max_kimg")  # may change; MLflow's parameters cannot, see `changed_params`
 _COMPARED = (
     *("loss", "penalty.name", "model.name", "normalisation", "seed"),
     *("generator_optimiser.lr", "discriminator_optimiser.lr"),
@@ -26,11 +27,20 @@ _TEXT = frozenset({".csv", ".yaml", ".yml", ".json", ".txt", ".md"})  # may hold
 
 
 def study_params(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what of a study cannot change, as MLflow's parameters cannot, and says nothing of the machine."""
-    kept = {name: config[name] for name in _LASTING if name in config}
+    """Return what a study is and how long it is to go on; nothing of the machine."""
+    kept = {name: config[name] for name in ("trials", *_LASTING) if name in config}
     kept["data"] = {name: value for name, value in config.get("data", {}).items() if name not in DATA_KEYS}
-    kept["schedule"] = {name: value for name, value in config.get("schedule", {}).items() if name != "max_kimg"}
-    return {name: value for name, value in flatten(kept).items() if not is_changeable(name)}
+    return {name: value for name, value in flatten(kept).items() if name in _PLANNED or not is_changeable(name)}
+
+
+def changed_params(before: Mapping[str, Any], after: Mapping[str, Any], revision: int) -> dict[str, str]:
+    """Return what a changed study file plans otherwise; MLflow's parameters cannot change, so under new names.
+
+    >>> changed_params({"trials": 16}, {"trials": 40}, 1)
+    {'revision_1.trials': '40'}
+    """
+    told = study_params(before)
+    return {f"revision_{revision}.{name}": text for name, text in study_params(after).items() if told.get(name) != text}
 
 
 def trial_params(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, str]:

@@ -28,18 +28,23 @@ def best_trial(study: StudyRecord) -> tuple[int, float] | None:
     return None if first is None else (first.trial.number, first.fid_best)
 
 
-def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, str]) -> str:
+def study_note(study: StudyRecord, stands: str, best: str, picture: str, links: Mapping[str, str]) -> str:
     """Return the description in Markdown.
 
     Args:
         study: as far as it is told here.
         stands: a key of `STANDS`.
         best: the address of the best trial's run, empty if there is no best trial or no run.
+        picture: that of its newest samples, empty if there are none.
         links: what to look at: addresses by what they are called.
     """
     end = schedule_of(study.config).max_kimg
     name = in_markdown(str(study.config["name"]))
     state = f"**{name}** {STANDS[stands]}. {counts_line(study)}. Each trains up to {end:,} kimg."
+    if first := next(iter(rank(study.trials, top=1)), None):
+        state += f" Best: {_named(first.trial.number, best)}, FID **{number(first.fid_best)}**."
+    if picture:
+        state = illustrated(state, picture)
     rows = {
         "Best": _best(study, best),
         "Confirmed": _confirmed(study),
@@ -54,7 +59,12 @@ def study_note(study: StudyRecord, stands: str, best: str, links: Mapping[str, s
 
 def trial_note(trial: TrialRecord) -> str:
     """Return the description of one trial: its configuration in a few words, and who proposed it."""
-    return f"{in_markdown(words(trial))}\n\nProposed by {in_markdown(trial.origin)}"
+    return f"{in_markdown(words(trial))}, proposed by {in_markdown(trial.origin)}"
+
+
+def illustrated(note: str, picture: str) -> str:
+    """Return a description with the picture at an address below its first words, which MLflow shows unfolded."""
+    return f"{note}\n\n![newest samples]({picture})"
 
 
 def _best(study: StudyRecord, address: str) -> str:
@@ -62,12 +72,15 @@ def _best(study: StudyRecord, address: str) -> str:
     if first is None:
         return "no trial can be ranked yet"
     trial = first.trial
-    name = f"[trial {trial.number}]({address})" if address else f"trial {trial.number}"
     scale = f"floor {number(study.fid_floor)} (real images), ceiling {number(study.fid_ceiling)} (noise)"
     return (
-        f"{name}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: "
+        f"{_named(trial.number, address)}, FID **{number(first.fid_best)}** at {trial.kimg_best} of {trial.kimg} kimg: "
         f"{in_markdown(words(trial))}. Lower is better: {scale}"
     )
+
+
+def _named(trial: int, address: str) -> str:
+    return f"[trial {trial}]({address})" if address else f"trial {trial}"
 
 
 def _confirmed(study: StudyRecord) -> str:

@@ -1,4 +1,4 @@
-"""What a study's own run shows besides the values of its rows: description, data set, best trial.
+"""What a study's own run shows besides the values of its rows: description, best trial.
 
 All of it is a function of the rows up to some row, whose number is in a tag: it is the same however the rows were
 split, changes only with news, and is made from the ledger wherever it is missing.
@@ -6,18 +6,14 @@ split, changes only with news, and is made from the ledger wherever it is missin
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from study.ledger.events import StudyOpened
 from study.ledger.records import Fold, StudyRecord
 from study.ledger.rows import Row
-from study.mlflow.data import data_input
 from study.mlflow.note import best_trial, study_note
-from study.mlflow.runs import NOTE, NOTE_SEQ, RUNNING, ProjectedRun
+from study.mlflow.runs import RUNNING, ProjectedRun
+from study.mlflow.tags import NOTE, NOTE_SEQ
 from study.mlflow.view import leaderboard_path, run_path
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
 
 FinalStatus = Literal["finished", "interrupted", "failed"]
 STATUS: dict[FinalStatus, str] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
@@ -47,28 +43,21 @@ class StudyPage:
 
     def write(
         self,
-        client: "MlflowClient",
         experiment_id: str,
         view_saved: bool,
         parent: ProjectedRun,
-        run_of: Callable[[int], str],
-        opened: StudyOpened,
+        run_of: Callable[[int], ProjectedRun],
         final: FinalStatus | None,
     ) -> None:
-        """Log the data set if it is missing, and give `parent`, whose run exists, the tags to send.
+        """Give `parent`, whose run exists, the tags to send.
 
         Args:
-            client: MLflow's client.
             experiment_id: MLflow's id of the experiment.
             view_saved: whether the experiment has the leaderboard as a view.
             parent: the study's run.
-            run_of: gives MLflow's id of a trial's run, "" if it has none.
-            opened: the first row.
+            run_of: gives the run of a trial.
             final: how the study ended; None while it runs.
         """
-        if not parent.has_data:
-            client.log_inputs(parent.run_id, datasets=[data_input(opened)])
-            parent.has_data = True
         stands = final or _STANDS.get(parent.status or parent.sent_status or RUNNING, "running")
         last = self._rows[-1].seq if self._rows else self._fold.position
         seq = last if final else self._told
@@ -76,12 +65,18 @@ class StudyPage:
             return
         study = self._study(seq, stands == "running")
         best = best_trial(study)
-        best_run = run_of(best[0]) if best else ""
-        links = {"the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved)}
+        best_run = run_of(best[0]) if best else None
+        if best_run is not None and best_run.deleted:
+            best_run = None
+        best_address = run_path(experiment_id, best_run.run_id) if best_run else ""
+        links = {
+            "the leaderboard": leaderboard_path(experiment_id, study.uid, view_saved),
+            "samples and charts of all trials": leaderboard_path(experiment_id, study.uid, view_saved, charts=True),
+        }
         for name, text in FILES.items():
             if name in parent.digests:
                 links[text] = run_path(experiment_id, f"{parent.run_id}/artifacts/{name}")
-        note = study_note(study, stands, run_path(experiment_id, best_run) if best_run else "", links)
+        note = study_note(study, stands, best_address, best_run.picture if best_run else "", links)
         if note == parent.note and seq <= parent.note_seq:
             return
         parent.note, parent.note_seq = note, seq

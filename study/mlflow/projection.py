@@ -1,8 +1,8 @@
 """MLflow as a projection of the ledger: a run for the study, a child run per trial, rebuilt at any time.
 
-How it stays exact. Each run carries its own watermark, the tag `ganstudy.seq`: rows up to it are in the
+How it stays exact. Each run carries its own watermark, the tag `SEQ`: rows up to it are in the
 run. Points have the time of their row, so MLflow drops those it has; images have names that are a function
-of trial and step; runs are found by the tag `ganstudy.uid`. After any error the projection forgets what it
+of trial and step; runs are found by the tag `UID` (`tags.py`). After any error the projection forgets what it
 knew: the next call searches the runs and takes the rows from the first one again, skipping what is there.
 So it makes no difference whether a server was slow, restarted, replaced by an empty one, or written to by
 two processes.
@@ -34,21 +34,27 @@ from study.ledger.records import Fold, TrialRecord
 from study.ledger.rows import Row
 from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import confirmation
+from study.mlflow.data import data_input
 from study.mlflow.experiment import made_experiment, single_runs
-from study.mlflow.files import as_yaml, log_file, study_params, trial_params
+from study.mlflow.files import as_yaml, changed_params, log_file, study_params, trial_params
 from study.mlflow.images import KEYS, PROBABILITIES, SAMPLES
+from study.mlflow.models import TrialModel, models_of
 from study.mlflow.note import trial_note
 from study.mlflow.page import STATUS as STUDY_STATUS
 from study.mlflow.page import FinalStatus, StudyPage
-from study.mlflow.runs import DIGESTS, NOTE, PARENT, RUNNING, Counts, ProjectedRun
+from study.mlflow.runs import RUNNING, Counts, ProjectedRun
+from study.mlflow.sections import first_read
 from study.mlflow.store import artifact_location, display_uri, experiment_name, open_store, resolve_uri
+from study.mlflow.tags import DIGESTS, KIND, NOTE, ORDER, PARENT, STUDY, renew
 from study.mlflow.values import finite, key, milliseconds
-from study.mlflow.view import ORDER, leaderboard, order, save_view, view_id
+from study.mlflow.view import leaderboard, order, save_view, view_id
 from study.study_file.seeds import retraining_seed
+from study.views.tables import number
 from trainables.errors import GanStudyError
-from trainables.evaluation.image_counts import FidEstimate, best_of
+from trainables.evaluation.image_counts import IMAGES, FidEstimate, best_of
 
 if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
     from mlflow.tracking import MlflowClient
 
 RETRAINING = "retraining"
@@ -122,8 +128,10 @@ class MlflowProjection:
         self._study: StudyOpened | None = None
         self._last_at = 0.0
         self._ended_once: dict[bool, set[TrialId]] = {False: set(), True: set()}  # retrainings apart from trials
-        self._best: FidEstimate | None = None  # of all trials
-        self._param_names: set[str] = set()
+        self._best: dict[int, float] = {}  # of all trials, by the number of images that the FID is of
+        self._config: Mapping[str, Any] = {}  # the study's newest
+        self._data: DatasetInput | None = None
+        self._params: dict[str, Counter[str]] = {}  # the values of each of the trials' parameters, and how often
         self._page = StudyPage()
         self._confirmed = False  # whether a confirmation was ever planned
         self._stale = False  # whether its tags at the study's run may tell what no longer holds
@@ -155,10 +163,15 @@ class MlflowProjection:
         )
         found_runs = single_runs(self._client, experiment_id)
         self._runs = {uid: ProjectedRun.found(run) for uid, run in found_runs.items()}
+        with_model = {str(model.source_run_id) for model in models_of(self._client, experiment_id)}
+        for run_uid, run in found_runs.items():
+            self._runs[run_uid].has_model = run.info.run_id in with_model
+            if run_uid.partition("/")[0] == uid and not self._runs[run_uid].deleted:
+                renew(self._client, run)
         active = {run.run_id for run in self._runs.values() if not run.deleted}
-        for uid, found in self._runs.items():
+        for run_uid, found in self._runs.items():
             found.forget_broken_note(active)
-            parent = self._runs.get(uid.rpartition("/")[0])
+            parent = self._runs.get(run_uid.rpartition("/")[0])
             if parent and not found.deleted and found.parent_id != parent.run_id:  # it was the removed one's
                 self._client.set_tag(found.run_id, PARENT, parent.run_id, synchronous=True)
         self._experiment_id = experiment_id
@@ -177,7 +190,7 @@ class MlflowProjection:
         if self._experiment_id is not None or not isinstance(first, StudyOpened):
             return
         self.attach(first.uid)
-        mine = (run.sent_seq for uid, run in self._runs.items() if uid.partition("/")[0] == first.uid)
+        mine = (run.row for uid, run in self._runs.items() if uid.partition("/")[0] == first.uid)
         if (row := max(mine, default=0)) > head:
             self.reset()
             raise GanStudyError(
@@ -272,34 +285,28 @@ class MlflowProjection:
             self._stale = False
         if parent.uid in self._touched:
             self._summarise(parent)
-        birth = {"ganstudy.study": opened.uid, "mlflow.source.name": "ganstudy"}
-        study = {**birth, "ganstudy.kind": "study"}
+        birth = {STUDY: opened.uid, "mlflow.source.name": "ganstudy"}
+        study = {**birth, KIND: "study"}
         if parent.exist(client, experiment_id, study, self.counts):
             # The trials' runs may take a while: until then it is not to stand there bare.
             parent.flush(client, experiment_id, study, self.counts)
         birth |= {PARENT: parent.run_id}
         for run in sorted(self._touched.values(), key=lambda run: run.started):
             if run is not parent:
-                run.flush(client, experiment_id, {**birth, "ganstudy.kind": run.kind}, self.counts)
+                run.flush(client, experiment_id, {**birth, KIND: run.kind}, self.counts)
         saved = self._save_view(client, experiment_id, opened)
         if page and not parent.deleted:
-            self._page.write(client, experiment_id, saved, parent, self._link_of, opened, final)
+            self._page.write(experiment_id, saved, parent, lambda trial: self._run_of(TrialId(trial)), final)
         parent.flush(client, experiment_id, study, self.counts)  # the last: its page tells of the others
         self._touched.clear()
 
-    def _link_of(self, trial: int) -> str:
-        run = self._run_of(TrialId(trial))
-        return "" if run.deleted else run.run_id
-
     def _summarise(self, parent: ProjectedRun) -> None:
-        trials = self._fold.record(live=True).trials
-        counts = Counter(str(trial.state) for trial in trials)
-        parent.tags["ganstudy.trials"] = str(len(trials))
-        parent.tags.update({f"ganstudy.trials.{state}": str(counts[state]) for state in STATUS})
+        counts = Counter(str(trial.state) for trial in self._fold.record(live=True).trials)
+        parent.tags["ganstudy.trials"] = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
     def _save_view(self, client: "MlflowClient", experiment_id: str, opened: StudyOpened) -> bool:
         """Save the leaderboard; tell whether the server takes it. Without it addresses filter and sort themselves."""
-        view = leaderboard(opened.uid, self._name, milliseconds(self._parent().started), self._param_names)
+        view = leaderboard(opened.uid, self._name, milliseconds(self._parent().started), self._params)
         if view != self._view:
             self._view_saved = save_view(client, experiment_id, view_id(opened.uid), view)
             self._view = view
@@ -328,23 +335,34 @@ class MlflowProjection:
         return news
 
     def _opened(self, row: Row, event: StudyOpened) -> None:
-        self._study = event
+        self._study, self._config = event, event.config
+        self._data = data_input(event)
         parent = self._parent()
+        self._show_data(parent)
         parent.name, parent.started = self._name, row.written_at
         if not self._news(parent, row):
             return
         parent.tags |= {"ganstudy.state": "running", "ganstudy.fingerprint": event.fingerprint}
         versions = {name: text for name, text in event.versions.items() if isinstance(text, str)}
-        parent.tags |= {key(f"ganstudy.version.{name}"): text for name, text in versions.items()}
+        if versions:
+            parent.tags["ganstudy.versions"] = ", ".join(f"{name} {text}" for name, text in sorted(versions.items()))
         parent.texts["study.yaml"] = as_yaml(event.config)
         parent.params = study_params(event.config)
         at = milliseconds(row.written_at)
         limits = {"fid_floor": event.fid_floor, "fid_ceiling": event.fid_ceiling}
         parent.metrics += [(name, value, at, 0) for name, value in finite(limits)]
 
+    def _show_data(self, run: ProjectedRun) -> None:
+        """Have the data set as an input of a run, also if it is there without."""
+        run.data = self._data
+        if run.run_id and not (run.has_data or run.deleted):
+            self._touched[run.uid] = run
+
     def _changed(self, row: Row, event: StudyChanged) -> None:
-        parent = self._parent()
+        parent, before = self._parent(), self._config
+        self._config = event.config
         if self._news(parent, row):
+            parent.params |= changed_params(before, event.config, event.revision)
             parent.tags["ganstudy.revision"] = str(event.revision)
             parent.texts["study.yaml"] = as_yaml(event.config)
 
@@ -363,11 +381,10 @@ class MlflowProjection:
             return
         self._confirmed = True
         if news:
-            parent.tags |= {
-                "ganstudy.confirmation.trials": ", ".join(map(str, event.trials)),
-                "ganstudy.confirmation.seeds": str(event.seeds),
-                "ganstudy.confirmation.fingerprint": event.test_fingerprint,
-            }
+            trials = ", ".join(map(str, event.trials))
+            parent.tags["ganstudy.confirmation"] = (
+                f"trials {trials}; {event.seeds} seeds; test FIDs of fingerprint {event.test_fingerprint}"
+            )
             parent.texts[confirmation.TABLE] = confirmation.table(self._fold.record(live=True))
 
     def _begun(self, row: Row, trial: TrialRecord) -> None:
@@ -381,9 +398,11 @@ class MlflowProjection:
             tags = {"ganstudy.seed_index": str(trial.seed), "ganstudy.budget": str(trial.budget)}
             name = f"{trial.group}-{trial.number:04d}-seed-{trial.seed}"
         else:
-            self._param_names.update(params)
+            for param, value in params.items():
+                self._params.setdefault(param, Counter())[value] += 1
         run, folder = self._run_of(trial.id), self._folder.training(*trial.id)
-        run.name, run.started = name, row.written_at
+        run.name, run.started, run.words = name, row.written_at, trial_note(trial)
+        self._show_data(run)
         run.folders = {SAMPLES: folder / "samples", PROBABILITIES: folder / "histograms"}
         run.images |= {(key, 0): row.written_at for key in KEYS}
         if self._news(run, row):
@@ -391,9 +410,8 @@ class MlflowProjection:
             run.texts["config.yaml"] = as_yaml(config)
             run.tags |= {
                 "ganstudy.trial": str(trial.number),
-                "ganstudy.group": trial.group,
                 "ganstudy.state": "running",
-                NOTE: trial_note(trial),
+                NOTE: run.words,
                 **tags,
             }
 
@@ -415,45 +433,55 @@ class MlflowProjection:
         at = milliseconds(row.written_at)
         run = self._run_of(event.id)
         run.images |= {(key, event.kimg): row.written_at for key in KEYS}
+        run.captions[event.kimg] = f"{event.kimg} kimg, FID {number(event.metrics['fid'])}"
         if self._news(run, row):
             assert self._study is not None, "the first row opens the study"
             held = trial_resources(self._study.config, self._study.versions)
-            values = event.metrics | dict(device_seconds(held, event.metrics))
-            run.metrics += [(name, value, at, event.kimg) for name, value in finite(values)]
+            values = {IMAGES: float(self._count)} if self._count else {}
+            values |= event.metrics | dict(device_seconds(held, event.metrics))
+            named = sorted(finite(values), key=lambda pair: first_read(pair[0]))
+            run.metrics += [(name, value, at, event.kimg) for name, value in named]
             run.tags |= _order(self._fold.trial(event.id))
         if not event.seed:
             self._look_for_best(row, FidEstimate.of(event.kimg, event.metrics))
 
+    @property
+    def _count(self) -> int:
+        """How many images an FID is of whose report does not say; 0 if the study does not either."""
+        return int(self._config.get("evaluation", {}).get("count", 0))
+
     def _look_for_best(self, row: Row, evaluated: FidEstimate) -> None:
-        before = self._best or FidEstimate(0, math.inf)
-        if best_of([before, evaluated]) is evaluated and (evaluated.fid, evaluated.images) != (
-            before.fid,
-            before.images,
-        ):
-            self._best = evaluated
+        """FIDs of different numbers of images do not compare, so each number has a best of its own."""
+        images = evaluated.images or self._count
+        if evaluated.fid < self._best.get(images, math.inf):
+            self._best[images] = evaluated.fid
             parent = self._parent()
             if self._news(parent, row):
                 kimg = sum(one.kimg for one in self._fold.record(live=True).trials)
-                parent.metrics.append(("best_fid", evaluated.fid, milliseconds(row.written_at), kimg))
+                parent.metrics.append((best_name(images), evaluated.fid, milliseconds(row.written_at), kimg))
 
     def _ended(self, row: Row, event: Ended) -> None:
         parent, run, trial = self._parent(), self._run_of(event.id), self._fold.trial(event.id)
         ended_once = self._ended_once[bool(event.seed)]
         run.status, run.ended = STATUS[event.state], row.written_at
-        if self._news(run, row):
+        news = self._news(run, row)
+        if news:
             run.metrics += test_points(row, event)
             run.tags["ganstudy.state"] = event.state
             run.tags |= _order(trial)
-            told = {"rung": event.rung, "cause": event.cause, "chosen_kimg": event.chosen}
+            where = {"chosen_kimg": event.chosen} if event.seed else {"rung": event.rung}
+            told: dict[str, int | str | None] = {**where, "cause": event.cause}
             again = event.id in ended_once
             for name, value in told.items():
                 if value is not None or again:  # an empty one replaces that of an earlier attempt
                     run.tags[f"ganstudy.{name}"] = "" if value is None else str(value)
         elif run.status != run.sent_status:  # the last projection ended between the values and the status
             self._touched[run.uid] = run
+        if not event.seed and trial.state not in UNRANKED and (news or not (run.has_model or run.deleted)):
+            run.model = _model(trial)
+            self._touched[run.uid] = run
         ended_once.add(event.id)
-        news = self._news(parent, row)
-        if event.seed and news and self._confirmed:
+        if self._news(parent, row) and event.seed and self._confirmed:
             study = self._fold.record(live=True)
             parent.texts[confirmation.TABLE] = confirmation.table(study)
             parent.metrics += confirmation.points(study, row.written_at)
@@ -464,6 +492,24 @@ def _order(trial: TrialRecord) -> dict[str, str]:
     if trial.seed or trial.fid_best is None:
         return {}
     return {ORDER: order(trial.kimg, trial.fid_best, ranked=trial.state not in UNRANKED)}
+
+
+def _model(trial: TrialRecord) -> TrialModel | None:
+    """The generator of its best FID; None if it has not reported."""
+    best = best_of(trial.reports)
+    if best is None:
+        return None
+    points = [(name, value, milliseconds(best.written_at), best.kimg) for name, value in finite(best.metrics)]
+    note = (
+        f"The generator of trial {trial.number} at {best.kimg} kimg, where its FID is best: its configuration and its "
+        "metrics. Its weights are in the study's folder; `ganstudy promote` registers a generator with them."
+    )
+    return TrialModel(f"trial-{trial.number:04d}", note, trial_params(trial.config, trial.params), best.kimg, points)
+
+
+def best_name(images: int) -> str:
+    """Return the study's metric of the best FID so far among those of so many images."""
+    return f"best_fid_of_{images}_images" if images else "best_fid"
 
 
 def child_name(id: TrialId) -> str:

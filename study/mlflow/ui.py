@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from study.folder import StudyFolder
 from study.mlflow.database import check_database
@@ -17,10 +17,14 @@ from study.mlflow.exchange import LimitedSession, LimitExceeded
 from study.mlflow.experiment import holding_experiment
 from study.mlflow.settings import prepare_environment
 from study.mlflow.store import display_uri, experiment_name, is_server, one_line, open_client, resolve_uri
+from study.mlflow.tags import KIND, STUDY, earlier, known
 from study.mlflow.view import TAG_PREFIX, view_id, view_url
 from study.study_file.addresses import database_file
 from trainables.display import one_line as shown_line
 from trainables.errors import GanStudyError, InvalidInput
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 HOST = "127.0.0.1"
 _START_SECONDS = 90.0
@@ -81,14 +85,21 @@ def find_study(server: str, name: str, uid: str | None = None) -> str:
         if uid is not None:
             experiment = holding_experiment(client, experiment_name(name), uid)
         elif (experiment := client.get_experiment_by_name(experiment_name(name))) is not None:
-            query = "tags.`ganstudy.kind` = 'study'"
-            runs = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["start_time DESC"])
-            uid = runs[0].data.tags["ganstudy.study"] if runs else None
+            uid = _newest_study(client, experiment.experiment_id)
     except Exception as error:
         raise GanStudyError(f"MLflow at {shown}: {one_line(error)}; check the address") from error
     if experiment is None or uid is None:
         raise GanStudyError(f"study {name!r} is not in MLflow at {shown}: run `ganstudy sync {name}`")
     return view_url(server, experiment.experiment_id, uid, saved=TAG_PREFIX + view_id(uid) in experiment.tags)
+
+
+def _newest_study(client: "MlflowClient", experiment_id: str) -> str | None:
+    """Return the uid of the newest study in an experiment."""
+    for tag in (KIND, earlier(KIND)):
+        query = f"tags.`{tag}` = 'study'"
+        for run in client.search_runs([experiment_id], query, max_results=1, order_by=["start_time DESC"]):
+            return known(run.data.tags, STUDY)
+    return None
 
 
 def free_port(first: int) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from study.mlflow.sections import placed
 from trainables.display import printable, redacted
 from trainables.nested import flatten as leaves
 
@@ -50,7 +51,7 @@ def _text(value: Any) -> str:
 
 
 def finite(metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Yield the metrics that MLflow can hold: it would store NaN as 0 and infinity as 1.8e308."""
+    """Yield the metrics that MLflow can hold, by their names there: it would store NaN as 0 and infinity as 1.8e308."""
     for name, value in metrics.items():
         if math.isfinite(value):
-            yield key(name), float(value)
+            yield key(placed(name)), float(value)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from study.mlflow.experiment import runs_anywhere
-from study.mlflow.runs import RUNNING, SEQ, UID
+from study.mlflow.runs import RUNNING
+from study.mlflow.tags import STUDY, UID, known, row_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -13,8 +14,7 @@ _NAME = "mlflow.runName"
 
 def last_row(client: "MlflowClient", uid: str) -> int:
     """Return the last row of the study's ledger that MLflow has, 0 for none."""
-    marks = (run.data.tags.get(SEQ, "") for run in runs_anywhere(client, uid))
-    return max((int(mark) for mark in marks if mark.isdecimal()), default=0)
+    return max((row_of(run.data.tags) for run in runs_anywhere(client, uid)), default=0)
 
 
 def set_runs_aside(client: "MlflowClient", uid: str, when: str) -> int:
@@ -36,10 +36,11 @@ def set_runs_aside(client: "MlflowClient", uid: str, when: str) -> int:
             client.restore_run(run_id)
         if run.info.status == RUNNING:
             client.set_terminated(run_id, "KILLED")
-        client.set_tag(run_id, "ganstudy.study", f"set-aside/{when}/{uid}", synchronous=True)
+        client.set_tag(run_id, STUDY, f"set-aside/{when}/{uid}", synchronous=True)
         client.set_tag(run_id, "ganstudy.state", "set aside", synchronous=True)
         client.set_tag(run_id, _NAME, f"{tags.get(_NAME, '')} (set aside {when})", synchronous=True)
-        client.set_tag(run_id, UID, f"set-aside/{when}/{tags[UID]}", synchronous=True)  # the last: by it runs are found
+        aside = f"set-aside/{when}/{known(tags, UID)}"
+        client.set_tag(run_id, UID, aside, synchronous=True)  # the last: runs are found by it
         if deleted:
             client.delete_run(run_id)
     return len(runs)

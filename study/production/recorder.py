@@ -11,8 +11,9 @@ from study.analysis.export import Origin
 from study.mlflow.database import ready_database
 from study.mlflow.experiment import made_experiment
 from study.mlflow.images import PROBABILITIES, SAMPLES
-from study.mlflow.runs import NOTE, RUNNING, ProjectedRun, find_run
+from study.mlflow.runs import RUNNING, ProjectedRun, find_run
 from study.mlflow.store import display_uri, experiment_name, is_server, one_line, open_client
+from study.mlflow.tags import KIND, NOTE
 from study.mlflow.values import finite, flatten, milliseconds
 from study.production.champion_registry import held_run, reaching
 from study.production.champion_registry import register as register_generator
@@ -87,7 +88,7 @@ class TrainingRun:
                 values = {name: value for name, value in report.items() if name != "written_at"}
                 run.metrics += [(name, value, milliseconds(at), kimg) for name, value in finite(values)]
         run.status, run.ended = status, measured.reports[-1]["written_at"]
-        run.flush(client, experiment, {"mlflow.source.name": "ganstudy train", "ganstudy.kind": "train"})
+        run.flush(client, experiment, {"mlflow.source.name": "ganstudy train", KIND: "train"})
         if files:
             for file in (folder.generator, folder.config, folder.metrics, folder.card, folder.grid):
                 client.log_artifact(run.run_id, str(file))

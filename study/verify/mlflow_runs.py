@@ -1,4 +1,7 @@
-"""Compares MLflow with the ledger: one run for each trial and retraining, with the ledger's points, each once."""
+"""Compares MLflow with the ledger: one run for each trial and retraining, with the ledger's points, each once.
+
+A trial's run has the study's data set, and if the trial ended with a generator one model.
+"""
 
 import itertools
 from collections import Counter, defaultdict
@@ -7,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from study.analysis.ranking import UNRANKED
 from study.folder import StudyFolder
 from study.ledger.events import AttemptStarted, Ended, Reported, TrialId
 from study.ledger.records import StudyRecord, fold
 from study.ledger.rows import Row
 from study.mlflow.database import check_database
 from study.mlflow.experiment import runs_anywhere
+from study.mlflow.models import models_of
 from study.mlflow.private import history_reader
 from study.mlflow.projection import child_name, test_points
-from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import display_uri, one_line, open_client, resolve_uri
+from study.mlflow.tags import UID, known, of_earlier_version, row_of
 from study.mlflow.values import finite, milliseconds
 from study.study_file.addresses import database_file
 from study.verify.check import Discrepancy
@@ -42,6 +47,7 @@ class _Stored:
     runs: "dict[str, list[Run]]"  # by uid
     experiments: dict[str, str]  # their names, by id
     points: dict[str, Counter[Point]]  # by run
+    models: Counter[str]  # by run
 
 
 def check_mlflow(
@@ -81,6 +87,8 @@ def check_mlflow(
         if file is not None:
             raise Discrepancy(f"MLflow at {file}: cannot be read: {one_line(error)}") from error
         return f"not checked: MLflow at {display_uri(uri)} cannot be reached: {one_line(error)}"
+    if any(of_earlier_version(run.data.tags) for found in stored.runs.values() for run in found):
+        return f"not checked: an earlier ganstudy wrote MLflow's runs; `ganstudy sync {folder.name}` writes them anew"
     rows = read()
     return _Comparison(folder.name, fold(rows, live), rows, stored, live, counts).run()
 
@@ -159,8 +167,7 @@ class _Comparison:
         return f" in the experiments {' and '.join(map(repr, names))}; delete the one that is not to stay"
 
     def _watermark(self, run: "Run", what: str) -> int:
-        seq = run.data.tags.get(SEQ, "")
-        mark = int(seq) if seq.isdecimal() else 0
+        mark = max(row_of(run.data.tags), 0)
         if mark > self._head:
             raise Discrepancy(
                 f"{what} has row {mark} in MLflow run {run.info.run_id}, and the ledger ends at row {self._head}"
@@ -191,8 +198,22 @@ class _Comparison:
                 state = row.event.state if isinstance(row.event, Ended) else None
         if found:
             raise Discrepancy(f"{where}: has {_shown(min(found))}, which the ledger has not")
+        self._check_model(id, where, run, state)
         if state is not None and (shown := run.data.tags.get("ganstudy.state")) != state:
             raise Discrepancy(f"{where}: says {shown!r}, the ledger {state!r}")
+
+    def _check_model(self, id: TrialId, where: str, run: "Run", state: str | None) -> None:
+        """`state` is that of the trial's last attempt if the run has its end."""
+        count = self._stored.models[run.info.run_id]
+        if count > 1:
+            raise Discrepancy(f"{where}: has {count} models of one trial; delete all but the oldest in MLflow")
+        reported = any(isinstance(row.event, Reported) for row in self._rows[id])
+        wanted = not id.seed and reported and state is not None and state not in UNRANKED
+        if wanted and not count:
+            raise Discrepancy(f"{where}: has no model; {self._sync}")
+        if wanted and not (run.inputs and run.inputs.dataset_inputs):
+            raise Discrepancy(f"{where}: has no data set; {self._sync}")
+        self._counts["models"] += count
 
 
 def _points(row: Row) -> list[Point]:
@@ -213,13 +234,14 @@ def _shown(point: Point) -> str:
 def _read(client: "MlflowClient", uid: str, names: Sequence[str]) -> _Stored:
     runs = defaultdict[str, "list[Run]"](list)
     for run in runs_anywhere(client, uid):
-        runs[run.data.tags[UID]].append(run)
+        runs[known(run.data.tags, UID)].append(run)
     ids = [run.info.run_id for found in runs.values() for run in found]
     points = {run_id: Counter[Point]() for run_id in ids}
     for run_id, point in _history(client, ids, names):
         points[run_id][point] += 1
     experiments = {run.info.experiment_id for found in runs.values() for run in found}
-    return _Stored(dict(runs), {one: client.get_experiment(one).name for one in experiments}, points)
+    models = Counter(str(model.source_run_id) for one in experiments for model in models_of(client, one))
+    return _Stored(dict(runs), {one: client.get_experiment(one).name for one in experiments}, points, models)
 
 
 def _history(client: "MlflowClient", run_ids: Sequence[str], names: Sequence[str]) -> Iterable[tuple[str, Point]]:

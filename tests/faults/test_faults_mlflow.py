@@ -113,7 +113,7 @@ def points(uri: str) -> tuple[dict[int, str], set[tuple[int, int, float]]]:
             number = int(run.data.tags["ganstudy.trial"])
             assert number not in states, "two runs for one trial"
             states[number] = run.data.tags["ganstudy.state"]
-            history = client.get_metric_history(run.info.run_id, "fid")
+            history = client.get_metric_history(run.info.run_id, "scores/fid")
             assert len(history) == len({point.step for point in history})
             found |= {(number, point.step, point.value) for point in history}
     return states, found
@@ -178,7 +178,9 @@ def first_points(uri: str) -> bool:
 
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("ganstudy/struck")
-    return bool(experiment and any("fid" in r.data.metrics for r in client.search_runs([experiment.experiment_id])))
+    return bool(
+        experiment and any("scores/fid" in r.data.metrics for r in client.search_runs([experiment.experiment_id]))
+    )
 
 
 def test_a_study_in_an_odd_folder_whose_store_was_half_made_and_whose_experiment_was_renamed(

@@ -70,4 +70,6 @@ def test_mlflow_is_made_of_it_and_verify_proves_it(root: Path) -> None:
     """A run of the study, 4 of its trials, 4 of its retrainings."""
     assert "MLflow is up to date; sent: 9 runs, " in run(root, "sync", "old")
     found, before = json.loads(run(root, "verify", "old", "--json")), json.loads((EXPECTED / "verify.json").read_text())
+    (checked,) = [check["checked"] for check in found["checks"] if check["check"] == "MLflow"]
+    assert checked.pop("models") == 4  # which were not made then
     assert found == before

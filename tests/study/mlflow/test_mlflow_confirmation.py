@@ -22,6 +22,7 @@ from study.mlflow.confirmation import TABLE
 from study.mlflow.page import FinalStatus
 from study.mlflow.projection import RETRAINING, FinalState, MlflowProjection
 from study.mlflow.store import open_client
+from study.mlflow.tags import KIND
 from study.mlflow.thread import sync
 from study.verify.mlflow_runs import check_mlflow
 
@@ -60,7 +61,7 @@ def runs(folder: StudyFolder) -> dict[str, list[Run]]:
     experiment = client.get_experiment_by_name("toy") or client.search_experiments(filter_string="name LIKE '%toy%'")[0]
     found: dict[str, list[Run]] = {}
     for run in client.search_runs([experiment.experiment_id], max_results=500):
-        found.setdefault(run.data.tags["ganstudy.kind"], []).append(run)
+        found.setdefault(run.data.tags[KIND], []).append(run)
     return found
 
 
@@ -81,8 +82,8 @@ def test_there_is_one_run_for_each_retraining_and_all_of_it_is_in_it(folder: Stu
         assert r.test is not None
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.metrics["test_fid"] == r.test["fid"]
-        assert run.data.metrics["fid"] == r.curve[END]
+        assert run.data.metrics["scores/test_fid"] == r.test["fid"]
+        assert run.data.metrics["scores/fid"] == r.curve[END]
         assert run.data.tags["ganstudy.chosen_kimg"] == str(r.chosen)
         assert int(run.data.params["seed"]) >= 2**32
         assert run.data.params["loss"] == study.trials[r.number].config["loss"]

@@ -14,8 +14,8 @@ from study.ledger.rows import Row
 from study.mlflow.database import ready_database, sqlite_uri
 from study.mlflow.experiment import holding_experiment
 from study.mlflow.projection import FinalState, MlflowProjection
-from study.mlflow.runs import UID as TAG
 from study.mlflow.store import open_client, resolve_uri
+from study.mlflow.tags import UID as TAG
 from study.mlflow.thread import sync
 from study.verify.check import Check, run_check
 from study.verify.mlflow_runs import check_mlflow

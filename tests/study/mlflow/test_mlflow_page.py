@@ -29,9 +29,10 @@ from study.ledger.trial_resources import device_seconds, trial_resources
 from study.mlflow import system as mlflow_system
 from study.mlflow.data import data_input
 from study.mlflow.projection import FinalState, MlflowProjection
-from study.mlflow.runs import NOTE, NOTE_SEQ
 from study.mlflow.store import open_client
 from study.mlflow.system import SystemMetrics, check_system_metrics
+from study.mlflow.tags import NOTE, NOTE_SEQ
+from study.mlflow.tags import UID as UID_TAG
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.view import order, trials_filter
 from study.running.final_state import final_state, status_of
@@ -95,7 +96,7 @@ def finish(folder: StudyFolder, events: Sequence[Event], end: FinalState) -> Non
 def runs_of(folder: StudyFolder) -> dict[str, Any]:
     client = open_client(f"sqlite:///{folder.mlflow_db}")
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    return {run.data.tags["ganstudy.uid"]: run for run in client.search_runs(ids)}
+    return {run.data.tags[UID_TAG]: run for run in client.search_runs(ids)}
 
 
 def note_of(folder: StudyFolder) -> str:

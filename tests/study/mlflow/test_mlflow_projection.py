@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,15 +28,21 @@ from study.mlflow import projection as mlflow_projection
 from study.mlflow import thread as mlflow_thread
 from study.mlflow.files import study_params
 from study.mlflow.images import FOLDER, KEYS, PROBABILITIES, SAMPLES, logged_pictures, picture_file
+from study.mlflow.models import models_of
 from study.mlflow.projection import FinalState, MlflowProjection
-from study.mlflow.runs import NOTE, Counts
+from study.mlflow.runs import Counts
+from study.mlflow.sections import SECTIONS, placed
 from study.mlflow.store import display_uri, open_client, resolve_uri
+from study.mlflow.tags import NOTE, ORDER
+from study.mlflow.tags import UID as UID_TAG
 from study.mlflow.thread import ProjectionThread, sync
 from study.mlflow.values import MAX_PARAM, flatten
-from study.mlflow.view import TAG_PREFIX, view_id
+from study.mlflow.view import TAG_PREFIX, leaderboard, view_id
 from study.study_file.config import is_changeable
 from trainables.display import redacted
 from trainables.errors import GanStudyError, InvalidInput
+from trainables.evaluation.config import Evaluation
+from trainables.trial import report_keys
 
 UID = "5f1c2d3e4f5a"
 OPENED_AT = 1_760_000_000.25
@@ -143,7 +151,7 @@ def state_of(folder: StudyFolder) -> dict[str, Any]:
     state: dict[str, Any] = {"experiment": {k: v for k, v in experiment.tags.items() if k.startswith(TAG_PREFIX)}}
     ids: dict[str, str] = {}
     for run in client.search_runs([experiment.experiment_id], run_view_type=ViewType.ACTIVE_ONLY):
-        uid = run.data.tags["ganstudy.uid"]
+        uid = run.data.tags[UID_TAG]
         assert uid not in state, f"two runs for {uid}"
         ids[run.info.run_id] = uid
         history = [point for name in run.data.metrics for point in client.get_metric_history(run.info.run_id, name)]
@@ -157,6 +165,7 @@ def state_of(folder: StudyFolder) -> dict[str, Any]:
             "points": sorted((p.key, p.step, p.timestamp, p.value) for p in history),
             "files": sorted(f.path for d in (FOLDER, None) for f in client.list_artifacts(run.info.run_id, d)),
             "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs],
+            "models": models_in(client, run),
         }
     for uid, run_state in state.items():
         for run_id, of in ids.items():
@@ -165,6 +174,19 @@ def state_of(folder: StudyFolder) -> dict[str, Any]:
         if "/" in uid:
             run_state["tags"]["mlflow.parentRunId"] = ids[run_state["tags"]["mlflow.parentRunId"]]
     return state
+
+
+def models_in(client: Any, run: Any) -> list[Any]:
+    """The models of a run, and whether the run knows them."""
+    models = models_of(client, run.info.experiment_id, run.info.run_id)
+    known = [output.model_id for output in run.outputs.model_outputs]
+    return [
+        (
+            *(model.name, str(model.status), dict(model.params), known.count(model.model_id)),
+            sorted((m.key, m.step, m.timestamp, m.value, m.dataset_name) for m in model.metrics),
+        )
+        for model in models
+    ]
 
 
 def milliseconds(seq: int) -> int:
@@ -197,35 +219,92 @@ def test_every_event_arrives_as_it_should(folder: StudyFolder) -> None:
         "r1.weight": "10.0",
     }
     assert "config.yaml" in trials[0]["files"]
+    assert all(run["data"] == [("digits", "sha256:abc")] for run in trials)
     # 8 s and 16 s of training and evaluation on 2 CPUs and a quarter of a GPU.
     held = [{"cpu_seconds": 16.0, "gpu_seconds": 2.0}, {"cpu_seconds": 32.0, "gpu_seconds": 4.0}]
-    expected = [(name, 5, milliseconds(6), value) for name, value in (metrics(5, 90.0) | held[0]).items()]
-    expected += [(name, 10, milliseconds(11), value) for name, value in (metrics(10, 40.0) | held[1]).items()]
+    # Each FID is of the 200 images that the study asks for.
+    judged = {"images_judged": 200.0}
+    expected = [
+        (placed(name), step, milliseconds(seq), value)
+        for step, seq, values in ((5, 6, metrics(5, 90.0) | held[0]), (10, 11, metrics(10, 40.0) | held[1]))
+        for name, value in (values | judged).items()
+    ]
     assert trials[0]["points"] == sorted(expected)
+    # The model of a trial that was not given up is that of its best FID: of 0 at 10 kimg, of 1 and 3 at 5.
+    assert [[model[0] for model in run["models"]] for run in trials] == [
+        ["trial-0000"],
+        ["trial-0001"],
+        [],
+        ["trial-0003"],
+        [],
+    ]
+    ((_, status, params, times, points),) = trials[0]["models"]
+    assert (status, params, times) == ("PENDING", trials[0]["params"], 1)
+    theirs = [(placed(name), 10, milliseconds(11), value, "digits") for name, value in metrics(10, 40.0).items()]
+    assert points == sorted(theirs)
 
     # The lowest FID so far against the kimg of all trials so far: 5; 5 + 5 + 5; 5 + 5 + 5 + 5.
-    best = [(step, value) for name, step, _, value in parent["points"] if name == "best_fid"]
+    best = [(step, value) for name, step, _, value in parent["points"] if name == "best_fid_of_200_images"]
     assert best == [(5, 90.0), (15, 40.0), (20, 30.0)]
     tags = parent["tags"]
-    counts = {name: tags[f"ganstudy.trials.{name}"] for name in ("completed", "stopped", "diverged", "failed")}
-    assert counts == {"completed": "2", "stopped": "1", "diverged": "1", "failed": "0"}
+    assert tags["ganstudy.trials"] == "2 completed, 1 diverged, 1 running, 1 stopped"
+    assert tags["ganstudy.versions"] == "torch 2.15"
     assert (tags["ganstudy.best_trial"], tags["ganstudy.best_fid"], parent["status"]) == ("0", "40", "RUNNING")
     assert {"study.yaml"} <= {*parent["files"]}
     assert parent["data"] == [("digits", "sha256:abc")]
     assert parent["params"]["space.base"] == "quick"
-    assert {"trials", "data.root", "schedule.max_kimg"}.isdisjoint(parent["params"])
+    assert {"data.root", "mlflow.uri"}.isdisjoint(parent["params"])
+    planned = {name: parent["params"][name] for name in ("trials", "schedule.max_kimg", "revision_1.trials")}
+    assert planned == {"trials": "4", "schedule.max_kimg": "10", "revision_1.trials": "5"}
 
     steps = [sorted({int(n) for n in re.findall(r"\+step\+(\d+)\+", " ".join(run["files"]))}) for run in trials]
     assert steps == [[0, 5, 10], [], [], [], [0]]
     assert len([file for file in trials[0]["files"] if file.startswith(f"{FOLDER}/")]) == 2 * 3  # and thumbnails
+    shown = [name for run in (parent, *trials) for name in run["tags"] if not name.startswith("mlflow.")]
+    assert {*shown} == {
+        *(f"ganstudy.{name}" for name in ("state", "trial", "origin", "rung", "cause", "attempt")),
+        *(f"ganstudy.{name}" for name in ("fingerprint", "versions", "trials", "revision", "best_trial", "best_fid")),
+    }
     assert [run["tags"].get("mlflow.loggedImages") for run in trials] == ["True", None, None, None, "True"]
     assert SECRET not in repr(state)
 
 
-def test_the_parameters_of_a_study_are_what_cannot_change() -> None:
-    params = study_params(toy_config().to_dict())
-    assert {"sampler.name", "schedule.grace_kimg", "resources.cpus"} <= params.keys()
-    assert not [name for name in params if is_changeable(name) or name == "schedule.max_kimg"]
+def test_the_parameters_of_a_study_are_its_plan_and_what_cannot_change() -> None:
+    config = toy_config().to_dict()
+    params = study_params(config)
+    assert {"sampler.name", "schedule.grace_kimg", "resources.cpus", "seed", "evaluation.count"} <= params.keys()
+    assert [name for name in params if is_changeable(name) or name == "schedule.max_kimg"] == [
+        "trials",
+        "schedule.max_kimg",
+    ]
+    assert (params["trials"], params["schedule.max_kimg"]) == ("12", "9")
+
+
+def test_fids_of_different_numbers_of_images_have_a_best_each(folder: StudyFolder) -> None:
+    """The first look is by 50 images, the last by 200; more have a smaller bias, so those FIDs are not compared."""
+    evaluation, schedule = {"count": 200, "rung_count": 50}, {"grace_kimg": 5, "max_kimg": 10}
+    config = {"name": "digits", "trials": 2, "evaluation": evaluation, "schedule": schedule}
+    looks = [(0, 5, 50, 60.0), (1, 5, 50, 80.0), (0, 10, 200, 30.0), (1, 10, 200, 35.0)]
+    story: list[Event] = [StudyOpened(UID, config, "sha256:abc", 1.5, 800.0, {})]
+    for trial in range(2):
+        story += [TrialProposed(trial, CONFIG, {}, "sampler", {}), AttemptStarted(trial, 1)]
+    story += [
+        Reported(trial, kimg, 1, {"fid": fid, "fid_best": fid, "images_judged": float(images)})
+        for trial, kimg, images, fid in looks
+    ]
+    story += [TrialProposed(2, CONFIG, {}, "sampler", {}), AttemptStarted(2, 1)]
+    story.append(Reported(2, 5, 1, {"fid": 50.0, "fid_best": 50.0, "images_judged": 50.0}))
+    MlflowProjection(None, folder, "digits").project(rows_of(story))
+    state = state_of(folder)
+    best = [(name, step, value) for name, step, _, value in state[UID]["points"] if name.startswith("best_fid")]
+    # Against the kimg of all trials: 5; 10 + 5; 10 + 10 + 5. Neither line ever rises.
+    assert best == [
+        ("best_fid_of_200_images", 15, 30.0),
+        ("best_fid_of_50_images", 5, 60.0),
+        ("best_fid_of_50_images", 25, 50.0),
+    ]
+    judged = [value for name, _, _, value in state[f"{UID}/0"]["points"] if name == "images_judged"]
+    assert judged == [50.0, 200.0]
 
 
 def test_a_trial_has_a_run_once_it_has_started(folder: StudyFolder) -> None:
@@ -413,7 +492,8 @@ def test_non_finite_metrics_are_not_sent(folder: StudyFolder) -> None:
     report, start = Reported(0, 5, 1, {"fid": 9.0}), events()[:3]
     report.metrics.update({"loss_g": math.nan, "loss_d": math.inf, "d_real": -math.inf})
     MlflowProjection(None, folder, "digits").project(rows_of([*start, report]))
-    assert [(name, value) for name, _, _, value in state_of(folder)[f"{UID}/0"]["points"]] == [("fid", 9.0)]
+    points = [(name, value) for name, _, _, value in state_of(folder)[f"{UID}/0"]["points"]]
+    assert points == [("images_judged", 200.0), ("scores/fid", 9.0)]
 
 
 def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: StudyFolder) -> None:
@@ -428,7 +508,7 @@ def test_an_image_that_comes_late_or_was_half_written_is_logged_later(folder: St
     draw_sample(folder, 0, 0)
     draw_sample(folder, 0, 5)
     projection.close(FinalState("finished"))
-    assert projection.counts.images == 3
+    assert projection.counts.images == 2  # that of the untrained generator is not shown beside a newer one
     again = MlflowProjection(None, folder, "digits")
     sync(reader(rows), again, FinalState("finished"))
     assert again.counts == Counts()
@@ -448,12 +528,53 @@ def test_both_series_of_images_are_logged_once_each(folder: StudyFolder) -> None
     assert experiment is not None
     run_id = client.search_runs([experiment.experiment_id], name_filter(0))[0].info.run_id
     assert logged_pictures(client, run_id) == {(SAMPLES, 0), (PROBABILITIES, 0), (PROBABILITIES, 5)}
+    # At step 0 is the newest, and it has replaced the older.
+    assert pixels(client, run_id, PROBABILITIES, 0) == pixels(client, run_id, PROBABILITIES, 5) == {(5, 0, 0)}
     files = {file.path for file in client.list_artifacts(run_id, FOLDER)}
     assert len(files) == 6
     again = MlflowProjection(None, folder, "digits")
     sync(reader(rows), again, FinalState("finished"))
     assert again.counts == Counts()
     assert {file.path for file in client.list_artifacts(run_id, FOLDER)} == files
+
+
+def pixels(client: Any, run_id: str, key: str, step: int) -> set[Any]:
+    """The colours of a logged picture."""
+    name = f"{FOLDER}/{key.replace('/', '~')}+step+{step}+"
+    (path,) = [f.path for f in client.list_artifacts(run_id, FOLDER) if f.path.startswith(name) and "png" in f.path]
+    with Image.open(client.download_artifacts(run_id, path)) as image:
+        return {colour for _, colour in image.getcolors()}
+
+
+def test_the_newest_samples_stand_first_and_say_their_kimg_and_fid(folder: StudyFolder) -> None:
+    rows = rows_of(events())
+    draw_sample(folder, 0, 0)
+    draw_sample(folder, 0, 5)
+    projection = MlflowProjection(None, folder, "digits")
+    projection.project(rows[:6])
+    client = open_client(projection.uri)
+    experiment = client.get_experiment_by_name("ganstudy/digits")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], name_filter(0))
+    note = run.data.tags[NOTE]
+    assert note.startswith("loss hinge, r1.weight 10.0, proposed by sampler")
+    before = {file.path for file in client.list_artifacts(run.info.run_id, FOLDER)}
+    (address,) = re.findall(r"!\[newest samples\]\(get-artifact\?(.*)\)", note)
+    shown = parse_qs(address)
+    assert shown["run_uuid"] == [run.info.run_id]
+    assert {*shown["path"]} <= before
+    with Image.open(client.download_artifacts(run.info.run_id, shown["path"][0])) as image:
+        assert image.width == 40
+        assert image.height > 20  # a line of text above it
+        assert image.getpixel((39, image.height - 1)) == 5
+    draw_sample(folder, 0, 10)
+    projection.project(rows)
+    with Image.open(client.download_artifacts(run.info.run_id, shown["path"][0])) as image:
+        assert image.getpixel((39, image.height - 1)) == 10
+    assert len({file.path for file in client.list_artifacts(run.info.run_id, FOLDER)} - before) == 2
+    assert client.get_run(run.info.run_id).data.tags[NOTE] == note
+    study = client.search_runs([experiment.experiment_id], f"tags.`{UID_TAG}` = '{UID}'")[0]
+    assert f"![newest samples](get-artifact?{address})" in study.data.tags[NOTE]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -474,8 +595,11 @@ def test_images_have_the_names_that_mlflow_gives_them(folder: StudyFolder, key: 
         uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
         return {re.sub(uuid, "UUID", file.path) for file in client.list_artifacts(run_id, FOLDER)}
 
-    assert shapes(ours) == shapes(theirs)
-    assert logged_pictures(client, theirs) == logged_pictures(client, ours) == {(key, 5)}
+    newest = {name for name in shapes(ours) if "+step+0+" in name}
+    assert len(newest) == 2
+    assert shapes(ours) - newest == shapes(theirs)
+    assert logged_pictures(client, theirs) == {(key, 5)}
+    assert logged_pictures(client, ours) == {(key, 0), (key, 5)}
 
 
 def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder, tmp_path: Path) -> None:
@@ -510,7 +634,24 @@ def test_finish_closes_the_study_and_a_resume_opens_it_again(folder: StudyFolder
     sync(reader(rows_of(more)), resumed, FinalState("finished"))
     state = state_of(folder)
     assert (state[UID]["status"], state[f"{UID}/4"]["status"]) == ("FINISHED", "FINISHED")
-    assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 2 + 1, images=0)
+    assert resumed.counts == Counts(runs=0, points=len(metrics(10, 20.0)) + 2 + 1 + 1, images=0)
+
+
+def test_a_trial_that_goes_on_keeps_its_model_which_tells_of_the_new_best(folder: StudyFolder) -> None:
+    story = events()
+    MlflowProjection(None, folder, "digits").project(rows_of(story))
+    before = state_of(folder)[f"{UID}/0"]["models"]
+    story += [AttemptStarted(0, 2), Reported(0, 15, 2, metrics(15, 20.0)), Ended(0, 2, 15, "completed", None, None)]
+    MlflowProjection(None, folder, "digits").project(rows_of(story))
+    (model,) = state_of(folder)[f"{UID}/0"]["models"]
+    (*_, points), (*_, more) = before[0], model
+    assert {*points} < {*more}
+    assert [(step, value) for name, step, _, value, _ in more if name == "scores/fid"] == [(10, 40.0), (15, 20.0)]
+    client = open_client(resolve_uri(None, folder))
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ganstudy/digits"]
+    (run,) = client.search_runs([experiment.experiment_id], name_filter(0))
+    (logged,) = models_of(client, experiment.experiment_id, run.info.run_id)
+    assert logged.tags[NOTE].startswith("The generator of trial 0 at 15 kimg")
 
 
 def test_many_points_and_parameters_go_in_calls_that_mlflow_takes(folder: StudyFolder) -> None:
@@ -520,7 +661,7 @@ def test_many_points_and_parameters_go_in_calls_that_mlflow_takes(folder: StudyF
     projection = MlflowProjection(None, folder, "digits")
     projection.project(rows_of([*start, *reports]))
     run = state_of(folder)[f"{UID}/0"]
-    assert len(run["points"]) == (len(metrics(1, 50.0)) + 2) * 450  # and CPU and GPU seconds
+    assert len(run["points"]) == (len(metrics(1, 50.0)) + 2 + 1) * 450  # and CPU and GPU seconds, number of images
     assert len(run["params"]) == 251
     assert len(run["params"]["long"]) == MAX_PARAM
 
@@ -529,9 +670,42 @@ def test_the_leaderboard_lists_the_parameters_that_there_are(folder: StudyFolder
     MlflowProjection(None, folder, "digits").project(rows_of(events()))
     view = json.loads(state_of(folder)["experiment"][TAG_PREFIX + view_id(UID)])
     shown = json.loads(view["state"])
-    assert (shown["orderByKey"], shown["orderByAsc"]) == ("tags.`ganstudy.order`", True)
+    assert (shown["orderByKey"], shown["orderByAsc"]) == (f"tags.`{ORDER}`", True)
+    first = ["metrics.`scores/fid_best`", "metrics.`kimg`", "metrics.`images_judged`"]
+    assert shown["selectedColumns"][:3] == first
     params = [column for column in shown["selectedColumns"] if column.startswith("params")]
-    assert params == ["params.`loss`", "params.`penalty.name`", "params.`generator_optimiser.lr`"]
+    assert params == ["params.`loss`", "params.`penalty.name`", "params.`generator_optimiser.lr`", "params.`r1.weight`"]
+    # In the chart view the newest samples of all trials come first, then FIDs against the parameters, then FIDs.
+    cards = shown["compareRunCharts"]
+    assert [card["type"] for card in cards] == ["IMAGE", "PARALLEL", "LINE", "BAR"]
+    assert (cards[0]["imageKeys"], cards[0]["step"]) == ([SAMPLES], 0)
+    sections = {section["uuid"]: section["name"] for section in shown["compareRunSections"]}
+    assert [sections[card["metricSectionId"]] for card in cards] == ["samples", "parameters", "scores", "scores"]
+    assert {*SECTIONS} < {*sections.values()}
+
+
+def test_what_differs_and_all_trials_have_is_an_axis() -> None:
+    """MLflow leaves out of parallel coordinates every run that lacks one of them."""
+    values = {
+        "loss": ["hinge", "hinge", "wasserstein"],
+        "mlp.width": ["8"],
+        "seed": ["1", "2", "3"],
+        "beta1": ["0"] * 3,
+    }
+    params = {name: Counter(some) for name, some in values.items()}
+    state = json.loads(json.loads(leaderboard(UID, "digits", 0, params))["state"])
+    assert state["compareRunCharts"][1]["selectedParams"] == ["loss"]
+    assert "params.`mlp.width`" in state["selectedColumns"]
+    assert "params.`seed`" not in state["selectedColumns"]
+
+
+def test_all_that_a_trial_reports_has_its_section_or_is_its_cost() -> None:
+    reported = {placed(name) for name in report_keys(Evaluation())}
+    free = {name for name in reported if "/" not in name}
+    assert free == {"kimg", "images_per_second", "train_seconds", "eval_seconds"}
+    assert {name.rpartition("/")[0] for name in reported - free} == {*SECTIONS}
+    # MLflow sorts the sections: samples are the first.
+    assert min([*SECTIONS, SAMPLES.partition("/")[0]]) == "samples"
 
 
 def test_an_empty_ledger_makes_no_run(folder: StudyFolder) -> None:
@@ -713,7 +887,7 @@ def test_the_thread_catches_up_when_the_server_comes(
     client = open_client(projection.uri)
     experiment = client.get_experiment_by_name("ganstudy/digits")
     assert experiment is not None
-    runs = {run.data.tags["ganstudy.uid"]: run for run in client.search_runs([experiment.experiment_id])}
+    runs = {run.data.tags[UID_TAG]: run for run in client.search_runs([experiment.experiment_id])}
     assert len(runs) == 1 + 5
     trial = runs[f"{UID}/0"].info.run_id
     history = [(point.step, point.timestamp, point.value) for point in client.get_metric_history(trial, "fid")]

@@ -28,6 +28,7 @@ from study.mlflow.images import SAMPLES, logged_pictures, picture_file
 from study.mlflow.projection import MlflowProjection
 from study.mlflow.runs import Counts
 from study.mlflow.store import open_client
+from study.mlflow.tags import KIND
 from study.mlflow.thread import sync
 from study.mlflow.ui import find_study
 from study.mlflow.view import SORT_BY, trials_filter, view_id
@@ -108,7 +109,7 @@ def test_a_server_shows_the_study_as_the_ledger_has_it(server: str, tmp_path: Pa
             for one in ask(server, "experiments/search", max_results=100)["experiments"]
             if one["name"] == f"ganstudy/{folder.name}"
         ]
-        query = "tags.`ganstudy.kind` = 'study'"
+        query = f"tags.`{KIND}` = 'study'"
         (run,) = ask(server, "runs/search", experiment_ids=[experiment["experiment_id"]], filter=query)["runs"]
         return {"experiment": experiment, **run}
 
@@ -149,7 +150,7 @@ def test_a_server_shows_the_study_as_the_ledger_has_it(server: str, tmp_path: Pa
     assert sorted(numbers) == list(range(TRIALS))
     values = plain(trials[0]["data"]["metrics"])
     last = best.reports[-1].metrics
-    assert values["fid"] == best.fid
+    assert values["scores/fid"] == best.fid
     assert values["cpu_seconds"] == last["train_seconds"] + last["eval_seconds"]  # one CPU for each trial
     assert f"/runs/{trials[0]['info']['run_id']}" in tags["mlflow.note.content"]
     client = open_client(server)

@@ -15,8 +15,8 @@ from study.ledger.head import Head, read_head
 from study.ledger.ledger import Ledger, Writer
 from study.ledger.records import fold
 from study.mlflow.projection import FinalState
-from study.mlflow.runs import UID
 from study.mlflow.store import open_client
+from study.mlflow.tags import UID
 from study.older.check import OlderLedger, check_not_older
 from study.older.newer import newer_trainings
 from study.study_file.config import StudyConfig

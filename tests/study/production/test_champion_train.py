@@ -53,7 +53,7 @@ def test_the_trained_generator_is_the_studys_champion_once(tmp_path: Path) -> No
     assert version.run_id is not None
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.tags["ganstudy.kind"] == "train"
+    assert run.data.tags["mlflow.ganstudy.kind"] == "train"
     assert Path(str(version.source).removeprefix("file://")).is_relative_to(tmp_path / "mlartifacts")
     assert "clothes version 1 is its" in trained(file, "--mlflow", uri, "--register", "--as", "clothes")
 

@@ -472,10 +472,12 @@ def test_mlflow_has_each_report_once_and_a_link_to_the_trial(whole: Path, tmp_pa
     assert tags["ganstudy.trial_run"] == trial.info.run_id
     link = f"#/experiments/{trial.info.experiment_id}/runs/{trial.info.run_id}"
     assert link in tags["mlflow.note.content"]
-    history = client.get_metric_history(found.info.run_id, "fid")
+    history = client.get_metric_history(found.info.run_id, "scores/fid")
     assert [(point.step, point.value) for point in history] == [(r["kimg"], r["fid"]) for r in reports(whole)]
     assert {item.path for item in client.list_artifacts(found.info.run_id)} >= set(RESULTS)
-    assert len(client.list_artifacts(found.info.run_id, "images")) == 2 * 2 * 3  # two series, each with a thumbnail
+    assert len(client.list_artifacts(found.info.run_id, "images")) == 2 * 2 * (
+        3 + 1
+    )  # two series with thumbnails; the newest twice
     assert found.data.params["loss"] == "nonsaturating"
     assert reports(folder) == reports(whole)
 
@@ -498,7 +500,7 @@ def test_an_mlflow_that_breaks_off_once_the_run_is_made_has_all_in_the_end(
     found = MlflowClient(uri).get_run(failed[0])
     assert found.info.status == "FINISHED"
     assert found.data.params["loss"] == "nonsaturating"
-    assert found.data.metrics["fid"] == reports(folder)[-1]["fid"]
+    assert found.data.metrics["scores/fid"] == reports(folder)[-1]["fid"]
 
 
 def test_an_mlflow_that_is_away_costs_nothing(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,10 @@ from study.ledger.events import Event, Reported, StudyChanged, StudyOpened, Tria
 from study.ledger.ledger import Ledger
 from study.ledger.records import TrialState, fold
 from study.ledger.rows import FIRST_CRC, StoredRow, row_crc
+from study.mlflow.models import TYPE, models_of
 from study.mlflow.projection import FinalState, MlflowProjection
-from study.mlflow.runs import SEQ, UID
 from study.mlflow.store import open_client
+from study.mlflow.tags import SEQ, UID
 from study.mlflow.thread import sync
 from study.verify.check import Check
 from study.verify.verify import verify
@@ -86,7 +87,7 @@ def test_a_sound_study_passes_and_the_counts_say_how_much_was_checked(folder: St
         "decisions": {"configurations": 12, "reports": reports, "outcomes": 12},
         "sampler": {"trials": 12},
         "checkpoints": {"checkpoints": checkpoints, "trials": 12},
-        "MLflow": {"runs": 13, "points": reports * len(REPORTED)},
+        "MLflow": {"runs": 13, "points": reports * len(REPORTED), "models": 12},
     }
     code, text = ganstudy("verify", "toy", "--storage", folder.root)
     lines = text.splitlines()
@@ -516,17 +517,39 @@ def test_a_run_of_no_trial_is_found(folder: StudyFolder, client: Any) -> None:
 
 
 def test_a_point_too_many_is_found(folder: StudyFolder, client: Any) -> None:
-    client.log_metric(run_of(client, 6).info.run_id, "fid", 1.25, step=1)
+    client.log_metric(run_of(client, 6).info.run_id, "scores/fid", 1.25, step=1)
     assert "trial 6, MLflow run" in only(folder, "MLflow")
-    assert "has fid = 1.25 at step 1, which the ledger has not" in only(folder, "MLflow")
+    assert "has scores/fid = 1.25 at step 1, which the ledger has not" in only(folder, "MLflow")
 
 
 def test_a_point_that_is_gone_is_missed(folder: StudyFolder, client: Any) -> None:
     run = run_of(client, 6).info.run_id
     connection = sqlite3.connect(folder.mlflow_db)
     with connection:
-        connection.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = 'loss_d' AND step = 1", (run,))
-    assert "lacks loss_d = 1.0 at step 1" in only(folder, "MLflow")
+        connection.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = 'training/loss_d' AND step = 1", (run,))
+    assert "lacks training/loss_d = 1.0 at step 1" in only(folder, "MLflow")
+
+
+def test_a_second_model_of_a_trial_is_found(folder: StudyFolder, client: Any) -> None:
+    info = run_of(client, 6).info
+    client.create_logged_model(info.experiment_id, "trial-0006", info.run_id, model_type=TYPE)
+    assert "trial 6, MLflow run" in only(folder, "MLflow")
+    assert "has 2 models of one trial" in only(folder, "MLflow")
+
+
+def test_a_model_or_data_set_that_is_gone_is_missed_and_sync_brings_it(folder: StudyFolder, client: Any) -> None:
+    info = run_of(client, 6).info
+    (model,) = models_of(client, info.experiment_id, info.run_id)
+    client.delete_logged_model(model.model_id)
+    assert "has no model; `ganstudy sync toy` brings it" in only(folder, "MLflow")
+    assert ganstudy("sync", "toy", "--storage", folder.root)[0] == 0
+    assert problems(folder) == {}
+    connection = sqlite3.connect(folder.mlflow_db)
+    with connection:
+        connection.execute("DELETE FROM inputs WHERE source_type = 'DATASET' AND destination_id = ?", (info.run_id,))
+    assert "has no data set; `ganstudy sync toy` brings it" in only(folder, "MLflow")
+    assert ganstudy("sync", "toy", "--storage", folder.root)[0] == 0
+    assert problems(folder) == {}
 
 
 def test_a_wrong_state_is_found(folder: StudyFolder, client: Any) -> None:
