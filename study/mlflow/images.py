@@ -32,9 +32,10 @@ FOLDER = "images"
 HAS_IMAGES = "mlflow.loggedImages"
 """The tag by which MLflow's run page knows that there are images to show."""
 
-_THUMBNAILS = {SAMPLES: 256, PROBABILITIES: 512}  # pixels of the longer side at most
-"""Those of samples as `log_image` has them, so that those of several trials stand side by side; a histogram cannot be
-read in so few."""
+_THUMBNAILS = {SAMPLES: 220, PROBABILITIES: 512}  # pixels of the longer side at most
+"""Four trials' samples stand side by side in a window of 1600 pixels. A histogram cannot be read in so few; `log_image`
+has 256."""
+
 _IN_NAMES = {key: key.replace("/", "~") for key in KEYS}  # as `log_image` has it
 _LOGGED = re.compile(
     rf"{FOLDER}/({'|'.join(_IN_NAMES.values())})[+%]step[+%](\d+)[+%]timestamp[+%]\d+[+%][^/]*?([+%]compressed)?\.\w+"

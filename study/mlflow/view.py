@@ -46,10 +46,8 @@ _LINE: dict[str, Any] = {
 _RUNS_SHOWN = 20
 _PARAMETERS = "parameters"
 _MLFLOWS = ("Model metrics", "System metrics")  # its own sections, for what is in no other
-_WHOLE_ROW = {
-    "samples": {"columns": 1, "cardHeight": 640},  # in pixels: two rows of trials
-    _PARAMETERS: {"columns": 1, "cardHeight": 400},
-}
+_PICTURED, _PER_ROW = 10, 4  # trials whose pictures MLflow shows at once, and in a row of a window of 1600 pixels
+_AROUND, _ROW, _AXES = 110, 285, 400  # heights in pixels: of the card around the rows, of a row, of parallel axes
 _UNRANKED = "9"
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 
@@ -101,17 +99,18 @@ def leaderboard(uid: str, name: str, opened_at_ms: int, params: Mapping[str, Cou
         "columnOrder": columns,
         # In pixels, for a column's title and its usual values.
         "columnWidths": {f"{k}.`{n}`": max(90 if k == "metrics" else 108, round(6.2 * len(n) + 28)) for k, n in shown},
-        **charts([column for kind, column in shown if kind == "params" and column in axes]),
+        **charts([column for kind, column in shown if kind == "params" and column in axes], trials),
     }
     dates = {"createdAt": opened_at_ms, "updatedAt": opened_at_ms}
     return json.dumps({"name": f"{name}: trials by rank", **dates, "state": json.dumps(state)})
 
 
-def charts(params: Sequence[str]) -> dict[str, Any]:
+def charts(params: Sequence[str], trials: int) -> dict[str, Any]:
     """Return what MLflow's chart view shows first: samples, FIDs against parameters, FIDs; all else follows.
 
     Args:
         params: the axes of the parallel coordinates.
+        trials: how many there are.
     """
     samples, scores = SAMPLES.partition("/")[0], _FID.partition("/")[0]
     cards: list[tuple[str, dict[str, Any]]] = [
@@ -121,6 +120,9 @@ def charts(params: Sequence[str]) -> dict[str, Any]:
         (scores, {"type": "BAR", "metricKey": _BEST}),
     ]
     sections = [samples, _PARAMETERS, scores, *(name for name in SECTIONS if name != scores), *_MLFLOWS]
+    rows = math.ceil(min(max(trials, 1), _PICTURED) / _PER_ROW)
+    heights = {samples: _AROUND + _ROW * rows, _PARAMETERS: _AXES}
+    whole_rows = {name: {"columns": 1, "cardHeight": height} for name, height in heights.items()}
     common = {"deleted": False, "isGenerated": False, "runsCountToCompare": _RUNS_SHOWN}
     shown = {"display": True, "isReordered": True, "deleted": False, "isGenerated": True}
     return {
@@ -129,7 +131,7 @@ def charts(params: Sequence[str]) -> dict[str, Any]:
             for number, (section, card) in enumerate(cards)
         ],
         "compareRunSections": [
-            {"uuid": f"ganstudy-{name}", "name": name, **shown, **_WHOLE_ROW.get(name, {})} for name in sections
+            {"uuid": f"ganstudy-{name}", "name": name, **shown, **whole_rows.get(name, {})} for name in sections
         ],
         "isAccordionReordered": True,
         "runsHiddenMode": "FIRST_20_RUNS",

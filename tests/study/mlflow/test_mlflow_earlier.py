@@ -49,9 +49,9 @@ ROWS = [Row(seq, 1.76e9 + seq, 1, event) for seq, event in enumerate(EVENTS, sta
 UIDS = (UID, f"{UID}/0", f"{UID}/1")
 
 
-def earlier_runs(client: Any) -> None:
+def earlier_runs(client: Any, artifacts: str) -> None:
     """Make the store as commit 387c93e left it: its tags and the names of its metrics, without data sets and models."""
-    experiment = client.create_experiment("ganstudy/digits")
+    experiment = client.create_experiment("ganstudy/digits", artifacts)
     parent = ""
     for uid in UIDS:
         number = uid.partition("/")[2]
@@ -83,7 +83,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = StudyFolder(tmp_path_factory.mktemp("earlier"), "digits")
     folder.path.mkdir()
     ready_database(sqlite_uri(folder.mlflow_db), folder.mlflow_artifacts.as_uri(), ours=True)
-    earlier_runs(open_client(resolve_uri(None, folder)))
+    earlier_runs(open_client(resolve_uri(None, folder)), folder.mlflow_artifacts.as_uri())
     return folder.path
 
 

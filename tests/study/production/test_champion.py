@@ -319,7 +319,7 @@ def test_what_cannot_be_promoted_is_one_line_and_leaves_no_trace(
     code, text = refused(capsys, monkeypatch, study, "--trial", "0")
     assert (code, "is gone" in text) == (1, True)
     assert [model.name for model in client.search_registered_models()] == ["theirs"]
-    assert not client.search_logged_models(["1"])
+    assert not client.search_logged_models(["1"], "model_type = 'generator'")
 
 
 def test_a_store_that_is_away_or_empty_is_one_line(

@@ -477,7 +477,9 @@ def test_mlflow_has_each_report_once_and_a_link_to_the_trial(whole: Path, tmp_pa
     history = client.get_metric_history(found.info.run_id, "scores/fid")
     assert [(point.step, point.value) for point in history] == [(r["kimg"], r["fid"]) for r in reports(whole)]
     assert {item.path for item in client.list_artifacts(found.info.run_id)} >= set(RESULTS)
-    assert len(client.list_artifacts(found.info.run_id, "images")) == 2 * 2 * 3  # two series, each with a thumbnail
+    assert len(client.list_artifacts(found.info.run_id, "images")) == 2 * 2 * (
+        3 + 1
+    )  # two series with thumbnails; the newest twice
     assert found.data.params["loss"] == "nonsaturating"
     assert reports(folder) == reports(whole)
 
