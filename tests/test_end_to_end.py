@@ -90,8 +90,8 @@ def check_mlflow(folder: Path) -> None:
         assert run.data.tags["ganstudy.state"] == trial["state"]
         images = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith(".png")]
         series = Counter(Path(path).name.partition("+")[0] for path in images)
-        assert series == dict.fromkeys(("samples", "d_probabilities"), len(trial["fids"]) + 1), (
-            "at step 0 and each report"
+        assert series == dict.fromkeys(("samples~generated", "training~d_probabilities"), len(trial["fids"]) + 1), (
+            "the newest, and that of each report"
         )
 
 
