@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from study.folder import STORAGE_VARIABLE, StudyFolder, storage_root
@@ -19,8 +20,11 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
         InvalidInput: if the name is not valid, or there is no such study.
     """
     folder = StudyFolder(storage_root(root), name)
+    known: list[str] = []
     if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
-        near = difflib.get_close_matches(name, study_names(folder.root), n=1)
+        with suppress(OSError):  # of a path that no system has
+            known = study_names(folder.root)
+        near = difflib.get_close_matches(name, known, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ";"
         raise InvalidInput(
             f"no study {name!r} in {folder.root}{meant} `ganstudy list` shows those there are, "

@@ -18,8 +18,8 @@ from rich.progress import track
 
 from trainables.data.array_cache import ArrayCache
 from trainables.data.collection import Collection, open_collection
+from trainables.data.folder_layout import FEWEST, Labels, Splits, read_layout
 from trainables.data.images import Dataset, LabelledImages, Reading, Split
-from trainables.data.layout import FEWEST, Labels, Splits, read_layout
 from trainables.data.picture import FORMATS, MODES, decode, strict_pillow
 from trainables.data.source import LARGEST, SMALLEST, DataSource
 from trainables.display import shown

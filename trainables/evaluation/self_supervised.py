@@ -15,7 +15,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -119,6 +118,8 @@ def _clusters(model: Classifier, images: Tensor) -> nn.Linear:
     It is the posterior of normal distributions of one width around the centres, up to what they share:
     log p(k | f) = (f.c_k - |c_k|^2 / 2) / s^2.
     """
+    from sklearn.cluster import KMeans  # slow to import
+
     some = images[torch.linspace(0, len(images) - 1, min(len(images), _CLUSTERED)).round().long()]
     parts = (some[start : start + 500] for start in range(0, len(some), 500))
     values = torch.cat([model.features(part) for part in parts]).double().numpy()

@@ -132,7 +132,7 @@ def completed(trial: int, fid: float, kimg: int = 9, state: str = "completed", *
 
 
 def run(*arguments: str | Path, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False, env={"COLUMNS": "160"})
     assert result.exit_code == code, result.output
     return result.output
 

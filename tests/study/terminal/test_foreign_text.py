@@ -166,7 +166,7 @@ def test_a_crafted_study_in_the_report_and_in_mlflow(tmp_path: Path) -> None:
     assert is_harmless(page)
     assert "<script" not in page
     assert r"\x1b[2J" in page
-    note = study_note(made, "finished", "", {})
+    note = study_note(made, "finished", "", "", {})
     assert is_harmless(note)
     assert r"\\x1b\[2J" in note
     for markup in ("<script", "![x]", "[z]", "**b**", "`c`", "\n# head"):

@@ -60,7 +60,7 @@ def test_the_commands_the_report_and_mlflow_say_so(
     assert ("npz, FID on train images" in row) == seen
     assert ("against the train images (data.splits: all)" in run("export", splits, str(tmp_path / "x.yaml"))) == seen
     assert (SEEN in report(study, folder)) == seen
-    assert (SEEN in study_note(study, "finished", "", {}).replace("\\", "")) == seen
+    assert (SEEN in study_note(study, "finished", "", "", {}).replace("\\", "")) == seen
     profile = data_input(StudyOpened("u", study.config, "f", 0.5, 9.0, {})).dataset.profile
     assert ('"fid_split": "train"' in profile) == seen
 

@@ -195,7 +195,7 @@ UNWORKABLE: dict[str, tuple[str, dict[str, Any], str]] = {
     "no labels": (
         "unlabelled",
         {"count": 300},
-        r"a sub-folder per class.*evaluation\.extractor: \{name: inception\}",
+        r"a sub-folder per class.*evaluation\.extractor: \{name: self_supervised\}",
     ),
     "no weights": (
         "labelled",
