@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from study.analysis.noise import LEVEL, Noise, Pooled, factor
 from study.analysis.quantile import student_t
-from study.cli import app
+from study.cli import app, console
 from study.ledger.events import AttemptStarted, Ended, Event, NoiseMeasured, StudyOpened, TrialProposed
 from study.ledger.ledger import Ledger
 from study.ledger.records import fold
@@ -132,7 +132,9 @@ def completed(trial: int, fid: float, kimg: int = 9, state: str = "completed", *
 
 
 def run(*arguments: str | Path, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False, env={"COLUMNS": "160"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "width", 160)  # whatever $COLUMNS was when the command line was imported
+        result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert result.exit_code == code, result.output
     return result.output
 
