@@ -19,7 +19,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if ends := [repr(name) for name in names if name.rpartition(".")[2] == word]:
         return f"did you mean {' or '.join(ends)}?"
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
 
 

@@ -57,9 +57,13 @@ def first_problem(errors: Iterable[ErrorDetails], model: type) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown key {quoted(key)}{_nearest(key, first['loc'], model)}{more}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(first["input"], Mapping):
-        return f"{_kind(first['input'], key)}: choose one of {', '.join(registry or ())}{more}"
+        meant = _meant(first["input"].get("name"), registry or ())
+        return f"{_kind(first['input'], key)}: {meant}choose one of {', '.join(registry or ())}{more}"
     if first["type"] == "missing":
         return f"{quoted(key)} is missing; give it a value{more}"
+    if first["type"] == "unknown_name":
+        meant = _meant(first["input"], first["ctx"]["known"].split(", "))
+        return f"{key} = {quoted(first['input'])}: {meant}{first['msg']}{more}"
     if first["type"] == "secret":
         return f"{key} {first['msg']}{more}"
     same = [one for one, (other, _) in zip(found, keys, strict=True) if other == key]  # each way of a union
@@ -71,6 +75,11 @@ def _kind(value: Mapping[str, Any], key: str) -> str:
     """The value of a variant as an error shows it: its name if it has one."""
     where = f"{key}.name" if key else "name"
     return f"{where} = {quoted(value['name'])}" if "name" in value else f"{where!r} is missing"
+
+
+def _meant(value: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _rule(message: str) -> str:

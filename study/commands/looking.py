@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search_spaces.hints import nearest
 from search_spaces.registry import SPACES
 from study.study_file.config import read_study
 from study.study_file.data_keys import extractor_keys, keys_of_path, sized
@@ -108,7 +109,7 @@ def list_spaces(as_json: bool, console: Console) -> None:
 def show_space(name: str, as_json: bool, console: Console) -> None:
     """Print one space: its parameters, and its baselines with their sources."""
     if name not in SPACES:
-        raise InvalidInput(f"space {quoted(name)}: choose one of {', '.join(SPACES)}")
+        raise InvalidInput(f"space {quoted(name)}: {nearest(name, SPACES)}; see: ganstudy spaces")
     if as_json:
         console.print_json(data=SPACES[name].to_dict())
     else:

@@ -28,6 +28,7 @@ from trainables.images import as_png
 
 _GRID, _STRIP = 64, 8  # images, where no number is given
 _LARGEST_PICTURE = 10_000  # images
+_OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def sample(asked: Asked, wanted: SampleOptions, device: str | None, console: Con
         raise InvalidInput(f"-n {count}: a strip has two ends; draw 2 or more")
     if out is not None and count > _LARGEST_PICTURE:
         raise InvalidInput(f"-n {count}: a picture holds at most {_LARGEST_PICTURE} images; use --npz FILE instead")
+    if out is not None and out.suffix.lower() in _OTHER_PICTURES:
+        raise InvalidInput(f"--out {out}: pictures are written as PNG; name it {out.with_suffix('.png').name}")
     for file, option in ((out, "--out"), (wanted.npz, "--npz")):
         if file is not None:
             check_named(file, option)

@@ -79,6 +79,8 @@ def _plot(name: str, trials: Sequence[TrialRecord], facts: Facts) -> Markup:
     for trial, curve in zip(trials, curves, strict=True):
         best = facts.best is not None and trial.number == facts.best.number
         plot.line(curve, charts.fate(trial, rungs) + (" winner" if best else ""), charts.title(trial))
+        if len(curve) == 1:
+            plot.dots(curve, charts.fate(trial, rungs))
     return plot.render(f"{name} against kimg")
 
 

@@ -173,6 +173,8 @@ def _looked_at(data: str, size: int | None) -> tuple[dict[str, Any], Dataset | N
         again = validated(source, shared, f"init {data}").load()
         if not too_few(again, evaluation, evaluation.extractor.dimension):
             return shared, again
+    if problem := too_few(seen, evaluation, evaluation.extractor.dimension):
+        raise InvalidInput(f"init {data}: {problem}")
     return given, seen
 
 

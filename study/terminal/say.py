@@ -33,8 +33,15 @@ _GLUE = "\ue000"  # in place of a command's spaces while lines are broken: it ha
 
 
 def broken(text: str, width: int) -> str:
-    """Break `text` between words into lines of at most `width`; a command that is longer has a line of its own."""
-    glued = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), text)
+    """Break `text` between words into lines of at most `width`.
+
+    A command that is longer has a line of its own; lines that are indented, as code is, stay as they are.
+    """
+    return "\n".join(line if line.startswith("  ") else _broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    glued = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
     lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace(_GLUE, " ")
 

@@ -11,7 +11,7 @@ _SHARD = re.compile(
     r"(part|shard|chunk|batch|block|images?|imgs?|photos?|subset|fold|folder|dir|vol|volume|page|tar)[ _-]?\d+", re.I
 )
 _LONG = 4  # digits: 00000 is more often a shard than a class
-_SPLIT_LIKE = re.compile(r"(train|valid|val|test)", re.I)
+_SPLIT_LIKE = re.compile(r"(?:^|.*[\W_])(train|valid|val|test)", re.I)
 _BESIDE = re.compile(r"(masks?|annotations?|labels?|gt|ground_?truth|depths?|edges?|segmentations?)", re.I)
 _SHOWN = 3
 
@@ -52,8 +52,8 @@ def class_folders(inner: Sequence[str], surely: bool) -> ClassFolders:
         doubts: tuple[str, ...] = ()
         if folders and beside:
             doubts = (
-                f"{beside} images lie beside the sub-folders {listed(folders)}, which are therefore no classes; move "
-                "them into sub-folders if these are, or set data.labels: none",
+                f"{beside} images lie beside the sub-folders {listed(folders)}, which are therefore taken neither as "
+                "classes nor as splits; move these images into one of them, or elsewhere, or set data.labels: none",
             )
         return ClassFolders((), of, "the images are in no sub-folders of classes", doubts)
     if surely:

@@ -91,10 +91,14 @@ def open_collection(path: Path) -> Collection:
         raise
     except _DAMAGE as error:
         raise CorruptInput(f"{path}: damaged archive ({reason_of(error, most=120)}); replace it") from error
+    if path.name.casefold().endswith(_ARCHIVES):
+        raise CorruptInput(f"{path}: not the archive that its name says, or damaged; replace it")
     raise InvalidInput(
         f"{path}: neither a folder nor a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive; correct `data.path`"
     )
 
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
 _DAMAGE = (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
            RuntimeError, ValueError)  # fmt: skip

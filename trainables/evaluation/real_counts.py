@@ -26,7 +26,10 @@ def too_few(dataset: Dataset, evaluation: Evaluation, dimension: int) -> str | N
     if split is None:
         return None
     now = ", ".join(f"{count} {one}" for one, count in counts.items())
-    few = f"{dataset.name}: {counts[split]} {split} images: {rule}; give more images (now {now})"
+    needed = f"at least {dimension + 1} {split} images"
+    if 0.09 * total <= counts[split] <= 0.11 * total:  # a tenth, as the sources take where nobody else divides
+        needed += f", about {10 * (dimension + 1)} in all"
+    few = f"{dataset.name}: {counts[split]} {split} images: {rule}; give more images ({needed}; now {now})"
     if dataset.shared is None:
         return few
     if total < least:

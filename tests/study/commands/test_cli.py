@@ -147,7 +147,7 @@ def test_a_dry_run_refuses_what_a_launch_would(tmp_path: Path) -> None:
         (["best", "$(id)"], "study name '$(id)'"),
         (["launch", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["run-trial", "nowhere.yaml", "--kimg", "1"], "nowhere.yaml: cannot be read"),
-        (["spaces", "show", "qick"], "choose one of quick"),
+        (["spaces", "show", "qick"], "did you mean 'quick'?"),
         (["data", "describe", "cats"], "choose one of fashion_mnist"),
         (["data", "describe", "npz"], "'path' is missing"),
     ],

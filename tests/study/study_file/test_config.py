@@ -69,7 +69,7 @@ def test_overrides_reach_nested_keys_and_are_read_as_yaml(tmp_path: Path) -> Non
         ({"schedule": {"grace_kimg": 5, "max_kimg": 3}}, "above max_kimg"),
         ({"schedule": {"grace_kimg": 1, "max_kimg": 9, "brackets": 50}}, "use at most 2"),
         ({"sampler": {"name": "tpee"}}, "choose one of tpe"),
-        ({"space": {"base": "quik"}}, "choose one of quick"),
+        ({"space": {"base": "quik"}}, "did you mean 'quick'? choose one of quick"),
         ({"space": {"narrow": {"los": ["hinge"]}}}, "los"),
         ({"space": {"base": "quick", "narrow": {"beta1": [0.7]}}}, "beta1"),
         ({"resources": {"gpus": 1.5}}, "a fraction up to 1"),

@@ -121,7 +121,7 @@ def test_init_comments_out_every_other_key(here: Path, monkeypatch: pytest.Monke
 
 
 def test_init_sees_that_images_have_no_labels(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    np.savez(here / "data.npz", images=pixels(100, 8, 8))
+    np.savez(here / "data.npz", images=pixels(200, 8, 8))
     assert ganstudy(monkeypatch, "init", "data.npz") == 0
     assert yaml.safe_load((here / "data.yaml").read_text())["evaluation"]["extractor"] == {"name": "self_supervised"}
 

@@ -24,6 +24,7 @@ FOLDER = {"name": "folder", "path": "x", "size": 32}
         ({"data": "digits"}, "data = 'digits': write it as {name: digits}"),
         ({"data": {}}, "'data.name' is missing: choose one of fashion_mnist,"),
         ({"data": {"name": "cats"}}, "data.name = 'cats': choose one of fashion_mnist,"),
+        ({"data": {"name": "fashon_mnist"}}, "'fashon_mnist': did you mean 'fashion_mnist'? choose one of"),
         ({"data": FOLDER | {"size": 4}}, "f: data.size = 4: "),
         ({"data": {"name": "folder", "path": "x"}}, "'data.size' is missing"),
         ({"data": FOLDER | {"sise": 4}}, "unknown key 'data.sise'; did you mean 'size'?"),

@@ -49,3 +49,13 @@ def test_what_a_command_is_for_stands_above_it_where_there_is_no_room_behind_it(
         console = Console(width=width, file=io.StringIO(), color_system=None, force_terminal=True)
         suggest(console, [(NOISE, "how noisy")])
         assert console.file.getvalue().splitlines() == lines  # type: ignore[attr-defined]
+
+
+def test_code_and_lines_of_their_own_stay_as_they_are() -> None:
+    code = "  images = model(torch.randn(16, 64))  # float32, 16 x 1 x 28 x 28"
+    assert broken(f"load it where torch is:\n{code}\nor elsewhere", 20).split("\n") == [
+        "load it where torch",
+        "is:",
+        code,
+        "or elsewhere",
+    ]

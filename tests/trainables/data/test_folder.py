@@ -452,7 +452,7 @@ def test_a_path_that_leads_nowhere_or_to_something_else(tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(encoded(pixels(8, 8)))
     assert "neither a folder nor a .zip, .tar" in refusal(tmp_path / "one.png")
     (tmp_path / "empty.zip").write_bytes(b"")
-    assert "empty.zip: neither" in refusal(tmp_path / "empty.zip")
+    assert "empty.zip: not the archive that its name says, or damaged" in refusal(tmp_path / "empty.zip")
 
 
 def test_too_few_images(tmp_path: Path) -> None:

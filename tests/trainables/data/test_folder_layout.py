@@ -124,6 +124,8 @@ def test_what_only_looks_like_splits(tmp_path: Path) -> None:
     domains = load(put(tmp_path / "c", [n for f in ("trainA", "trainB", "testA", "testB") for n in below(f)]))
     assert domains.classes == 4
     assert "the sub-folders testA, testB, trainA and 1 more are taken as classes; splits are called" in doubts(domains)
+    kaggle = load(put(tmp_path / "k", [n for f in ("seg_train", "seg_test") for n in below(f"{f}/{f}/cats")]))
+    assert "the sub-folders seg_test, seg_train are taken as classes; splits are called" in doubts(kaggle)
 
 
 def test_split_folders_that_contradict_are_refused(tmp_path: Path) -> None:
@@ -274,7 +276,8 @@ def test_numbered_shards_are_no_classes_but_numbered_classes_are(tmp_path: Path)
 def test_what_else_cannot_be_told_is_said(tmp_path: Path) -> None:
     mixed = load(put(tmp_path / "a", [*below("cat"), *below("dog"), "cover.png"]))
     assert mixed.classes is None
-    assert "1 images lie beside the sub-folders cat, dog, which are therefore no classes" in doubts(mixed)
+    said = "1 images lie beside the sub-folders cat, dog, which are therefore taken neither as classes nor as splits"
+    assert said in doubts(mixed)
     assert "data.labels is folders, but the images are in no sub-folders of classes" in refusal(
         tmp_path / "a" / "photos", labels="folders"
     )

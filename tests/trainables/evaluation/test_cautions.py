@@ -64,9 +64,9 @@ def test_too_few_for_an_fid_says_how_many_there_are_and_what_works(tmp_path: Pat
     small = dataset(noise(480), noise(60, 1), noise(60, 2))
     problem = too_few(small, EVALUATION, 64)
     assert problem == (
-        "npz: 60 validation images: must be more than the extractor's 64 features; give more images (now 480 train, "
-        "60 validation, 60 test), or set data.splits: all, which measures against all 600, the images that the GAN "
-        "trains on"
+        "npz: 60 validation images: must be more than the extractor's 64 features; give more images (at least 65 "
+        "validation images, about 650 in all; now 480 train, 60 validation, 60 test), or set data.splits: all, which "
+        "measures against all 600, the images that the GAN trains on"
     )
     assert warnings(small, EVALUATION)[0] == problem
     tiny = too_few(dataset(noise(65), noise(32, 1), noise(32, 2)), EVALUATION, 64)
