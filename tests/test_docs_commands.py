@@ -85,7 +85,8 @@ def test_files_that_are_named_are_there() -> None:
 RUN = (  # in this order: what each needs comes before it
     *("launch FILE --dry-run", "launch FILE", "launch FILE --set trials=4"),
     *("status NAME", "best NAME --top 5 --json", "list", "list --json", "report NAME"),
-    *("results NAME --out trials.parquet", "compare NAME OTHER", "export-optuna NAME sqlite:///x.db"),
+    *("launch FILE --set name=OTHER --set trials=1", "compare NAME OTHER"),
+    *("results NAME --out trials.parquet", "export-optuna NAME sqlite:///x.db"),
     *("export NAME best.yaml", "run-trial best.yaml --kimg 2", "train best.yaml --kimg 4"),
     *("sample best -n 64 --out grid.png", "evaluate best --split test", "sync NAME", "verify NAME"),
     *("sample NAME", "evaluate NAME --trial 1", "export-onnx best best.onnx", "promote NAME --onnx best.onnx --force"),
@@ -112,7 +113,7 @@ def test_documented_commands_run(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     said: dict[str, str] = {}
     for line in RUN:
-        words = line.replace("FILE", "study.yaml").replace("NAME", "tiny").replace("OTHER", "tiny").split()
+        words = line.replace("FILE", "study.yaml").replace("NAME", "tiny").replace("OTHER", "other").split()
         if words[0] == "launch":  # Ray reads its variables when it is imported, and other tests have imported it
             said[line] = ganstudy(*words)
         else:

@@ -13,6 +13,7 @@ from study.cli import app
 from study.study_file.config import read_study
 from trainables.data import Digits, Folder
 from trainables.errors import InvalidInput
+from trainables.evaluation import classifier
 
 runner = CliRunner()
 
@@ -35,6 +36,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
+    for steps in ("_STEPS_MIN", "_STEPS_MAX"):  # of the classifier, whose features are not looked at here
+        monkeypatch.setattr(classifier, steps, 20)
 
 
 def described(*words: str | Path) -> str:

@@ -890,6 +890,6 @@ def test_the_thread_catches_up_when_the_server_comes(
     runs = {run.data.tags[UID_TAG]: run for run in client.search_runs([experiment.experiment_id])}
     assert len(runs) == 1 + 5
     trial = runs[f"{UID}/0"].info.run_id
-    history = [(point.step, point.timestamp, point.value) for point in client.get_metric_history(trial, "fid")]
+    history = [(point.step, point.timestamp, point.value) for point in client.get_metric_history(trial, "scores/fid")]
     assert history == [(5, milliseconds(6), 90.0), (10, milliseconds(11), 40.0)]
     assert logged_pictures(client, trial) == {(SAMPLES, 0), (SAMPLES, 5)}

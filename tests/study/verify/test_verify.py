@@ -617,7 +617,7 @@ def test_a_server_is_asked_for_every_point_and_its_end_is_said(tmp_path: Path) -
             sync(ledger.read, MlflowProjection(config.mlflow.uri, config.folder, "toy"), FinalState("finished"))
         assert problems(config.folder) == {}
         points = sum(len(trial.reports) for trial in study.trials) * len(REPORTED)
-        assert checks_of(config.folder)["MLflow"].counts == {"runs": 3, "points": points}
+        assert checks_of(config.folder)["MLflow"].counts == {"runs": 3, "points": points, "models": 2}
         client = open_client(config.mlflow.uri or "")
         client.log_metric(run_of(client, 1).info.run_id, "fid", 1.25, step=1)
         assert "has fid = 1.25 at step 1" in only(config.folder, "MLflow")
