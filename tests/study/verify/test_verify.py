@@ -619,8 +619,8 @@ def test_a_server_is_asked_for_every_point_and_its_end_is_said(tmp_path: Path) -
         points = sum(len(trial.reports) for trial in study.trials) * len(REPORTED)
         assert checks_of(config.folder)["MLflow"].counts == {"runs": 3, "points": points, "models": 2}
         client = open_client(config.mlflow.uri or "")
-        client.log_metric(run_of(client, 1).info.run_id, "fid", 1.25, step=1)
-        assert "has fid = 1.25 at step 1" in only(config.folder, "MLflow")
+        client.log_metric(run_of(client, 1).info.run_id, "scores/fid", 1.25, step=1)
+        assert "has scores/fid = 1.25 at step 1" in only(config.folder, "MLflow")
     finally:
         server.terminate()
         server.wait(60)
