@@ -1,9 +1,10 @@
 """For error messages: the nearest known name, and numbers as people write them in YAML."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
+
+from trainables.nearest import did_you_mean
 
 Value = str | int | float | bool
 """What a parameter may hold: plain JSON types."""
@@ -19,8 +20,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if ends := [repr(name) for name in names if name.rpartition(".")[2] == word]:
         return f"did you mean {' or '.join(ends)}?"
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
+    return did_you_mean(word, names) or f"known are {', '.join(names) or 'none'}"
 
 
 def same(a: object, b: object) -> bool:

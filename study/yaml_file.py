@@ -1,6 +1,5 @@
 """Reads YAML that people wrote: duplicate keys refused, numbers like 1e-4 read as numbers."""
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +8,7 @@ import yaml
 
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.nearest import nearest
 from trainables.yaml_reason import yaml_reason
 
 _SUFFIXES = (".yaml", ".yml")
@@ -101,8 +101,8 @@ def _nearest(path: Path) -> str:
         names = [] if path.exists() else [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, sorted(names), n=1)
-    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+    near = nearest(path.name, sorted(names))
+    return f"; did you mean {str(path.with_name(near))!r}?" if near else ""
 
 
 def parse_value(text: str) -> Any:

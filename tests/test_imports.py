@@ -24,7 +24,8 @@ READERS = (
 
 FLOORS = {
     "trainables": (
-        "display errors paths source repeats yaml_reason nested precision tensors streams variants images threads",
+        "display errors paths source repeats yaml_reason nested precision tensors streams variants images threads "
+        "nearest quiet",
         "files validation world faults",
         "data",
         "evaluation",

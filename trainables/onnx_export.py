@@ -1,10 +1,7 @@
 """A trained generator as an ONNX file, held against the network it was made of before anybody has it."""
 
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -14,6 +11,7 @@ import torch
 from trainables.errors import CorruptFile, GanStudyError
 from trainables.generator import Generator
 from trainables.portable import eager_images, example_inputs, portable
+from trainables.quiet import quiet
 
 TOLERANCE = 1e-4
 """The largest difference of a pixel between file and network, on a scale from 0 to 1: a fortieth of a grey level."""
@@ -64,7 +62,7 @@ def as_onnx(generator: Generator, about: Mapping[str, str]) -> OnnxFile:
 
     inputs = example_inputs(generator)
     batch = torch.export.Dim("batch")
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             portable(generator),
             inputs,
@@ -110,15 +108,3 @@ def _imported(package: str) -> Any:
     """Import it; ONNX Runtime reports to Microsoft, and writes to the user's cache, unless told not to before."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return import_module(package)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the warnings of the exporters: there is nothing that a user could do about them."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -1,6 +1,5 @@
 """Turns pydantic's errors into one line for people: the key, the value, the rule, the nearest known key."""
 
-import difflib
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Union, get_origin
@@ -10,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from trainables.display import quoted
 from trainables.errors import InvalidInput
+from trainables.nearest import did_you_mean, nearest
 from trainables.variants import OneOf, SettingsOf
 
 M = TypeVar("M", bound=pydantic.BaseModel)
@@ -78,8 +78,8 @@ def _kind(value: Mapping[str, Any], key: str) -> str:
 
 
 def _meant(value: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    """Ask for the nearest, with a blank for what comes next."""
+    return f"{did_you_mean(str(value), known)} ".lstrip()
 
 
 def _rule(message: str) -> str:
@@ -135,11 +135,11 @@ def _nearest(key: str, loc: tuple[int | str, ...], model: type) -> str:
     if found := [path for path in elsewhere if path.rpartition(".")[2] in (wrong, _SYNONYMS.get(wrong))]:
         return f"; it belongs at {' or '.join(found[:_SUGGESTED])}"
     here = getattr(_walk(loc[:-1], model)[2], "model_fields", {})
-    if near := difflib.get_close_matches(wrong, sorted(here), n=1):
-        return f"; did you mean {near[0]!r}?"
+    if meant := did_you_mean(wrong, sorted(here)):
+        return f"; {meant}"
     by_name = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
-    if near := difflib.get_close_matches(wrong, sorted(by_name), n=1):
-        return f"; did you mean {by_name[near[0]]!r}?"
+    if near := nearest(wrong, sorted(by_name)):
+        return f"; did you mean {by_name[near]!r}?"
     return "; remove it"
 
 

@@ -1,6 +1,5 @@
 """Finds studies on disk and opens their ledgers."""
 
-import difflib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from study.ledger.ledger import Ledger
 from study.ledger.records import StudyRecord, fold
 from study.yaml_file import read_yaml
 from trainables.errors import CorruptFile, InvalidInput
+from trainables.nearest import did_you_mean
 
 
 def find_study(name: str, root: Path | None = None) -> StudyFolder:
@@ -24,8 +24,7 @@ def find_study(name: str, root: Path | None = None) -> StudyFolder:
     if not os.path.isfile(folder.study_file):  # noqa: PTH113 - Path's own raises for a name that is too long
         with suppress(OSError):  # of a path that no system has
             known = study_names(folder.root)
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ";"
+        meant = f"; {did_you_mean(name, known)}".rstrip(" ")
         raise InvalidInput(
             f"no study {name!r} in {folder.root}{meant} `ganstudy list` shows those there are, "
             f"--storage or ${STORAGE_VARIABLE} names another folder"

@@ -5,8 +5,6 @@ status and its metrics, and no other store is opened on the way.
 """
 
 import json
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +21,7 @@ from trainables.display import quoted, shown
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.generator import Generator, GeneratorFacts
 from trainables.portable import example_inputs, portable
+from trainables.quiet import quiet
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -147,7 +146,7 @@ def _new_version(client: "MlflowClient", generator: Generator, candidate: Candid
         "ganstudy.fid_images": str(facts.images_judged),
     }
     tags = {name: shown(value) for name, value in tags.items()}
-    with TemporaryDirectory(prefix="ganstudy-") as temporary, _quiet():
+    with TemporaryDirectory(prefix="ganstudy-") as temporary, quiet():
         folder = Path(temporary) / "model"
         model = _save(generator, folder)  # before anything is in the store: what cannot be exported leaves no trace
         params = flatten(facts.trial.to_dict())
@@ -210,15 +209,3 @@ def _signature(facts: GeneratorFacts) -> "ModelSignature":
     single, whole = np.dtype("float32"), np.dtype("int64")
     named = [TensorSpec(single, latents, "latents"), TensorSpec(whole, (-1,), "labels")]
     return ModelSignature(Schema([*named]) if facts.trial.uses_labels else None, Schema([TensorSpec(single, images)]))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the warnings of MLflow and torch.export: there is nothing that a user could do about them."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

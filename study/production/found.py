@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +22,7 @@ from trainables.display import quoted
 from trainables.errors import GanStudyError, InvalidInput
 from trainables.gan.config import TrialConfig
 from trainables.generator import FILE, Generator, from_checkpoint
+from trainables.nearest import did_you_mean
 from trainables.paths import absolute, expanded, is_file, is_folder
 
 
@@ -81,8 +81,7 @@ def find_generator(asked: Asked, device: str, console: Console) -> Found:
         return _of_study(study, asked.trial, device)
     if not (_is_path(asked.given) or trained or is_file(path) or is_folder(path)):
         root = storage_root(None)
-        near = get_close_matches(asked.given, study_names(root), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "`ganstudy list` shows the studies"
+        hint = did_you_mean(asked.given, study_names(root)) or "`ganstudy list` shows the studies"
         raise InvalidInput(
             f"{quoted(asked.given)}: neither a study in {root} nor the folder or file of a trained generator; {hint}"
         )

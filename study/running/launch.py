@@ -77,8 +77,8 @@ def launch(config: StudyConfig, address: str | None, console: Console, fold: Fol
 
         def check(dataset: Dataset) -> None:
             check_fit(config, dataset)
+            start.begin()  # while the rest is prepared, and looked for copies
             say_warnings(console, cautions(dataset, config.evaluation))
-            start.begin()  # while the rest is prepared
 
         prepared = prepare(config.data, config.evaluation, check, cached=True)
         check_fingerprints(earlier, prepared.fingerprint)

@@ -1,6 +1,5 @@
 """What people type for a data set, a source's name or a path, as the keys of a study file's `data`."""
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from trainables.data import SOURCES, Dataset
 from trainables.display import quoted
 from trainables.errors import DataNotFound
+from trainables.nearest import did_you_mean
 
 _FOLDER_SIZE = 32  # pixels: small enough for a first study
 
@@ -38,10 +38,9 @@ def keys_of_path(data: str, command: str) -> dict[str, Any]:
     data = os.path.expanduser(data)  # noqa: PTH111 - maybe no path
     if not os.path.exists(data):  # noqa: PTH110 - Path's own raises for a name that is too long
         sets = [name for name, source in SOURCES.items() if "path" not in source.model_fields]
-        near = difflib.get_close_matches(data, sets, n=1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"{did_you_mean(data, sets)} choose".lstrip()
         raise DataNotFound(
-            f"{command} {quoted(data)}: neither a data set nor a path; {meant}choose one of {', '.join(sets)}, "
+            f"{command} {quoted(data)}: neither a data set nor a path; {hint} one of {', '.join(sets)}, "
             "a folder or archive of images, or an .npz file"
         )
     return {"name": "npz" if Path(data).suffix == ".npz" else "folder", "path": data}

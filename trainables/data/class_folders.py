@@ -32,11 +32,6 @@ class ClassFolders:
     told: str
     doubts: tuple[str, ...] = ()
 
-    @property
-    def folders(self) -> list[str]:
-        """All first-level folders with images, classes or not."""
-        return sorted(set(self.of) - {""})
-
 
 def class_folders(inner: Sequence[str], surely: bool) -> ClassFolders:
     """Read the classes off the first-level folders.
