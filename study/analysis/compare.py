@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
 
-from study.analysis.confirmation import LEVEL, Interval
+from study.analysis.confirmation import LEVEL, Interval, decision
 from study.analysis.cost import best_after, cost, progress, wall_seconds
 from study.analysis.images_judged import images_of
 from study.analysis.noise import noise_of
 from study.analysis.quantile import student_t
 from study.analysis.ranking import UNRANKED, rank
 from study.analysis.rung_facts import schedule_of
-from study.analysis.standing import decision
 from study.analysis.summary import summary
 from study.ledger.events import RetrainingPlanned
 from study.ledger.records import StudyRecord, TrialRecord

@@ -176,10 +176,16 @@ def conclude(study: StudyRecord) -> Conclusion | None:
     )
 
 
+def decision(study: StudyRecord) -> Conclusion | None:
+    """What the study's confirmation came to, if it decides which trial is best."""
+    found = conclude(study)
+    return found if found and found.winner else None
+
+
 def confirmed(study: StudyRecord) -> Configuration | None:
     """The configuration that a complete confirmation of the study as it stands found best, if there is one."""
-    evaluated = conclude(study)
-    return evaluated.winner if evaluated else None
+    decided = decision(study)
+    return decided.winner if decided else None
 
 
 def candidates(study: StudyRecord, top: int) -> list[Ranked]:

@@ -9,7 +9,7 @@ Fisher's least significant difference for two single runs, if the noise of seeds
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from study.analysis.confirmation import Conclusion, Paired, conclude
+from study.analysis.confirmation import Paired, decision
 from study.analysis.noise import noise_of
 from study.analysis.ranking import Ranked, rank
 from study.ledger.records import StudyRecord
@@ -47,12 +47,6 @@ def standings(study: StudyRecord) -> dict[int, Standing]:
     found = {} if least is None else {r.trial.number: _by_noise(first, r, least) for r in _rivals(first, ranked)}
     pairs = decided.pairs if decided else ()
     return found | {pair.second: _confirmed(pair, pair.ahead) for pair in pairs if pair.ahead is not None}
-
-
-def decision(study: StudyRecord) -> Conclusion | None:
-    """The study's confirmation, if it decides which trial is best."""
-    found = conclude(study)
-    return found if found is not None and found.winner is not None else None
 
 
 def _rivals(first: Ranked, ranked: Sequence[Ranked]) -> Iterator[Ranked]:

@@ -6,12 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from study.analysis.confirmation import Conclusion
+from study.analysis.confirmation import Conclusion, decision
 from study.analysis.images_judged import images_of
 from study.analysis.noise import LEVEL, Noise, Pooled, Spread, factor, noise_of
 from study.analysis.quantile import student_t
 from study.analysis.ranking import Ranked
-from study.analysis.standing import decision
 from study.analysis.summary import summary
 from study.folder import StudyFolder
 from study.ledger.events import EVALUATION, SEED
