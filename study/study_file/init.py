@@ -20,7 +20,7 @@ from study.terminal.say import say, say_warnings, suggest
 from trainables.data import SOURCES, Dataset
 from trainables.display import quoted
 from trainables.errors import InvalidInput
-from trainables.evaluation.cautions import warnings
+from trainables.evaluation.cautions import cautions
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.real_counts import too_few
 from trainables.validation import validated
@@ -55,7 +55,7 @@ def write_study_file(data: str, file: Path | None, size: int | None, console: Co
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written: {error.strerror}; name another file") from None
     if seen is not None:
-        say_warnings(console, warnings(seen, config.evaluation))
+        say_warnings(console, cautions(seen, config.evaluation))
     say(console, f"{file}: a study of {data}, {_TRIALS} trials; read it, then")
     steps = (
         (typed("launch", file, "--dry-run"), "what it would do, and what that would cost"),
@@ -168,12 +168,13 @@ def _looked_at(data: str, size: int | None) -> tuple[dict[str, Any], Dataset | N
         return given, None
     seen = checked.load()
     evaluation = Evaluation.model_validate(_evaluation(seen))
-    if seen.shared is False and too_few(seen, evaluation, evaluation.extractor.dimension):
+    problem = too_few(seen, evaluation, evaluation.extractor.dimension)
+    if problem and seen.shared is False:
         shared = given | {"splits": "all"}
         again = validated(source, shared, f"init {data}").load()
         if not too_few(again, evaluation, evaluation.extractor.dimension):
             return shared, again
-    if problem := too_few(seen, evaluation, evaluation.extractor.dimension):
+    if problem:
         raise InvalidInput(f"init {data}: {problem}")
     return given, seen
 

@@ -7,7 +7,6 @@ import numpy as np
 from trainables.data.images import Dataset, LabelledImages, Split
 from trainables.display import printable
 from trainables.evaluation.config import Evaluation
-from trainables.evaluation.real_counts import too_few
 
 ENOUGH = 4
 """Real images per feature below which an FID is mostly bias.
@@ -21,12 +20,6 @@ _COPIES = 0.05
 
 _MOST = 2**30
 """Bytes of a split's images that are looked at; of a larger split it is an even sample."""
-
-
-def warnings(dataset: Dataset, evaluation: Evaluation) -> list[str]:
-    """Return what stands in an FID's way, and all `cautions`."""
-    problem = too_few(dataset, evaluation, evaluation.extractor.dimension)
-    return [*([problem] if problem else []), *cautions(dataset, evaluation)]
 
 
 def cautions(dataset: Dataset, evaluation: Evaluation) -> list[str]:

@@ -126,6 +126,15 @@ def test_init_sees_that_images_have_no_labels(here: Path, monkeypatch: pytest.Mo
     assert yaml.safe_load((here / "data.yaml").read_text())["evaluation"]["extractor"] == {"name": "self_supervised"}
 
 
+def test_init_refuses_images_of_which_no_fid_can_be_measured(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(here / "few.npz", images=pixels(100, 8, 8))
+    assert ganstudy(monkeypatch, "init", "few.npz") == 2
+    assert "10 validation images: must be more than the extractor's 64 features" in capfd.readouterr().err
+    assert not (here / "few.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainables.data import Dataset, Digits, Folder, LabelledImages, Npz
 from trainables.errors import InvalidInput
-from trainables.evaluation.cautions import cautions, warnings
+from trainables.evaluation.cautions import cautions
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.prepare import check, fid_described, prepare
 from trainables.evaluation.real_counts import too_few
@@ -68,7 +68,6 @@ def test_too_few_for_an_fid_says_how_many_there_are_and_what_works(tmp_path: Pat
         "validation images, about 650 in all; now 480 train, 60 validation, 60 test), or set data.splits: all, which "
         "measures against all 600, the images that the GAN trains on"
     )
-    assert warnings(small, EVALUATION)[0] == problem
     tiny = too_few(dataset(noise(65), noise(32, 1), noise(32, 2)), EVALUATION, 64)
     assert tiny is not None
     assert "with data.splits: all, 130 are enough" in tiny
